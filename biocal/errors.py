@@ -1,0 +1,100 @@
+"""Every error and warning biocal raises.
+
+Messages say what was found, where, and what to do.  The facts also travel as attributes, so that
+callers need not parse text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class BiocalError(Exception):
+    """Base of all errors that biocal raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What was found, where, and what to do.
+    **facts
+        The same facts as values; each becomes an attribute.
+    """
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        for name, value in facts.items():
+            setattr(self, name, value)
+
+
+class InputError(BiocalError, ValueError):
+    """Something the caller gave cannot be used; the caller can mend it."""
+
+
+class ColumnError(InputError):
+    """A column is missing, doubled, or holds values of the wrong kind."""
+
+
+class MatchedSetError(InputError):
+    """The matched sets cannot be used: none has both a case and a control."""
+
+
+class CalibrationDesignError(InputError):
+    """A calibration cannot be fitted: too few pairs, or no spread among them."""
+
+
+class FormulaError(InputError):
+    """A covariate formula names unknown columns or cannot be parsed."""
+
+
+class OptionError(InputError):
+    """An option has a value that is not allowed; the message lists those that are."""
+
+
+class DataProblemsError(InputError):
+    """One or more problems found while reading or checking data.
+
+    Attributes
+    ----------
+    problems : tuple of Problem
+        Every problem found, each with file, line and column where known.
+    """
+
+    def __init__(self, problems: Sequence[Any]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems), problems=tuple(problems))
+
+
+class OutputError(InputError):
+    """Results cannot be written to the place asked for."""
+
+
+class FitError(BiocalError):
+    """The data are legal, but the model cannot be fitted to them."""
+
+
+class ConvergenceError(FitError):
+    """The maximum was not found (attributes: iterations, decrement)."""
+
+
+class SeparationError(FitError):
+    """The likelihood has no finite maximum (attribute: terms)."""
+
+
+class SingularInformationError(FitError):
+    """Columns are collinear (attribute: terms)."""
+
+
+class BiocalWarning(UserWarning):
+    """Base of all warnings that biocal issues."""
+
+
+class DroppedSetsWarning(BiocalWarning):
+    """Rows or matched sets were left out of an analysis."""
+
+
+class ExtrapolationWarning(BiocalWarning):
+    """Local values lie outside the range in which the calibration was learned."""
+
+
+class SmallCalibrationWarning(BiocalWarning):
+    """A calibration rests on few pairs."""
