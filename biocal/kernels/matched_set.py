@@ -1,0 +1,272 @@
+"""The exact conditional likelihood of matched sets, for one problem or a batch of them.
+
+Section 5 of the paper's model: in set j with m cases,
+``L_j = exp(sum over cases of eta_i) / sum over m-subsets R of exp(sum over R of eta_i)``.
+:class:`ConditionalLikelihood` fixes the columns (eta = q'beta); :func:`block_terms` takes any eta and
+any score columns, which the induced relative risk needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.kernels.many_cases import many_case_terms
+from biocal.kernels.one_case import one_case_terms
+from biocal.kernels.set_layout import SetBlock, SetLayout
+from biocal.kernels.set_terms import SetTerms
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+#: A column whose spread within every set is below this share of its largest value is constant.
+CONSTANT_WITHIN_SETS = 1e-13
+
+
+@dataclass(frozen=True, slots=True)
+class LikelihoodTerms:
+    """Log-likelihood and derivatives at one point, a leading axis for the problems of a batch.
+
+    Attributes
+    ----------
+    loglik : ndarray, shape (B,)
+    score : ndarray, shape (B, p)
+    information : ndarray, shape (B, p, p)
+        Sum over the sets of Cov(T).
+    """
+
+    loglik: FloatArray
+    score: FloatArray
+    information: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class DetailedTerms:
+    """What the sandwich needs at the maximum.
+
+    Attributes
+    ----------
+    loglik : ndarray, shape (B,)
+    set_scores : ndarray, shape (B, p, n_sets)
+        U_j; zero for sets without information.
+    information : ndarray, shape (B, p, p)
+    residual : ndarray, shape (B, n_persons)
+        y_i - P(i is a case | the set); zero outside informative sets.
+    slope : ndarray, shape (B, p, n_persons)
+        Cov(T, indicator that i is a case).
+    """
+
+    loglik: FloatArray
+    set_scores: FloatArray
+    information: FloatArray
+    residual: FloatArray
+    slope: FloatArray
+
+
+def block_terms(
+    block: SetBlock, eta: FloatArray, columns: FloatArray, *, information: bool = True, persons: bool = False
+) -> SetTerms:
+    """Terms of one block from persons' values.
+
+    Parameters
+    ----------
+    block : SetBlock
+        The block; its padding is taken care of here.
+    eta : ndarray, shape (..., n_rows, n_sets)
+        Log relative risks, in the block's order.
+    columns : ndarray, shape (..., p, n_rows, n_sets)
+        Derivatives of eta with respect to the parameters.
+    information, persons : bool
+        What else is wanted.
+
+    Notes
+    -----
+    In a turned block (more cases than controls) probabilities and slopes of the result are those of being
+    among the *controls*; :func:`case_residuals` turns them back.
+    """
+    eta_first, columns_first = eta[..., :1, :], columns[..., :1, :]
+    if block.n_first == 1:
+        eta = block.sign * (eta[..., 1:, :] - eta_first)
+        columns = block.sign * (columns[..., 1:, :] - columns_first)
+        if block.real is not None:
+            eta = np.where(block.real[1:], eta, -np.inf)
+        return one_case_terms(eta, columns, information=information, persons=persons)
+    centred = _centred(block, columns)
+    signed = block.sign * eta
+    if block.real is not None:
+        signed = np.where(block.real, signed, -np.inf)
+    return many_case_terms(signed, centred, block.n_first, information=information, persons=persons)
+
+
+def case_residuals(block: SetBlock, terms: SetTerms) -> tuple[FloatArray, FloatArray]:
+    """y - P(case) (..., n_rows, n_sets) and Cov(T, indicator of case) (..., p, n_rows, n_sets) of a block."""
+    assert terms.persons is not None
+    residual = -terms.persons.probability
+    residual[..., : block.n_first, :] += 1.0
+    return block.sign * residual, block.sign * terms.persons.slope
+
+
+def _centred(block: SetBlock, columns: FloatArray) -> FloatArray:
+    """Columns less their mean within the set, turned with the block; padding 0."""
+    if block.real is None:
+        return block.sign * (columns - columns.mean(axis=-2, keepdims=True))
+    kept = np.where(block.real, columns, 0.0)
+    mean = kept.sum(axis=-2, keepdims=True) / block.real.sum(axis=0)
+    return block.sign * np.where(block.real, columns - mean, 0.0)
+
+
+class ConditionalLikelihood:
+    """Exact conditional likelihood with a linear predictor q'beta.
+
+    Parameters
+    ----------
+    layout : SetLayout
+        From :func:`~biocal.kernels.set_layout.lay_out_sets`.
+    columns : ndarray, shape (p, n_persons) or (B, p, n_persons)
+        Columns of q, one problem or a batch of B problems over the same sets.
+    set_weights : ndarray, shape (B, n_sets), optional
+        How often each set counts (bootstrap); default once.
+
+    Notes
+    -----
+    Columns are copied once into blocks, as differences against the single person of the rarer role
+    (1:m and n:1) or centred within the set (n:m).
+    """
+
+    def __init__(self, layout: SetLayout, columns: FloatArray, set_weights: FloatArray | None = None) -> None:
+        columns = np.asarray(columns, dtype=float)
+        if columns.ndim == 2:
+            columns = columns[None]
+        self.layout = layout
+        self.n_problems, self.n_columns = columns.shape[:2]
+        self._weights = None if set_weights is None else np.atleast_2d(np.asarray(set_weights, dtype=float))
+        self._blocks = [_copy_block(block, columns) for block in layout.blocks]
+
+    def evaluate(self, beta: FloatArray) -> LikelihoodTerms:
+        """Log-likelihood, score and information at beta (B, p)."""
+        lead, p = self.n_problems, self.n_columns
+        loglik, score, information = np.zeros(lead), np.zeros((lead, p)), np.zeros((lead, p, p))
+        for index, block in enumerate(self.layout.blocks):
+            terms, weight = self._terms(index, beta), self._block_weights(block)
+            if weight is None:
+                loglik += terms.loglik.sum(axis=-1)
+                score += terms.score.sum(axis=-1)
+            else:
+                loglik += (weight * terms.loglik).sum(axis=-1)
+                score += (weight[:, None, :] * terms.score).sum(axis=-1)
+            assert terms.information is not None
+            information += terms.information
+        return LikelihoodTerms(loglik, score, information)
+
+    def details(self, beta: FloatArray) -> DetailedTerms:
+        """Scores by set and terms by person at beta (B, p), for the stacked sandwich."""
+        lead, p, layout = self.n_problems, self.n_columns, self.layout
+        loglik, information = np.zeros(lead), np.zeros((lead, p, p))
+        set_scores = np.zeros((lead, p, layout.n_sets))
+        residual = np.zeros((lead, layout.n_persons))
+        slope = np.zeros((lead, p, layout.n_persons))
+        for index, block in enumerate(layout.blocks):
+            terms, weight = self._terms(index, beta, persons=True), self._block_weights(block)
+            block_residual, block_slope = case_residuals(block, terms)
+            block_score, block_loglik = terms.score, terms.loglik
+            if weight is not None:
+                block_residual = weight[:, None, :] * block_residual
+                block_slope = weight[:, None, None, :] * block_slope
+                block_score, block_loglik = weight[:, None, :] * block_score, weight * block_loglik
+            loglik += block_loglik.sum(axis=-1)
+            assert terms.information is not None
+            information += terms.information
+            set_scores[:, :, block.sets] = block_score
+            rows = block.rows if block.real is None else block.rows[block.real]
+            if block.real is not None:
+                block_residual, block_slope = block_residual[..., block.real], block_slope[..., block.real]
+            residual[:, rows] = block_residual
+            slope[:, :, rows] = block_slope
+        return DetailedTerms(loglik, set_scores, information, residual, slope)
+
+    def constant_columns(self, columns: FloatArray) -> BoolArray:
+        """Which columns do not vary within any set: shape (p,), for the first problem.
+
+        Parameters
+        ----------
+        columns : ndarray, shape (p, n_persons)
+            The columns given, for their scale.
+        """
+        spread = np.zeros(self.n_columns)
+        for _, block_columns in self._blocks:
+            np.maximum(spread, np.abs(block_columns[0]).max(axis=(-2, -1), initial=0.0), out=spread)
+        return spread <= CONSTANT_WITHIN_SETS * np.abs(columns).max(axis=-1, initial=0.0)
+
+    def separates(self, direction: FloatArray) -> bool:
+        """Whether along `direction` (p,) every case is at or above every control of its set, somewhere above.
+
+        Such a direction proves that the likelihood has no finite maximum (Albert and Anderson 1984, for
+        matched sets).  For the first problem of the batch.
+        """
+        strictly = False
+        for block, (_, columns) in zip(self.layout.blocks, self._blocks, strict=True):
+            value = np.tensordot(direction, columns[0], axes=1)
+            if block.n_first == 1:
+                gap = -value  # single person less others, in the block's sign
+                if block.real is not None:
+                    gap = np.where(block.real[1:], gap, np.inf)
+                gap = gap.min(axis=0)
+            else:
+                first, others = value[: block.n_first], value[block.n_first :]
+                if block.real is not None:
+                    others = np.where(block.real[block.n_first :], others, -np.inf)
+                gap = first.min(axis=0) - others.max(axis=0)
+            scale = 1e-9 * np.abs(value).max(initial=0.0)
+            if (gap < -scale).any():
+                return False
+            strictly = strictly or bool((gap > scale).any()) or bool((np.abs(value).max(initial=0.0) > 0))
+        return strictly
+
+    def _terms(self, index: int, beta: FloatArray, *, persons: bool = False) -> SetTerms:
+        block, (lead, columns) = self.layout.blocks[index], self._blocks[index]
+        p = self.n_columns
+        eta = np.matmul(beta[:, None, :], columns.reshape(lead, p, -1)).reshape(-1, *columns.shape[2:])
+        weight = self._block_weights(block)
+        if block.real is not None:
+            real = block.real[1:] if block.n_first == 1 else block.real
+            eta[:, ~real] = -np.inf
+        if block.n_first == 1:
+            terms = one_case_terms(eta, columns, information=weight is None, persons=persons or weight is not None)
+        else:
+            terms = many_case_terms(
+                eta, columns, block.n_first, information=weight is None, persons=persons or weight is not None
+            )
+        if weight is None:
+            return terms
+        return SetTerms(terms.loglik, terms.score, _weighted_information(block, terms, columns, weight), terms.persons)
+
+    def _block_weights(self, block: SetBlock) -> FloatArray | None:
+        return None if self._weights is None else self._weights[:, block.sets]
+
+
+def _weighted_information(block: SetBlock, terms: SetTerms, columns: FloatArray, weight: FloatArray) -> FloatArray:
+    """Sum of w_j Cov_j(T) = sum of w_j slope_i q_i', because sum_i Cov(T, 1_i) q_i' = Cov(T)."""
+    assert terms.persons is not None
+    slope = terms.persons.slope[..., 1:, :] if block.n_first == 1 else terms.persons.slope
+    lead, p = slope.shape[0], slope.shape[1]
+    weighted = (slope * weight[:, None, None, :]).reshape(lead, p, -1)
+    information = np.matmul(weighted, np.swapaxes(columns.reshape(columns.shape[0], p, -1), -1, -2))
+    return (information + np.swapaxes(information, -1, -2)) / 2
+
+
+def _copy_block(block: SetBlock, columns: FloatArray) -> tuple[int, FloatArray]:
+    """Columns of a block as differences (n_first 1) or centred, C-contiguous; and their number of problems."""
+    if block.n_first > 1:
+        copied = _centred(block, block.take(columns))
+    else:
+        first = np.take(columns, block.rows[0], axis=-1)[..., None, :]
+        copied = np.take(columns, block.rows[1:], axis=-1)
+        if block.sign > 0:
+            copied -= first
+        else:
+            np.subtract(first, copied, out=copied)
+        if block.real is not None:
+            copied *= block.real[1:]
+    return columns.shape[0], np.ascontiguousarray(copied)

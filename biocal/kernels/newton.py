@@ -1,0 +1,186 @@
+"""Damped Newton ascent for one concave problem or a batch of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+#: Stop when g'H^{-1}g / 2, the rise that a quadratic still promises, is below this share of |loglik| + 1.
+#: Newton's last step is taken all the same, and squares what is left: about 1e-20.
+DECREMENT_TOLERANCE = 1e-10
+MAX_ITERATIONS = 60
+#: 1 - R^2 of a column on those before it, in the unit-diagonal information at the start.
+COLLINEAR_PIVOT = 1e-11
+#: Smallest eigenvalue of the information against that at the start below which separation is suspected.
+FLAT_INFORMATION = 1e-6
+
+
+class Evaluation(Protocol):
+    """What a trial point returns: loglik (B,), score (B, p), information (B, p, p)."""
+
+    @property
+    def loglik(self) -> FloatArray: ...
+    @property
+    def score(self) -> FloatArray: ...
+    @property
+    def information(self) -> FloatArray: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """Where the ascent ended, a leading axis for the problems of the batch.
+
+    Attributes
+    ----------
+    point : ndarray, shape (B, p)
+    loglik : ndarray, shape (B,)
+        At the last point evaluated, one (tiny) step before `point`.
+    loglik_start : ndarray, shape (B,)
+    decrement : ndarray, shape (B,)
+        g'H^{-1}g / 2 at the last evaluation.
+    last_step : ndarray, shape (B, p)
+    iterations : ndarray of int, shape (B,)
+        Evaluations used.
+    converged : ndarray of bool, shape (B,)
+    flatness : ndarray, shape (B,)
+        Smallest eigenvalue of the last information relative to that at the start.
+    """
+
+    point: FloatArray
+    loglik: FloatArray
+    loglik_start: FloatArray
+    decrement: FloatArray
+    last_step: FloatArray
+    iterations: NDArray[np.intp]
+    converged: BoolArray
+    flatness: FloatArray
+
+
+def collinear_columns(information: FloatArray, *, pivot: float = COLLINEAR_PIVOT) -> BoolArray:
+    """Columns that are linear combinations of columns before them.
+
+    Parameters
+    ----------
+    information : ndarray, shape (p, p)
+        A Gram matrix.
+
+    Returns
+    -------
+    ndarray of bool, shape (p,)
+        From the pivots 1 - R^2 of a Cholesky factorisation of the unit-diagonal matrix, in which
+        a flagged column is passed over.
+    """
+    p = information.shape[0]
+    scale = np.sqrt(np.maximum(np.diagonal(information), 0.0))
+    work = information / np.where(scale > 0, np.outer(scale, scale), 1.0)
+    flagged = scale <= 0
+    for k in range(p):
+        if flagged[k]:
+            continue
+        if work[k, k] < pivot:
+            flagged[k] = True
+            continue
+        column = work[k + 1 :, k] / work[k, k]
+        work[k + 1 :, k + 1 :] -= np.outer(column, work[k, k + 1 :])
+    return flagged
+
+
+def solve_scaled(information: FloatArray, right: FloatArray) -> FloatArray:
+    """Solve information x = right for a batch, on the unit-diagonal matrix.
+
+    A matrix that is singular to working precision gives the least-norm solution in those units, so that
+    an ascent goes on and its end can be examined; callers report singularity by `flatness`.
+    """
+    scale = 1.0 / np.sqrt(np.maximum(np.diagonal(information, axis1=-2, axis2=-1), 1e-300))
+    scaled = information * scale[..., :, None] * scale[..., None, :]
+    vector = right.ndim == information.ndim - 1
+    rhs = (right[..., None] if vector else right) * scale[..., :, None]
+    try:
+        solution = np.linalg.solve(scaled, rhs)
+    except np.linalg.LinAlgError:
+        solution = np.matmul(np.linalg.pinv(scaled, rcond=1e-14, hermitian=True), rhs)
+    solution = solution * scale[..., :, None]
+    return solution[..., 0] if vector else solution
+
+
+def maximise(
+    evaluate: Callable[[FloatArray], Evaluation],
+    start: FloatArray,
+    *,
+    tolerance: float = DECREMENT_TOLERANCE,
+    max_iterations: int = MAX_ITERATIONS,
+) -> Optimum:
+    """Maximise a batch of log-likelihoods.
+
+    Parameters
+    ----------
+    evaluate : callable
+        From points (B, p) to an :class:`Evaluation`.
+    start : ndarray, shape (B, p)
+        Starting points.
+
+    Returns
+    -------
+    Optimum
+        A step is halved while it lowers the log-likelihood.  Not raising: a problem that has not
+        converged says so in its record.
+    """
+    point = np.array(start, dtype=float)
+    batch, p = point.shape
+    here = evaluate(point)
+    first_loglik, first_information = here.loglik.copy(), here.information.copy()
+    loglik, score, information = here.loglik.copy(), here.score.copy(), here.information.copy()
+    done, converged = np.zeros(batch, dtype=bool), np.zeros(batch, dtype=bool)
+    iterations = np.ones(batch, dtype=np.intp)
+    decrement, last_step = np.full(batch, np.inf), np.zeros((batch, p))
+    step = solve_scaled(information, score)
+    shrink = np.ones(batch)
+    for _ in range(max_iterations):
+        promise = np.einsum("bp,bp->b", step, score) / 2
+        fresh = ~done & (shrink == 1.0)
+        decrement[fresh], last_step[fresh] = promise[fresh], step[fresh]
+        reached = fresh & (np.abs(promise) <= tolerance * (np.abs(loglik) + 1.0))
+        point[reached] += step[reached]
+        converged |= reached
+        done |= reached
+        if done.all():
+            break
+        trial = np.where(done[:, None], point, point + shrink[:, None] * step)
+        there = evaluate(trial)
+        # Rounding makes equal log-likelihoods differ in the last digits: a fall below that is none.
+        allowed = loglik - 1e-12 * (np.abs(loglik) + 1.0)
+        better = ~done & (there.loglik >= allowed) & np.isfinite(there.score).all(axis=1)
+        iterations += ~done
+        point[better] = trial[better]
+        loglik[better], score[better] = there.loglik[better], there.score[better]
+        information[better] = there.information[better]
+        if better.any():
+            step[better] = solve_scaled(information[better], score[better])
+        shrink = np.where(better, 1.0, shrink / 2)
+        done |= shrink < 1e-10
+    return Optimum(
+        point, loglik, first_loglik, decrement, last_step, iterations, converged, _flatness(information, first_information)
+    )
+
+
+def _flatness(information: FloatArray, first: FloatArray) -> FloatArray:
+    """Smallest generalised eigenvalue of each problem's information against that at its start."""
+    if information.shape[-1] == 0:
+        return np.ones(information.shape[0])
+    scale = 1.0 / np.sqrt(np.maximum(np.diagonal(first, axis1=-2, axis2=-1), 1e-300))
+    outer = scale[..., :, None] * scale[..., None, :]
+    try:
+        root = np.linalg.cholesky(first * outer)
+        half = np.linalg.solve(root, information * outer)
+        eigenvalues = np.linalg.eigvalsh(np.linalg.solve(root, np.swapaxes(half, -1, -2)))
+    except np.linalg.LinAlgError:
+        return np.zeros(information.shape[0])
+    smallest: FloatArray = eigenvalues[..., 0]
+    return smallest

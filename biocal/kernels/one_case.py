@@ -1,0 +1,81 @@
+"""Conditional likelihood of sets with one person in the rarer role: 1:m, and n:1 by sign.
+
+Everything is a function of differences against that person: with d_i = q_i - q_0 and
+eta_i = d_i'beta, the set's likelihood is 1 / (1 + sum_i exp(eta_i)).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.kernels.set_terms import PersonTerms, SetTerms
+
+FloatArray = NDArray[np.float64]
+
+
+def one_case_terms(
+    eta: FloatArray, columns: FloatArray, *, information: bool = True, persons: bool = False
+) -> SetTerms:
+    """Log-likelihood, score and information of sets from differences against the single person.
+
+    Parameters
+    ----------
+    eta : ndarray, shape (..., m, n_sets)
+        Differences of linear predictors; -inf for padding.
+    columns : ndarray, shape (..., p, m, n_sets)
+        Differences of the score columns.
+    information : bool, default True
+        Whether Cov(T) is needed.
+    persons : bool, default False
+        Whether each person's probability and its derivative are needed.
+    """
+    top = np.maximum(eta.max(axis=-2), 0.0)
+    weight = np.exp(eta - top[..., None, :])
+    own = np.exp(-top)
+    total = own + weight.sum(axis=-2)
+    weight /= total[..., None, :]
+    loglik = -(top + np.log(total))
+    p = columns.shape[-3]
+    lead = np.broadcast_shapes(weight.shape[:-2], columns.shape[:-3])
+    flat = columns.reshape(*columns.shape[:-3], p, -1)
+    if columns.shape[-2] == 1:
+        return _pair_terms(loglik, weight, own / total, columns, information, persons)
+    weighted = weight[..., None, :, :] * columns
+    mean = weighted.sum(axis=-2)
+    gram: FloatArray | None = None
+    if information:
+        gram = np.matmul(weighted.reshape(*lead, p, -1), np.swapaxes(flat, -1, -2))
+        gram -= np.matmul(mean, np.swapaxes(mean, -1, -2))
+    detail: PersonTerms | None = None
+    if persons:
+        # Order of the set: the single person, then the others.
+        probability = np.concatenate([(own / total)[..., None, :], weight], axis=-2)
+        own_slope = -(own / total)[..., None, None, :] * mean[..., None, :]
+        slopes = weighted - weight[..., None, :, :] * mean[..., None, :]
+        detail = PersonTerms(probability, np.concatenate([own_slope, slopes], axis=-2))
+    return SetTerms(loglik, -mean, gram, detail)
+
+
+def _pair_terms(
+    loglik: FloatArray,
+    weight: FloatArray,
+    own: FloatArray,
+    columns: FloatArray,
+    information: bool,
+    persons: bool,
+) -> SetTerms:
+    """The same for one pair a set: weight (..., 1, n), own = 1 - weight (..., n), columns (..., p, 1, n)."""
+    difference = columns[..., 0, :]
+    other = weight[..., 0, :]
+    score = -other[..., None, :] * difference
+    gram: FloatArray | None = None
+    if information:
+        gram = np.matmul(-own[..., None, :] * score, np.swapaxes(difference, -1, -2))
+    detail: PersonTerms | None = None
+    if persons:
+        slope = (own * other)[..., None, :] * difference
+        detail = PersonTerms(
+            np.stack([own, other], axis=-2), np.stack([-slope, slope], axis=-2)
+        )
+    return SetTerms(loglik, score, gram, detail)
