@@ -1,0 +1,28 @@
+"""Figures drawn from plain arrays: no tables, no fitting, no interactive backend.
+
+Importing this package imports matplotlib; the rest of biocal therefore imports it only when a figure
+is asked for.  No module here touches ``matplotlib.pyplot``, so drawing leaves no state behind.
+"""
+
+from biocal.plots.calibration import CalibrationPanel, draw_calibration_panels
+from biocal.plots.categories import CategoryEstimates, draw_category_odds_ratios
+from biocal.plots.dose_response import Curve, DoseResponsePanel, draw_dose_response, draw_dose_response_panels
+from biocal.plots.forest import ForestRow, ForestSummary, Heterogeneity, draw_forest
+from biocal.plots.save import figure_bytes, save_figure
+
+__all__ = [
+    "CalibrationPanel",
+    "CategoryEstimates",
+    "Curve",
+    "DoseResponsePanel",
+    "ForestRow",
+    "ForestSummary",
+    "Heterogeneity",
+    "draw_calibration_panels",
+    "draw_category_odds_ratios",
+    "draw_dose_response",
+    "draw_dose_response_panels",
+    "draw_forest",
+    "figure_bytes",
+    "save_figure",
+]

@@ -1,0 +1,234 @@
+"""Calibration panels: reference against local values, one small panel a study."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from biocal.errors import OptionError
+from biocal.plots.style import (
+    GREY,
+    MIDDLE_MM,
+    ONE_COLUMN_MM,
+    TWO_COLUMNS_MM,
+    new_figure,
+    print_style,
+    thin_ticks,
+    with_unit,
+)
+
+FloatArray = npt.NDArray[np.float64]
+
+_POINT_COLOUR = "#56B4E9"
+_LINE_COLOUR = "#0072B2"
+#: Panels share their axes when the narrowest of them spans at least this share of the whole (ours).
+_LEAST_SHARE_OF_COMMON_AXES = 0.25
+_TITLE_LETTERS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationPanel:
+    """What one local study's panel shows.
+
+    Attributes
+    ----------
+    study : str
+        Name of the study.
+    local, reference : ndarray, shape (n,)
+        The pairs of the calibration subset, in local and reference units.
+    intercept, slope : float
+        Of the fitted line.  With calibration covariates: the line at the subset's mean covariates.
+    r_squared, residual_sd : float
+        Of the fit; the residual standard deviation is in reference units.  NaN: not told.
+    local_range : tuple of float, optional
+        Lowest and highest local value of the whole study; beyond the calibration subset the line is
+        dotted, for there it extrapolates.
+
+    Raises
+    ------
+    OptionError
+        No pairs, or arrays of unequal length.
+    """
+
+    study: str
+    local: FloatArray
+    reference: FloatArray
+    intercept: float
+    slope: float
+    r_squared: float
+    residual_sd: float
+    local_range: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("local", "reference"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
+        if self.local.ndim != 1 or self.local.shape != self.reference.shape or self.local.size == 0:
+            raise OptionError(
+                f"study {self.study!r}: local and reference must hold the same number of values, at least "
+                f"one, not {self.local.shape} and {self.reference.shape}",
+                study=self.study,
+            )
+
+    def span(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Return the ranges (local, reference) the panel has to show, the line over its range included."""
+        low, high = self.local_range or (float(self.local.min()), float(self.local.max()))
+        low, high = min(low, float(self.local.min())), max(high, float(self.local.max()))
+        ends = [self.intercept + self.slope * low, self.intercept + self.slope * high]
+        return (low, high), (min(float(self.reference.min()), *ends), max(float(self.reference.max()), *ends))
+
+
+def draw_calibration_panels(
+    panels: Sequence[CalibrationPanel],
+    *,
+    local_unit: str = "",
+    reference_unit: str = "",
+    adjusted: bool = False,
+    width_mm: float | None = None,
+) -> Figure:
+    """Draw reference against local values study by study, with the fitted and the identity line.
+
+    Parameters
+    ----------
+    panels : sequence of CalibrationPanel
+        In the order to show.
+    local_unit, reference_unit : str
+        For the axis labels.  When both are given and differ, the identity line means nothing and is
+        left out.
+    adjusted : bool, default False
+        The calibrations hold covariates, and the lines are those at mean covariates; said in the legend.
+    width_mm : float, optional
+        Default: 89 for one panel, 120 for two, else 180.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Its axes are those of the panels, in order.  They share their limits unless one study's values
+        span less than a quarter of the whole.
+
+    Raises
+    ------
+    OptionError
+        No panel.
+    """
+    if not panels:
+        raise OptionError("there is no calibration to draw: no local study was given", option="panels")
+    n_columns = _columns(len(panels))
+    n_rows = -(-len(panels) // n_columns)
+    width = width_mm or {1: ONE_COLUMN_MM, 2: MIDDLE_MM}.get(n_columns, TWO_COLUMNS_MM)
+    common = _common_limits(panels)
+    same_unit = not (local_unit and reference_unit and local_unit != reference_unit)
+    with print_style():
+        panel_mm = (width - 8) / n_columns
+        figure = new_figure(width, n_rows * (panel_mm + (6 if common is None else 1)) + 16)
+        grid = figure.subplots(n_rows, n_columns, squeeze=False)
+        for spare in grid.flat[len(panels) :]:
+            spare.remove()
+        for position, (axes, panel) in enumerate(zip(grid.flat, panels, strict=False)):
+            _draw_panel(axes, panel, limits=common or _own_limits(panel), identity=same_unit)
+            if common is not None:
+                axes.tick_params(
+                    labelleft=position % n_columns == 0, labelbottom=position + n_columns >= len(panels)
+                )
+            axes.locator_params(nbins=4 if n_columns > 2 else 6)
+            thin_ticks(axes)
+        figure.supxlabel(with_unit("Local laboratory", local_unit), fontsize=8.0)
+        figure.supylabel(with_unit("Reference laboratory", reference_unit), fontsize=8.0)
+        figure.legend(
+            handles=_legend_entries(panels, identity=same_unit, adjusted=adjusted),
+            loc="outside upper center", ncols=2 if n_columns <= 2 else 4, columnspacing=1.6, handletextpad=0.5,
+        )  # fmt: skip
+    return figure
+
+
+def _columns(n_panels: int) -> int:
+    """Return how many panels stand in a row: near a square, five at most to stay legible at 180 mm."""
+    if n_panels <= 3:
+        return n_panels
+    return next(columns for columns in (2, 3, 4, 5) if columns == 5 or n_panels <= columns * columns)
+
+
+def _common_limits(
+    panels: Sequence[CalibrationPanel],
+) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """Return limits for all panels, or None when the scales are too unlike to share axes."""
+    spans = np.array([panel.span() for panel in panels])  # (n_panels, local/reference, low/high)
+    common = np.stack([spans[:, :, 0].min(axis=0), spans[:, :, 1].max(axis=0)], axis=1)
+    widths = spans[:, :, 1] - spans[:, :, 0]
+    if np.any(widths < _LEAST_SHARE_OF_COMMON_AXES * (common[:, 1] - common[:, 0])):
+        return None
+    return _with_margin(tuple(common[0])), _with_margin(tuple(common[1]))
+
+
+def _own_limits(panel: CalibrationPanel) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the limits of one panel."""
+    local, reference = panel.span()
+    return _with_margin(local), _with_margin(reference)
+
+
+def _with_margin(limits: tuple[float, ...]) -> tuple[float, float]:
+    """Widen limits by a little, and by something when they are equal."""
+    low, high = float(limits[0]), float(limits[1])
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - margin, high + margin
+
+
+def _draw_panel(
+    axes: Axes,
+    panel: CalibrationPanel,
+    *,
+    limits: tuple[tuple[float, float], tuple[float, float]],
+    identity: bool,
+) -> None:
+    """Draw the pairs and the lines of one study."""
+    axes.set_xlim(*limits[0])
+    axes.set_ylim(*limits[1])
+    if identity:
+        axes.axline((limits[0][0], limits[0][0]), slope=1.0, color=GREY, linewidth=0.7, linestyle=(0, (4, 2)))
+    crowd = panel.local.size
+    axes.plot(
+        panel.local, panel.reference, marker="o", linestyle="none", markersize=2.6 if crowd <= 200 else 1.6,
+        markerfacecolor=_POINT_COLOUR, markeredgecolor="none", alpha=0.85 if crowd <= 200 else 0.5, zorder=2,
+    )  # fmt: skip
+    whole, _ = panel.span()
+    calibrated = (float(panel.local.min()), float(panel.local.max()))
+    for ends, line, width in ((whole, (0, (1, 1)), 1.0), (calibrated, "-", 1.4)):
+        heights = [panel.intercept + panel.slope * end for end in ends]
+        axes.plot(list(ends), heights, color=_LINE_COLOUR, linestyle=line, linewidth=width, zorder=3)
+    axes.set_title("\n".join(textwrap.wrap(panel.study, _TITLE_LETTERS)), pad=3.0)
+    axes.text(
+        0.04, 0.96, _facts(panel), transform=axes.transAxes, ha="left", va="top", fontsize=6.5,
+        linespacing=1.15, zorder=4,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
+    )  # fmt: skip
+
+
+def _facts(panel: CalibrationPanel) -> str:
+    """Return the counts and the quality of the fit, for the corner of a panel."""
+    facts = f"n = {panel.local.size}"
+    if np.isfinite(panel.r_squared):
+        facts += f"\n$R^2$ = {panel.r_squared:.2f}"
+    if np.isfinite(panel.residual_sd):
+        facts += f"\nSD = {panel.residual_sd:.3g}"
+    return facts
+
+
+def _legend_entries(panels: Sequence[CalibrationPanel], *, identity: bool, adjusted: bool) -> list[Line2D]:
+    """Return the entries that occur in some panel."""
+    line = "fitted line at mean covariates" if adjusted else "fitted line"
+    entries = [
+        Line2D([], [], marker="o", linestyle="none", markersize=3.5, markerfacecolor=_POINT_COLOUR,
+               markeredgecolor="none", label="calibration pair"),
+        Line2D([], [], color=_LINE_COLOUR, label=line),
+    ]  # fmt: skip
+    if any(panel.span()[0] != (panel.local.min(), panel.local.max()) for panel in panels):
+        entries.append(Line2D([], [], color=_LINE_COLOUR, linestyle=(0, (1, 1)), label="beyond the subset"))
+    if identity:
+        entries.append(Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (4, 2)), label="identity"))
+    return entries

@@ -1,0 +1,193 @@
+"""Odds ratios by category of exposure, with error bars, methods side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from biocal.errors import OptionError
+from biocal.plots.odds_ratio_axis import odds_ratio, odds_ratio_limits, use_odds_ratio_ticks
+from biocal.plots.style import (
+    GREY,
+    MIDDLE_MM,
+    SeriesStyle,
+    new_figure,
+    print_style,
+    series_styles,
+    thin_ticks,
+    with_unit,
+)
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Share of the distance between categories over which the methods are spread (ours, by eye).
+_SPREAD = 0.62
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryEstimates:
+    """Odds ratios of all categories by one method, on the log scale.
+
+    Attributes
+    ----------
+    label : str
+        Name of the method.
+    log_or, low, high : ndarray, shape (n_categories,)
+        Log odds ratio against the reference category and the ends of its interval; 0 with zero width
+        at the reference.  NaN: not estimated, left blank.
+    """
+
+    label: str
+    log_or: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+    def __post_init__(self) -> None:
+        for name in ("log_or", "low", "high"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
+
+
+def draw_category_odds_ratios(
+    estimates: Sequence[CategoryEstimates],
+    *,
+    categories: Sequence[str],
+    reference_category: str,
+    control_counts: Sequence[float] | None = None,
+    exposure_name: str = "exposure",
+    unit: str = "",
+    outcome_name: str = "",
+    level: float = 0.95,
+    ax: Axes | None = None,
+    width_mm: float = MIDDLE_MM,
+) -> Axes:
+    """Draw odds ratios by category with error bars, one colour and marker a method.
+
+    Parameters
+    ----------
+    estimates : sequence of CategoryEstimates
+        One a method, all with the same categories.
+    categories : sequence of str, length n_categories
+        Names in ascending order, such as ``[30, 50)``.
+    reference_category : str
+        The one whose odds ratio is 1; drawn as an open diamond.
+    control_counts : sequence of float, optional
+        Controls in each category, printed beneath its name.
+    exposure_name, unit, outcome_name, level, ax, width_mm
+        As in :func:`biocal.plots.draw_dose_response`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    OptionError
+        No estimates, lengths that differ, or a reference category that is not among the categories.
+    """
+    _require_consistent(estimates, categories, reference_category, control_counts)
+    labels = with_unit(exposure_name, unit), _label(outcome_name, reference_category, level)
+    if ax is not None:
+        return _draw(ax, estimates, list(categories), reference_category, control_counts, labels)
+    with print_style():
+        axes: Axes = new_figure(width_mm, 0.68 * width_mm).subplots()
+        _draw(axes, estimates, list(categories), reference_category, control_counts, labels)
+        thin_ticks(axes)
+    return axes
+
+
+def _label(outcome_name: str, reference_category: str, level: float) -> str:
+    what = f"Odds ratio of {outcome_name}" if outcome_name else "Odds ratio"
+    return f"{what}\nagainst {reference_category}, {100 * level:g}% interval"
+
+
+def _require_consistent(
+    estimates: Sequence[CategoryEstimates],
+    categories: Sequence[str],
+    reference_category: str,
+    control_counts: Sequence[float] | None,
+) -> None:
+    """Raise when the pieces do not fit together."""
+    if not estimates:
+        raise OptionError("there is no method to draw", option="estimates")
+    if reference_category not in categories:
+        raise OptionError(
+            f"the reference category {reference_category!r} is not among {list(categories)}",
+            option="reference_category",
+            allowed=tuple(categories),
+        )
+    for each in estimates:
+        lengths = {each.log_or.size, each.low.size, each.high.size}
+        if lengths != {len(categories)}:
+            raise OptionError(
+                f"{each.label!r}: there are {len(categories)} categories but "
+                f"{sorted(lengths)} odds ratios or limits",
+                option="estimates",
+            )
+    if control_counts is not None and len(control_counts) != len(categories):
+        raise OptionError(
+            f"there are {len(categories)} categories but {len(control_counts)} counts of controls",
+            option="control_counts",
+        )
+
+
+def _draw(
+    axes: Axes,
+    estimates: Sequence[CategoryEstimates],
+    categories: list[str],
+    reference_category: str,
+    control_counts: Sequence[float] | None,
+    labels: tuple[str, str],
+) -> Axes:
+    """Draw everything on the axes."""
+    exposure_label, odds_ratio_label = labels
+    place_of_reference = categories.index(reference_category)
+    axes.set_yscale("log")
+    axes.axhline(1.0, color=GREY, linewidth=0.6, zorder=1)
+    step = _SPREAD / len(estimates)
+    for rank, (each, style) in enumerate(
+        zip(estimates, series_styles([e.label for e in estimates]), strict=True)
+    ):
+        offset = (rank - (len(estimates) - 1) / 2) * step
+        _draw_method(axes, each, style, offset=offset, without=place_of_reference)
+    axes.plot([place_of_reference], [1.0], marker="D", markersize=6, markerfacecolor="white",
+              markeredgecolor="black", linestyle="none", zorder=4, label="reference")  # fmt: skip
+    low, high, cut = odds_ratio_limits(
+        np.concatenate([e.log_or for e in estimates]),
+        np.concatenate([e.low for e in estimates]),
+        np.concatenate([e.high for e in estimates]),
+    )
+    axes.set_ylim(low, high)
+    use_odds_ratio_ticks(axes.yaxis)
+    names = categories
+    if control_counts is not None:
+        names = [f"{name}\n{count:,.0f}" for name, count in zip(categories, control_counts, strict=True)]
+        exposure_label += "; number of controls"
+    axes.set_xticks(range(len(categories)), names)
+    axes.set_xlim(-0.5, len(categories) - 0.5)
+    axes.set_xlabel(exposure_label)
+    axes.set_ylabel(odds_ratio_label)
+    if cut:
+        axes.text(0.99, 0.985, "intervals continue beyond the axis", transform=axes.transAxes, ha="right",
+                  va="top", fontsize="small", color=GREY)  # fmt: skip
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, columnspacing=1.2,
+                handletextpad=0.4, ncols=len(estimates) + 1 if len(estimates) <= 3 else 3)  # fmt: skip
+    return axes
+
+
+def _draw_method(
+    axes: Axes, estimates: CategoryEstimates, style: SeriesStyle, *, offset: float, without: int
+) -> None:
+    """Draw one method's points and bars, leaving out the reference category."""
+    places = np.delete(np.arange(estimates.log_or.size), without)
+    middle = odds_ratio(estimates.log_or[places])
+    lower, upper = odds_ratio(estimates.low[places]), odds_ratio(estimates.high[places])
+    axes.errorbar(
+        places + offset, middle, yerr=np.vstack([middle - lower, upper - middle]), fmt=style.marker,
+        color=style.colour, markersize=4.5, elinewidth=1.0, capsize=2.0,
+        label=estimates.label or None, zorder=3,
+    )  # fmt: skip

@@ -1,0 +1,102 @@
+"""Colours, line styles, sizes: one look for every figure, made for print.
+
+Colours are those of Okabe and Ito (2008, Color Universal Design), which remain apart under the common
+forms of colour blindness; each also has its own line style and marker, so that a grey copy still reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+MILLIMETRES_PER_INCH = 25.4
+#: Widths journals print at: one column, one and a half, two columns (mm).
+ONE_COLUMN_MM, MIDDLE_MM, TWO_COLUMNS_MM = 89.0, 120.0, 180.0
+
+GREY = "#5f5f5f"
+LIGHT_GREY = "#c4c4c4"
+
+#: A dash pattern in matplotlib's (offset, on-off) form, or a solid line.
+LineStyle = tuple[int, tuple[float, ...]] | Literal["-"]
+_PRINT_RC: Any = {
+    "font.size": 8.0,
+    "axes.titlesize": 8.0,
+    "axes.labelsize": 8.0,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "legend.handlelength": 2.8,
+    "lines.linewidth": 1.4,
+    "mathtext.default": "regular",
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesStyle:
+    """How one method is drawn in every figure."""
+
+    colour: str
+    line: LineStyle
+    marker: str
+
+
+_METHOD_STYLES = {
+    "full": SeriesStyle("#0072B2", "-", "o"),
+    "naive": SeriesStyle("#D55E00", (0, (5, 2)), "s"),
+    "internalized": SeriesStyle("#009E73", (0, (6, 1.5, 1.2, 1.5)), "^"),
+    "induced": SeriesStyle("#B0458F", (0, (1.2, 1.2)), "D"),
+    "two-stage": SeriesStyle("#A07000", (0, (6, 1.5, 1.2, 1.5, 1.2, 1.5)), "v"),
+    "reference": SeriesStyle("#000000", (0, (10, 2)), "P"),
+}
+
+
+def series_styles(labels: Sequence[str]) -> list[SeriesStyle]:
+    """Return the style of each label; a method keeps its own, other labels take those left over."""
+    taken = {label.lower() for label in labels} & _METHOD_STYLES.keys()
+    spare = [style for name, style in _METHOD_STYLES.items() if name not in taken]
+    spare = spare or list(_METHOD_STYLES.values())
+    styles, used = [], 0
+    for label in labels:
+        style = _METHOD_STYLES.get(label.lower())
+        if style is None:
+            style = spare[used % len(spare)]
+            used += 1
+        styles.append(style)
+    return styles
+
+
+def print_style() -> AbstractContextManager[None]:
+    """Set the sizes for print while a figure of our own is drawn; the caller's settings come back after."""
+    return matplotlib.rc_context(_PRINT_RC)
+
+
+def new_figure(width_mm: float, height_mm: float) -> Figure:
+    """Return an empty figure of that printed size (mm), laid out so that no label is clipped."""
+    figure = Figure(
+        figsize=(width_mm / MILLIMETRES_PER_INCH, height_mm / MILLIMETRES_PER_INCH), layout="constrained"
+    )
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def thin_ticks(axes: Axes) -> None:
+    """Fix tick sizes now: matplotlib makes ticks late, when the settings for print are gone again."""
+    axes.tick_params(which="major", length=2.5, width=0.6, pad=2.0, labelsize=_PRINT_RC["xtick.labelsize"])
+
+
+def with_unit(name: str, unit: str) -> str:
+    """Return ``name (unit)``, or the name alone when there is no unit."""
+    return f"{name} ({unit})" if unit else name
