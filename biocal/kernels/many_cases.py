@@ -5,17 +5,21 @@ Lubin and Rubinstein (Biometrika 1981;68:703-707) and Howard (1972):
 ``B(d, k) = B(d, k-1) + u_k B(d-1, k-1)``, u = exp(eta).  It is not differentiated.  Each cell is
 a mixture: the k-th person is among the d drawn from the first k with probability
 ``b = u_k B(d-1, k-1) / B(d, k)``, else (``a = 1 - b``) not.  Hence the conditional mean of
-T is carried along, and by the law of total variance along the path from the last cell back,
+T is carried along, ``mean(d, k) = mean(d, k-1) + b delta``, and by the law of total variance along
+the path from the last cell back,
 
 ``Cov(T) = sum over cells P(path visits cell) a b delta delta'``,
 ``delta = mean(d-1, k-1) + x_k - mean(d, k-1)``:
 
 a sum of outer products with non-negative weights, positive semi-definite by construction.
 
-The cells are held as (d, j), j = k - d = 0..n-m, so that a whole row d is one cumulative sum.
+Cells are stored as (d, j), d = 1..m, j = k - d = 0..n-m, where row d of B is one cumulative sum, and
+the cells of one k are a slice with a constant stride in the flattened table.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +31,20 @@ FloatArray = NDArray[np.float64]
 #: Products of m weights stay above exp(-500), and their sums below overflow up to 900 persons.
 _LINEAR_EXPONENT = 500.0
 _LINEAR_SIZE = 900
+
+
+@dataclass(frozen=True, slots=True)
+class _Paths:
+    """Probabilities of the backward path, for the cells (..., m, n-m+1, s).
+
+    `log_total` is log B(m, n), (..., s); `draw` is b; `chosen` is P(visit) b, the probability that person
+    k is drawn as the d-th; `weight` is P(visit) a b.
+    """
+
+    log_total: FloatArray
+    draw: FloatArray
+    chosen: FloatArray
+    weight: FloatArray
 
 
 def many_case_terms(
@@ -42,144 +60,175 @@ def many_case_terms(
         Score columns, best centred within the set; 0 for padding.
     n_first : int
         m, persons in the rarer role.
+    information, persons : bool
+        What else is wanted.
     """
-    top = eta.max(axis=-2, keepdims=True)
-    eta = eta - top
+    eta = eta - eta.max(axis=-2, keepdims=True)
     observed = columns[..., :n_first, :].sum(axis=-2)
     drawn = eta[..., :n_first, :].sum(axis=-2)
-    lead = np.broadcast_shapes(eta.shape[:-2], columns.shape[:-3])
-    finite = np.where(np.isfinite(eta), eta, 0.0)
-    width = -float(finite.min(initial=0.0))
-    if n_first * width < _LINEAR_EXPONENT and eta.shape[-2] < _LINEAR_SIZE:
-        table = _linear_table(np.exp(eta), columns, n_first, lead)
-    else:
-        table = _log_table(eta, columns, n_first, lead)
-    log_total, mean, weight, delta, chosen, before, after = table
+    width = -float(np.where(np.isfinite(eta), eta, 0.0).min(initial=0.0))
+    linear = n_first * width < _LINEAR_EXPONENT and eta.shape[-2] < _LINEAR_SIZE
+    paths = _linear_paths(np.exp(eta), n_first) if linear else _log_paths(eta, n_first)
+    before = np.empty((*_lead(paths, columns), columns.shape[-3], *_flat(paths))) if persons else None
+    delta, mean = _mean_sweep(paths.draw, columns, n_first, before)
+    detail = None if before is None else _person_terms(paths, before, mean, columns, n_first)
     gram: FloatArray | None = None
-    p = columns.shape[-3]
     if information:
-        flat = delta.reshape(*lead, p, -1)
-        weighted = (delta * weight[..., None, :, :, :]).reshape(*lead, p, -1)
-        gram = np.matmul(weighted, np.swapaxes(flat, -1, -2))
-    detail = _person_terms(chosen, before, after, mean, columns, n_first) if persons else None
-    return SetTerms(drawn - log_total, observed - mean, gram, detail)
+        delta *= np.sqrt(paths.weight).reshape(*paths.weight.shape[:-3], 1, -1, eta.shape[-1])
+        flat = delta.reshape(*delta.shape[:-2], -1)
+        gram = np.matmul(flat, np.swapaxes(flat, -1, -2))
+    return SetTerms(drawn - paths.log_total, observed - mean, gram, detail)
 
 
-_Table = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
+def _lead(paths: _Paths, columns: FloatArray) -> tuple[int, ...]:
+    return np.broadcast_shapes(paths.draw.shape[:-3], columns.shape[:-3])
 
 
-def _linear_table(u: FloatArray, columns: FloatArray, m: int, lead: tuple[int, ...]) -> _Table:
-    """Cells of the recursion in plain numbers.
+def _flat(paths: _Paths) -> tuple[int, int]:
+    """Cells and sets."""
+    *_, m, width, n_sets = paths.draw.shape
+    return m * width, n_sets
 
-    Returns log B(m, n) (..., s); the mean of T (..., p, s); and for the cells (..., m, n-m+1, s):
-    P(visit) a b, delta (with p), P(k drawn as the d-th), and the means of T before and after it (with p).
+
+def null_terms(columns: FloatArray, n_first: int, sizes: NDArray[np.intp]) -> SetTerms:
+    """The same at eta = 0, where every subset is as likely: moments of sampling without replacement.
+
+    Parameters
+    ----------
+    columns : ndarray, shape (..., p, n_rows, n_sets)
+        Columns centred within the set; 0 for padding.
+    n_first : int
+        m.
+    sizes : ndarray of int, shape (n_sets,)
+        Persons of each set, padding not counted.
     """
-    n_rows, n_sets = u.shape[-2:]
-    p, width = columns.shape[-3], n_rows - m + 1
-    poly = np.ones((*lead, m + 1, width, n_sets))
-    mean = np.zeros((*lead, p, m + 1, width, n_sets))
+    size = sizes.astype(float)
+    log_subsets = np.zeros_like(size)
+    for i in range(n_first):
+        log_subsets += np.log((size - i) / (i + 1))
+    factor = np.sqrt(n_first * (size - n_first) / (size * (size - 1)))
+    flat = (columns * factor).reshape(*columns.shape[:-2], -1)
+    loglik = np.broadcast_to(-log_subsets, (*columns.shape[:-3], size.size))
+    return SetTerms(
+        loglik, columns[..., :n_first, :].sum(axis=-2), np.matmul(flat, np.swapaxes(flat, -1, -2)), None
+    )
+
+
+def _linear_paths(u: FloatArray, m: int) -> _Paths:
+    """Paths in plain numbers; u (..., n_rows, s)."""
+    lead, n_sets = u.shape[:-2], u.shape[-1]
+    width = u.shape[-2] - m + 1
+    poly = np.empty((*lead, m + 1, width, n_sets))
+    poly[..., 0, :, :] = 1.0
     add = np.empty((*lead, m, width, n_sets))
     for d in range(1, m + 1):
-        rows = slice(d - 1, d - 1 + width)
-        np.multiply(u[..., rows, :], poly[..., d - 1, :, :], out=add[..., d - 1, :, :])
+        np.multiply(u[..., d - 1 : d - 1 + width, :], poly[..., d - 1, :, :], out=add[..., d - 1, :, :])
         np.cumsum(add[..., d - 1, :, :], axis=-2, out=poly[..., d, :, :])
-        moment = mean[..., d - 1, :, :] + columns[..., rows, :]
-        moment *= add[..., None, d - 1, :, :]
-        np.cumsum(moment, axis=-2, out=mean[..., d, :, :])
-        mean[..., d, :, :] /= poly[..., None, d, :, :]
     # share = P(path visits the cell) / B(cell): the same recursion from the other end.
     share = np.empty((*lead, m, width, n_sets))
     share[..., m - 1, :, :] = 1.0 / poly[..., m, -1:, :]
-    suffix = np.zeros((*lead, p, m, width, n_sets))
     for d in range(m - 1, 0, -1):
         inflow = u[..., d : d + width, :] * share[..., d, :, :]
-        _reverse_cumsum(inflow, share[..., d - 1, :, :])
-        moment = suffix[..., d, :, :] + columns[..., d : d + width, :]
-        moment *= inflow[..., None, :, :]
-        _reverse_cumsum(moment, suffix[..., d - 1, :, :])
-        # Behind the last real row of a padded set nothing can be drawn: 0 / 0, and never visited.
-        some = share[..., None, d - 1, :, :] > 0
-        np.divide(suffix[..., d - 1, :, :], share[..., None, d - 1, :, :], out=suffix[..., d - 1, :, :], where=some)
+        np.cumsum(inflow[..., ::-1, :], axis=-2, out=share[..., d - 1, ::-1, :])
     chosen = add * share
-    before = mean[..., :-1, :, :]
-    delta = np.zeros((*lead, p, m, width, n_sets))
-    for d in range(m):
-        delta[..., d, 1:, :] = before[..., d, 1:, :] + columns[..., d + 1 : d + width, :]
-        delta[..., d, 1:, :] -= mean[..., d + 1, :-1, :]
-    weight = np.zeros_like(chosen)
-    weight[..., 1:, :] = chosen[..., 1:, :] * (poly[..., 1:, :-1, :] / poly[..., 1:, 1:, :])
-    return np.log(poly[..., m, -1, :]), mean[..., m, -1, :], weight, delta, chosen, before, suffix
+    draw = add / poly[..., 1:, :, :]
+    weight = np.empty_like(chosen)
+    weight[..., 0, :] = 0.0
+    np.divide(poly[..., 1:, :-1, :], poly[..., 1:, 1:, :], out=weight[..., 1:, :])
+    weight[..., 1:, :] *= chosen[..., 1:, :]
+    return _Paths(np.log(poly[..., m, -1, :]), draw, chosen, weight)
 
 
-def _reverse_cumsum(values: FloatArray, out: FloatArray) -> None:
-    np.cumsum(values[..., ::-1, :], axis=-2, out=out[..., ::-1, :])
-
-
-def _log_table(eta: FloatArray, columns: FloatArray, m: int, lead: tuple[int, ...]) -> _Table:
-    """The same cells with log B, for predictors whose range would overflow plain numbers."""
-    n_rows, n_sets = eta.shape[-2:]
-    p, width = columns.shape[-3], n_rows - m + 1
+def _log_paths(eta: FloatArray, m: int) -> _Paths:
+    """Paths from log B, for predictors whose range would overflow plain numbers; eta (..., n_rows, s)."""
+    lead, n_sets = eta.shape[:-2], eta.shape[-1]
+    width = eta.shape[-2] - m + 1
     logs = np.zeros((*lead, m + 1, width, n_sets))
-    mean = np.zeros((*lead, p, m + 1, width, n_sets))
-    log_add = np.empty((*lead, m, width, n_sets))
     stay = np.zeros((*lead, m, width, n_sets))  # a: k not drawn
     draw = np.ones((*lead, m, width, n_sets))  # b: k drawn
     for d in range(1, m + 1):
-        rows = slice(d - 1, d - 1 + width)
-        log_add[..., d - 1, :, :] = eta[..., rows, :] + logs[..., d - 1, :, :]
-        np.logaddexp.accumulate(log_add[..., d - 1, :, :], axis=-2, out=logs[..., d, :, :])
-        stay[..., d - 1, 1:, :] = _ratio(logs[..., d, :-1, :], logs[..., d, 1:, :])
-        draw[..., d - 1, 1:, :] = _ratio(log_add[..., d - 1, 1:, :], logs[..., d, 1:, :])
-        moment = mean[..., d - 1, :, :] + columns[..., rows, :]
-        mean[..., d, 0, :] = moment[..., 0, :]
-        for j in range(1, width):
-            mean[..., d, j, :] = (
-                stay[..., None, d - 1, j, :] * mean[..., d, j - 1, :]
-                + draw[..., None, d - 1, j, :] * moment[..., j, :]
-            )
-    visit = np.zeros((*lead, m, width, n_sets))
-    suffix = np.zeros((*lead, p, m, width, n_sets))  # sum of what is drawn later, times P(visit)
-    for d in range(m, 0, -1):
-        for j in range(width - 1, -1, -1):
-            reach = visit[..., d - 1, j, :]
-            later = suffix[..., d - 1, j, :]
-            if d == m and j == width - 1:
-                reach[...] = 1.0
-            if j + 1 < width:
-                reach += stay[..., d - 1, j + 1, :] * visit[..., d - 1, j + 1, :]
-                later += stay[..., None, d - 1, j + 1, :] * suffix[..., d - 1, j + 1, :]
-            if d < m:
-                reach += draw[..., d, j, :] * visit[..., d, j, :]
-                later += draw[..., None, d, j, :] * (
-                    suffix[..., d, j, :] + visit[..., None, d, j, :] * columns[..., d + j, :]
-                )
-    suffix = np.divide(suffix, visit[..., None, :, :, :], out=np.zeros_like(suffix), where=visit[..., None, :, :, :] > 0)
-    before = mean[..., :-1, :, :]
-    delta = np.zeros((*lead, p, m, width, n_sets))
-    for d in range(m):
-        delta[..., d, 1:, :] = before[..., d, 1:, :] + columns[..., d + 1 : d + width, :]
-        delta[..., d, 1:, :] -= mean[..., d + 1, :-1, :]
+        add = eta[..., d - 1 : d - 1 + width, :] + logs[..., d - 1, :, :]
+        np.logaddexp.accumulate(add, axis=-2, out=logs[..., d, :, :])
+        stay[..., d - 1, 1:, :] = np.exp(logs[..., d, :-1, :] - logs[..., d, 1:, :])
+        draw[..., d - 1, 1:, :] = np.exp(add[..., 1:, :] - logs[..., d, 1:, :])
+    # Ways to complete the draw behind a cell, in logs, from the other end.
+    behind = np.full((*lead, m, width, n_sets), -np.inf)
+    behind[..., m - 1, :, :] = 0.0
+    for d in range(m - 1, 0, -1):
+        inflow = eta[..., d : d + width, :] + behind[..., d, :, :]
+        np.logaddexp.accumulate(inflow[..., ::-1, :], axis=-2, out=behind[..., d - 1, ::-1, :])
+    visit = np.exp(logs[..., 1:, :, :] + behind - logs[..., m, -1, :][..., None, None, :])
     chosen = visit * draw
-    return logs[..., m, -1, :], mean[..., m, -1, :], chosen * stay, delta, chosen, before, suffix
+    return _Paths(logs[..., m, -1, :], draw, chosen, chosen * stay)
 
 
-def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """exp(numerator - denominator), 0 where the numerator is log 0."""
-    with np.errstate(invalid="ignore"):
-        return np.where(np.isneginf(numerator), 0.0, np.exp(numerator - denominator))
+def _mean_sweep(
+    draw: FloatArray, columns: FloatArray, m: int, before: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """delta of every cell (..., p, m (n-m+1), s), and the mean of T (..., p, s).
+
+    `before`, when given, is filled with mean(d-1, k-1) of every cell, in the shape of delta.
+    """
+    n_rows, n_sets = columns.shape[-2:]
+    width = n_rows - m + 1
+    lead = np.broadcast_shapes(draw.shape[:-3], columns.shape[:-3])
+    p = columns.shape[-3]
+    draw = draw.reshape(*draw.shape[:-3], 1, m * width, n_sets)
+    delta = np.empty((*lead, p, m * width, n_sets))
+    delta[..., ::width, :] = 0.0
+    mean = np.zeros((*lead, p, m + 1, n_sets))
+    for k in range(1, n_rows + 1):
+        person = columns[..., k - 1 : k, :]
+        low, high = max(1, k - width + 1), min(k - 1, m)  # d of the cells with a choice
+        if before is not None:
+            last = min(k, m)
+            before[..., _cells(k, low, last, width), :] = mean[..., low - 1 : last, :]
+        forced = mean[..., k - 1 : k, :] + person if k <= m else None
+        if low <= high:
+            cells = _cells(k, low, high, width)
+            change = delta[..., cells, :]
+            np.add(mean[..., low - 1 : high, :], person, out=change)
+            change -= mean[..., low : high + 1, :]
+            mean[..., low : high + 1, :] += draw[..., cells, :] * change
+        if forced is not None:
+            mean[..., k : k + 1, :] = forced
+    return delta, mean[..., m, :]
+
+
+def _cells(k: int, low: int, high: int, width: int) -> slice:
+    """Cells (d, k - d), d = low..high, in the flattened table of `width` cells a row."""
+    first = (low - 1) * width + k - low
+    step = max(width - 1, 1)
+    return slice(first, first + (high - low) * step + 1, step)
 
 
 def _person_terms(
-    chosen: FloatArray, before: FloatArray, after: FloatArray, mean: FloatArray, columns: FloatArray, m: int
+    paths: _Paths, before: FloatArray, mean: FloatArray, columns: FloatArray, m: int
 ) -> PersonTerms:
-    """Sum over d of P(k drawn as the d-th), and of that times E(T | so drawn) - E(T)."""
-    n_rows = columns.shape[-2]
+    """Probability and Cov(T, indicator) of each person.
+
+    Given that k is drawn as the d-th, E(T) is mean(d-1, k-1) + x_k + (mean of what is drawn later), the
+    last carried back along the path as `later`, already multiplied by P(visit).
+    """
+    n_rows, n_sets = columns.shape[-2:]
     width = n_rows - m + 1
-    probability = np.zeros((*chosen.shape[:-3], n_rows, chosen.shape[-1]))
-    slope = np.zeros((*before.shape[:-3], n_rows, chosen.shape[-1]))
-    for d in range(m):
-        rows = slice(d, d + width)
-        probability[..., rows, :] += chosen[..., d, :, :]
-        given = before[..., d, :, :] + columns[..., rows, :] + after[..., d, :, :] - mean[..., None, :]
-        slope[..., rows, :] += chosen[..., None, d, :, :] * given
+    p, lead = before.shape[-3], before.shape[:-3]
+    chosen = paths.chosen.reshape(*paths.chosen.shape[:-3], 1, m * width, n_sets)
+    draw = paths.draw.reshape(*paths.draw.shape[:-3], 1, m * width, n_sets)
+    probability = np.zeros((*paths.chosen.shape[:-3], n_rows, n_sets))
+    slope = np.empty((*lead, p, n_rows, n_sets))
+    later = np.zeros((*lead, p, m + 1, n_sets))
+    for k in range(n_rows, 0, -1):
+        person = columns[..., k - 1 : k, :]
+        low, high = max(1, k - width + 1), min(k, m)
+        cells = _cells(k, low, high, width)
+        own, share = chosen[..., cells, :], draw[..., cells, :]
+        behind = share * later[..., low : high + 1, :]
+        probability[..., k - 1, :] = own.sum(axis=-2)[..., 0, :]
+        given = before[..., cells, :] + person
+        given -= mean[..., None, :]
+        slope[..., k - 1, :] = (own * given + behind).sum(axis=-2)
+        # One person back: drawn goes to d-1 and adds the person, not drawn stays at d.
+        later[..., low : high + 1, :] -= behind
+        later[..., low - 1 : high, :] += behind + own * person
     return PersonTerms(probability, slope)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.kernels.many_cases import many_case_terms
+from biocal.kernels.many_cases import many_case_terms, null_terms
 from biocal.kernels.one_case import one_case_terms
 from biocal.kernels.set_layout import SetBlock, SetLayout
 from biocal.kernels.set_terms import SetTerms
@@ -227,6 +227,9 @@ class ConditionalLikelihood:
     def _terms(self, index: int, beta: FloatArray, *, persons: bool = False) -> SetTerms:
         block, (lead, columns) = self.layout.blocks[index], self._blocks[index]
         p = self.n_columns
+        plain = self._weights is None and not persons
+        if plain and block.n_first > 1 and not beta.any():
+            return null_terms(columns, block.n_first, block.sizes)
         eta = np.matmul(beta[:, None, :], columns.reshape(lead, p, -1)).reshape(-1, *columns.shape[2:])
         weight = self._block_weights(block)
         if block.real is not None:

@@ -58,6 +58,13 @@ class SetBlock:
         """Sets in the block."""
         return int(self.rows.shape[1])
 
+    @property
+    def sizes(self) -> IntArray:
+        """Persons of each set, padding not counted: shape (n_sets,)."""
+        if self.real is None:
+            return np.full(self.n_sets, self.n_rows, dtype=np.intp)
+        return self.real.sum(axis=0, dtype=np.intp)
+
     def take(self, values: FloatArray) -> FloatArray:
         """Persons' values (..., n_persons) in this block's shape (..., n_rows, n_sets)."""
         return np.take(values, self.rows, axis=-1)
