@@ -48,7 +48,13 @@ class _Paths:
 
 
 def many_case_terms(
-    eta: FloatArray, columns: FloatArray, n_first: int, *, information: bool = True, persons: bool = False
+    eta: FloatArray,
+    columns: FloatArray,
+    n_first: int,
+    *,
+    active: NDArray[np.intp] | None = None,
+    information: bool = True,
+    persons: bool = False,
 ) -> SetTerms:
     """Log-likelihood, score and information of n:m sets.
 
@@ -60,6 +66,8 @@ def many_case_terms(
         Score columns, best centred within the set; 0 for padding.
     n_first : int
         m, persons in the rarer role.
+    active : ndarray of int, shape (n_rows,), optional
+        For padded sets, sorted by falling size: how many of them have a k-th person.
     information, persons : bool
         What else is wanted.
     """
@@ -70,13 +78,10 @@ def many_case_terms(
     linear = n_first * width < _LINEAR_EXPONENT and eta.shape[-2] < _LINEAR_SIZE
     paths = _linear_paths(np.exp(eta), n_first) if linear else _log_paths(eta, n_first)
     before = np.empty((*_lead(paths, columns), columns.shape[-3], *_flat(paths))) if persons else None
-    delta, mean = _mean_sweep(paths.draw, columns, n_first, before)
+    if active is None:
+        active = np.full(eta.shape[-2], eta.shape[-1])
+    mean, gram = _mean_sweep(paths, columns, n_first, active, information, before)
     detail = None if before is None else _person_terms(paths, before, mean, columns, n_first)
-    gram: FloatArray | None = None
-    if information:
-        delta *= np.sqrt(paths.weight).reshape(*paths.weight.shape[:-3], 1, -1, eta.shape[-1])
-        flat = delta.reshape(*delta.shape[:-2], -1)
-        gram = np.matmul(flat, np.swapaxes(flat, -1, -2))
     return SetTerms(drawn - paths.log_total, observed - mean, gram, detail)
 
 
@@ -163,36 +168,45 @@ def _log_paths(eta: FloatArray, m: int) -> _Paths:
 
 
 def _mean_sweep(
-    draw: FloatArray, columns: FloatArray, m: int, before: FloatArray | None = None
-) -> tuple[FloatArray, FloatArray]:
-    """delta of every cell (..., p, m (n-m+1), s), and the mean of T (..., p, s).
+    paths: _Paths,
+    columns: FloatArray,
+    m: int,
+    active: NDArray[np.intp],
+    information: bool,
+    before: FloatArray | None,
+) -> tuple[FloatArray, FloatArray | None]:
+    """Mean of T (..., p, s) and, if wanted, Cov(T) summed over the sets (..., p, p).
 
-    `before`, when given, is filled with mean(d-1, k-1) of every cell, in the shape of delta.
+    Person by person, so that what is worked on stays in the cache.  `before`, when given, is filled with
+    mean(d-1, k-1) of every cell, (..., p, m (n-m+1), s).
     """
     n_rows, n_sets = columns.shape[-2:]
     width = n_rows - m + 1
-    lead = np.broadcast_shapes(draw.shape[:-3], columns.shape[:-3])
-    p = columns.shape[-3]
-    draw = draw.reshape(*draw.shape[:-3], 1, m * width, n_sets)
-    delta = np.empty((*lead, p, m * width, n_sets))
-    delta[..., ::width, :] = 0.0
+    lead, p = _lead(paths, columns), columns.shape[-3]
+    draw = paths.draw.reshape(*paths.draw.shape[:-3], 1, m * width, n_sets)
+    root = np.sqrt(paths.weight).reshape(draw.shape) if information else None
     mean = np.zeros((*lead, p, m + 1, n_sets))
+    gram = np.zeros((*lead, p, p)) if information else None
     for k in range(1, n_rows + 1):
-        person = columns[..., k - 1 : k, :]
+        n = active[k - 1]
+        person = columns[..., k - 1 : k, :n]
         low, high = max(1, k - width + 1), min(k - 1, m)  # d of the cells with a choice
         if before is not None:
             last = min(k, m)
             before[..., _cells(k, low, last, width), :] = mean[..., low - 1 : last, :]
-        forced = mean[..., k - 1 : k, :] + person if k <= m else None
+        forced = mean[..., k - 1 : k, :n] + person if k <= m else None
         if low <= high:
             cells = _cells(k, low, high, width)
-            change = delta[..., cells, :]
-            np.add(mean[..., low - 1 : high, :], person, out=change)
-            change -= mean[..., low : high + 1, :]
-            mean[..., low : high + 1, :] += draw[..., cells, :] * change
+            delta = mean[..., low - 1 : high, :n] + person
+            delta -= mean[..., low : high + 1, :n]
+            mean[..., low : high + 1, :n] += draw[..., cells, :n] * delta
+            if gram is not None and root is not None:
+                delta *= root[..., cells, :n]
+                flat = delta.reshape(*delta.shape[:-2], -1)
+                gram += np.matmul(flat, np.swapaxes(flat, -1, -2))
         if forced is not None:
-            mean[..., k : k + 1, :] = forced
-    return delta, mean[..., m, :]
+            mean[..., k : k + 1, :n] = forced
+    return mean[..., m, :], gram
 
 
 def _cells(k: int, low: int, high: int, width: int) -> slice:

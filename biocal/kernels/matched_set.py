@@ -97,7 +97,9 @@ def block_terms(
     signed = block.sign * eta
     if block.real is not None:
         signed = np.where(block.real, signed, -np.inf)
-    return many_case_terms(signed, centred, block.n_first, information=information, persons=persons)
+    return many_case_terms(
+        signed, centred, block.n_first, active=block.active, information=information, persons=persons
+    )
 
 
 def case_residuals(block: SetBlock, terms: SetTerms) -> tuple[FloatArray, FloatArray]:
@@ -239,7 +241,12 @@ class ConditionalLikelihood:
             terms = one_case_terms(eta, columns, information=weight is None, persons=persons or weight is not None)
         else:
             terms = many_case_terms(
-                eta, columns, block.n_first, information=weight is None, persons=persons or weight is not None
+                eta,
+                columns,
+                block.n_first,
+                active=block.active,
+                information=weight is None,
+                persons=persons or weight is not None,
             )
         if weight is None:
             return terms

@@ -65,6 +65,11 @@ class SetBlock:
             return np.full(self.n_sets, self.n_rows, dtype=np.intp)
         return self.real.sum(axis=0, dtype=np.intp)
 
+    @property
+    def active(self) -> IntArray | None:
+        """How many sets have a k-th person, (n_rows,); None without padding (sets are in falling size)."""
+        return None if self.real is None else self.real.sum(axis=1, dtype=np.intp)
+
     def take(self, values: FloatArray) -> FloatArray:
         """Persons' values (..., n_persons) in this block's shape (..., n_rows, n_sets)."""
         return np.take(values, self.rows, axis=-1)
@@ -142,20 +147,19 @@ def _shape_groups(
     size = size.copy()
     radix = int(size.max()) + 1
     code = (first * radix + size) * 2 + swapped
-    counts = np.bincount(code)
-    # A rare shape is padded to the next size on a coarse grid: a few idle rows cost less than a call.
-    rare = counts[code] < _RARE
-    grid = np.maximum(2, 1 << np.maximum(0, np.ceil(np.log2(np.maximum(size, 2))).astype(np.intp) - 2))
-    size[rare] = (-(-size // grid) * grid)[rare]
-    radix = int(size.max()) + 1
-    code = (first * radix + size) * 2 + swapped
     if (code == code[0]).all():
         yield (int(first[0]), int(size[0]), bool(swapped[0])), np.arange(first.size)
         return
+    # Rare shapes are padded to a power of two: a few idle rows cost less than many small calls.
+    rare = np.bincount(code)[code] < _RARE
+    padded = np.where(rare, 1 << np.ceil(np.log2(size)).astype(np.intp), size)
+    radix = int(padded.max()) + 1
+    code = (first * radix + padded) * 2 + swapped
     for value in np.flatnonzero(np.bincount(code)):
-        rest, swap = divmod(int(value), 2)
-        n_first, n_rows = divmod(rest, radix)
-        yield (n_first, n_rows, bool(swap)), np.flatnonzero(code == value)
+        n_first, rest = divmod(int(value) // 2, radix)
+        members = np.flatnonzero(code == value)
+        members = members[np.argsort(-size[members], kind="stable")]
+        yield (n_first, int(size[members[0]]), bool(value % 2)), members
 
 
 def _parts(sets: IntArray, numbers_per_set: int) -> list[IntArray]:
