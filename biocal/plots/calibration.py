@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -18,7 +19,10 @@ from biocal.plots.style import (
     MIDDLE_MM,
     ONE_COLUMN_MM,
     TWO_COLUMNS_MM,
+    LineStyle,
     new_figure,
+    place_legend,
+    plain,
     print_style,
     thin_ticks,
     with_unit,
@@ -31,6 +35,8 @@ _LINE_COLOUR = "#0072B2"
 #: Panels share their axes when the narrowest of them spans at least this share of the whole (ours).
 _LEAST_SHARE_OF_COMMON_AXES = 0.25
 _TITLE_LETTERS = 24
+_WITHIN: LineStyle = "-"
+_BEYOND: LineStyle = (0, (1, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,8 @@ class CalibrationPanel:
         Of the fit; the residual standard deviation is in reference units.  NaN: not told.
     local_range : tuple of float, optional
         Lowest and highest local value of the whole study; beyond the calibration subset the line is
-        dotted, for there it extrapolates.
+        dotted, for there it extrapolates (for at most one width of the subset; the panel tells how
+        far the study goes when that is farther).
 
     Raises
     ------
@@ -76,10 +83,23 @@ class CalibrationPanel:
                 study=self.study,
             )
 
+    def subset_range(self) -> tuple[float, float]:
+        """Return the lowest and highest local value of the calibration subset."""
+        return float(self.local.min()), float(self.local.max())
+
     def span(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Return the ranges (local, reference) the panel has to show, the line over its range included."""
-        low, high = self.local_range or (float(self.local.min()), float(self.local.max()))
-        low, high = min(low, float(self.local.min())), max(high, float(self.local.max()))
+        """Return the ranges (local, reference) to show: the pairs, and the line as far as it is drawn.
+
+        The line stops where the study's local values do, and at most one width of the subset beyond
+        it: a single wild value must not press the pairs into a corner.
+        """
+        low, high = self.subset_range()
+        if self.local_range is not None:
+            width = high - low
+            low, high = (
+                min(low, max(self.local_range[0], low - width)),
+                max(high, min(self.local_range[1], high + width)),
+            )
         ends = [self.intercept + self.slope * low, self.intercept + self.slope * high]
         return (low, high), (min(float(self.reference.min()), *ends), max(float(self.reference.max()), *ends))
 
@@ -140,10 +160,8 @@ def draw_calibration_panels(
             thin_ticks(axes)
         figure.supxlabel(with_unit("Local laboratory", local_unit), fontsize=8.0)
         figure.supylabel(with_unit("Reference laboratory", reference_unit), fontsize=8.0)
-        figure.legend(
-            handles=_legend_entries(panels, identity=same_unit, adjusted=adjusted),
-            loc="outside upper center", ncols=2 if n_columns <= 2 else 4, columnspacing=1.6, handletextpad=0.5,
-        )  # fmt: skip
+        entries = _legend_entries(panels, identity=same_unit, adjusted=adjusted)
+        place_legend(figure, entries, available=0.98 * figure.bbox.width)
     return figure
 
 
@@ -197,15 +215,14 @@ def _draw_panel(
         markerfacecolor=_POINT_COLOUR, markeredgecolor="none", alpha=0.85 if crowd <= 200 else 0.5, zorder=2,
     )  # fmt: skip
     whole, _ = panel.span()
-    calibrated = (float(panel.local.min()), float(panel.local.max()))
-    for ends, line, width in ((whole, (0, (1, 1)), 1.0), (calibrated, "-", 1.4)):
+    for ends, line, width in ((whole, _BEYOND, 1.0), (panel.subset_range(), _WITHIN, 1.4)):
         heights = [panel.intercept + panel.slope * end for end in ends]
         axes.plot(list(ends), heights, color=_LINE_COLOUR, linestyle=line, linewidth=width, zorder=3)
-    axes.set_title("\n".join(textwrap.wrap(panel.study, _TITLE_LETTERS)), pad=3.0)
+    axes.set_title("\n".join(textwrap.wrap(plain(panel.study), _TITLE_LETTERS)), pad=3.0, fontsize=7.5)
+    left = panel.slope >= 0  # the upper corner that the line does not enter
     axes.text(
-        0.04, 0.96, _facts(panel), transform=axes.transAxes, ha="left", va="top", fontsize=6.5,
-        linespacing=1.15, zorder=4,
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
+        0.04 if left else 0.96, 0.97, _facts(panel), transform=axes.transAxes, va="top",
+        ha="left" if left else "right", fontsize=6.5, linespacing=1.15, zorder=1,
     )  # fmt: skip
 
 
@@ -216,19 +233,23 @@ def _facts(panel: CalibrationPanel) -> str:
         facts += f"\n$R^2$ = {panel.r_squared:.2f}"
     if np.isfinite(panel.residual_sd):
         facts += f"\nSD = {panel.residual_sd:.3g}"
+    if panel.local_range is not None:
+        (lowest, highest), (low, high) = panel.local_range, panel.span()[0]
+        facts += f"\nlocal from {lowest:.4g}" if lowest < low else ""
+        facts += f"\nlocal to {highest:.4g}" if highest > high else ""
     return facts
 
 
-def _legend_entries(panels: Sequence[CalibrationPanel], *, identity: bool, adjusted: bool) -> list[Line2D]:
+def _legend_entries(panels: Sequence[CalibrationPanel], *, identity: bool, adjusted: bool) -> list[Artist]:
     """Return the entries that occur in some panel."""
     line = "fitted line at mean covariates" if adjusted else "fitted line"
-    entries = [
+    entries: list[Artist] = [
         Line2D([], [], marker="o", linestyle="none", markersize=3.5, markerfacecolor=_POINT_COLOUR,
                markeredgecolor="none", label="calibration pair"),
         Line2D([], [], color=_LINE_COLOUR, label=line),
     ]  # fmt: skip
-    if any(panel.span()[0] != (panel.local.min(), panel.local.max()) for panel in panels):
-        entries.append(Line2D([], [], color=_LINE_COLOUR, linestyle=(0, (1, 1)), label="beyond the subset"))
+    if any(panel.span()[0] != panel.subset_range() for panel in panels):
+        entries.append(Line2D([], [], color=_LINE_COLOUR, linestyle=_BEYOND, label="beyond the subset"))
     if identity:
         entries.append(Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (4, 2)), label="identity"))
     return entries

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from biocal.errors import OptionError
@@ -16,10 +18,13 @@ from biocal.plots.style import (
     MIDDLE_MM,
     SeriesStyle,
     new_figure,
+    place_legend,
+    plain,
     print_style,
     series_styles,
     thin_ticks,
     with_unit,
+    wrapped,
 )
 
 FloatArray = npt.NDArray[np.float64]
@@ -92,17 +97,23 @@ def draw_category_odds_ratios(
     _require_consistent(estimates, categories, reference_category, control_counts)
     labels = with_unit(exposure_name, unit), _label(outcome_name, reference_category, level)
     if ax is not None:
-        return _draw(ax, estimates, list(categories), reference_category, control_counts, labels)
+        entries = _draw(ax, estimates, list(categories), reference_category, control_counts, labels)
+        place_legend(ax, entries, available=ax.get_window_extent().width)
+        return ax
     with print_style():
-        axes: Axes = new_figure(width_mm, 0.68 * width_mm).subplots()
-        _draw(axes, estimates, list(categories), reference_category, control_counts, labels)
+        height_mm = max(0.68 * width_mm, 70.0)
+        figure = new_figure(width_mm, height_mm)
+        axes: Axes = figure.subplots()
+        labels = wrapped(labels[0], 0.8 * width_mm), wrapped(labels[1], 0.7 * height_mm)
+        entries = _draw(axes, estimates, list(categories), reference_category, control_counts, labels)
+        place_legend(figure, entries, available=0.98 * figure.bbox.width)
         thin_ticks(axes)
     return axes
 
 
 def _label(outcome_name: str, reference_category: str, level: float) -> str:
     what = f"Odds ratio of {outcome_name}" if outcome_name else "Odds ratio"
-    return f"{what}\nagainst {reference_category}, {100 * level:g}% interval"
+    return plain(f"{what}\nagainst {reference_category}, {100 * level:g}% interval")
 
 
 def _require_consistent(
@@ -142,19 +153,20 @@ def _draw(
     reference_category: str,
     control_counts: Sequence[float] | None,
     labels: tuple[str, str],
-) -> Axes:
-    """Draw everything on the axes."""
+) -> list[Artist]:
+    """Draw everything on the axes; return the artists that the legend names."""
     exposure_label, odds_ratio_label = labels
     place_of_reference = categories.index(reference_category)
     axes.set_yscale("log")
     axes.axhline(1.0, color=GREY, linewidth=0.6, zorder=1)
+    bars: list[Artist] = []
     step = _SPREAD / len(estimates)
     for rank, (each, style) in enumerate(
         zip(estimates, series_styles([e.label for e in estimates]), strict=True)
     ):
         offset = (rank - (len(estimates) - 1) / 2) * step
-        _draw_method(axes, each, style, offset=offset, without=place_of_reference)
-    axes.plot([place_of_reference], [1.0], marker="D", markersize=6, markerfacecolor="white",
+        bars += _draw_method(axes, each, style, offset=offset, without=place_of_reference)
+    (mark,) = axes.plot([place_of_reference], [1.0], marker="D", markersize=6, markerfacecolor="white",
               markeredgecolor="black", linestyle="none", zorder=4, label="reference")  # fmt: skip
     low, high, cut = odds_ratio_limits(
         np.concatenate([e.log_or for e in estimates]),
@@ -163,31 +175,27 @@ def _draw(
     )
     axes.set_ylim(low, high)
     use_odds_ratio_ticks(axes.yaxis)
-    names = categories
+    names = [plain(name) for name in categories]
     if control_counts is not None:
-        names = [f"{name}\n{count:,.0f}" for name, count in zip(categories, control_counts, strict=True)]
+        names = [f"{name}\n{count:,.0f}" for name, count in zip(names, control_counts, strict=True)]
         exposure_label += "; number of controls"
     axes.set_xticks(range(len(categories)), names)
     axes.set_xlim(-0.5, len(categories) - 0.5)
     axes.set_xlabel(exposure_label)
-    axes.set_ylabel(odds_ratio_label)
-    if cut:
-        axes.text(0.99, 0.985, "intervals continue beyond the axis", transform=axes.transAxes, ha="right",
-                  va="top", fontsize="small", color=GREY)  # fmt: skip
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, columnspacing=1.2,
-                handletextpad=0.4, ncols=len(estimates) + 1 if len(estimates) <= 3 else 3)  # fmt: skip
-    return axes
+    axes.set_ylabel(odds_ratio_label + (", cut at the edge" if cut else ""))
+    return [*bars, mark]
 
 
 def _draw_method(
     axes: Axes, estimates: CategoryEstimates, style: SeriesStyle, *, offset: float, without: int
-) -> None:
-    """Draw one method's points and bars, leaving out the reference category."""
+) -> list[Artist]:
+    """Draw one method's points and bars without the reference category; return the named artist."""
     places = np.delete(np.arange(estimates.log_or.size), without)
     middle = odds_ratio(estimates.log_or[places])
     lower, upper = odds_ratio(estimates.low[places]), odds_ratio(estimates.high[places])
-    axes.errorbar(
+    bars: Any = axes.errorbar(
         places + offset, middle, yerr=np.vstack([middle - lower, upper - middle]), fmt=style.marker,
         color=style.colour, markersize=4.5, elinewidth=1.0, capsize=2.0,
-        label=estimates.label or None, zorder=3,
+        label=plain(estimates.label) or None, zorder=3,
     )  # fmt: skip
+    return [bars] if estimates.label else []

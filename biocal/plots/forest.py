@@ -12,12 +12,14 @@ from matplotlib.transforms import blended_transform_factory
 
 from biocal.errors import OptionError
 from biocal.plots.odds_ratio_axis import odds_ratio, odds_ratio_limits, use_odds_ratio_ticks
-from biocal.plots.style import GREY, TWO_COLUMNS_MM, new_figure, print_style, thin_ticks
+from biocal.plots.style import GREY, TWO_COLUMNS_MM, new_figure, plain, print_style, thin_ticks
 
 _STUDY_COLOUR = "#0072B2"
 _POOLED_COLOUR = "#D55E00"
 _LARGEST_SQUARE, _SMALLEST_SQUARE = 8.5, 2.5  # points
 _ROW_MM = 5.2
+#: Estimates farther than a factor of six from the median study may lie beyond the axis (ours).
+_FARTHEST = float(np.log(6.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def draw_forest(
     Returns
     -------
     matplotlib.figure.Figure
-        One axes; intervals that leave it end in an arrow.
+        One axes; intervals that leave it end in an arrow, and the numbers beside it stay exact.
 
     Raises
     ------
@@ -140,14 +142,13 @@ def draw_forest(
 def _limits(
     rows: Sequence[ForestRow], summaries: Sequence[ForestSummary], prediction: tuple[float, float] | None
 ) -> tuple[float, float]:
-    """Return odds ratio limits that hold every estimate and diamond."""
-    known: list[ForestRow | ForestSummary] = [
-        each for each in (*rows, *summaries) if np.isfinite(each.estimate)
-    ]
-    middle = [each.estimate for each in known]
+    """Return odds ratio limits that hold the diamonds and all estimates not far from the others."""
+    known = [(row.estimate, row.low, row.high) for row in rows if np.isfinite(row.estimate)]
+    typical = float(np.median([estimate for estimate, _, _ in known]))
+    middle = [estimate for estimate, _, _ in known if abs(estimate - typical) <= _FARTHEST]
     for summary in summaries:
-        middle += [end for end in (summary.low, summary.high) if np.isfinite(end)]
-    low, high = [each.low for each in known], [each.high for each in known]
+        middle += [end for end in (summary.estimate, summary.low, summary.high) if np.isfinite(end)]
+    low, high = [low for _, low, _ in known], [high for _, _, high in known]
     if prediction is not None:
         low.append(prediction[0])
         high.append(prediction[1])
@@ -221,7 +222,7 @@ def _finish(axes: Axes, *, contrast: str, outcome_name: str, foot: str | None) -
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     label = f"Odds ratio of {outcome_name}" if outcome_name else "Odds ratio"
-    axes.set_xlabel(f"{label}, {contrast}" if contrast else label)
+    axes.set_xlabel(plain(f"{label}, {contrast}" if contrast else label))
     thin_ticks(axes)
     if foot:
         axes.figure.supxlabel(foot, fontsize=7.5, x=0.01, ha="left")
@@ -252,9 +253,10 @@ class _Table:
     ) -> None:
         """Write one line: name, odds ratio with interval (or the note in its place), weight."""
         estimated = bool(np.isfinite(estimate))
-        self._cells["study"].append((line, f"{label} ({note})" if note and estimated else label, bold))
+        named = f"{label} ({note})" if note and estimated else label
+        self._cells["study"].append((line, plain(named), bold))
         interval = f"({_digits(low)} to {_digits(high)})" if np.isfinite(low) or np.isfinite(high) else ""
-        effect = f"{_digits(estimate)} {interval}" if estimated else (interval or note or "not fitted")
+        effect = f"{_digits(estimate)} {interval}" if estimated else (interval or plain(note) or "not fitted")
         self._cells["effect"].append((line, effect, bold))
         if np.isfinite(weight):
             self._cells["weight"].append((line, f"{100 * weight:.1f}%", bold))
@@ -274,7 +276,7 @@ class _Table:
         widest = 0.0
         for _, text, bold in self._cells[column]:
             trial = self._axes.text(0, 0, text, weight="bold" if bold else "normal")
-            extent = trial.get_window_extent(_renderer(self._axes))
+            extent = trial.get_window_extent()
             widest = max(widest, extent.width * 72.0 / self._axes.get_figure().dpi)  # type: ignore[union-attr]
             trial.remove()
         return widest
@@ -289,12 +291,11 @@ class _Table:
             )  # fmt: skip
 
 
-def _renderer(axes: Axes):  # type: ignore[no-untyped-def]
-    """Return the renderer that measures text."""
-    return axes.figure.canvas.get_renderer()  # type: ignore[attr-defined]
-
-
 def _digits(log_odds_ratio: float) -> str:
-    """Return an odds ratio with two decimals, or three figures where two decimals would not do."""
-    value = float(odds_ratio(log_odds_ratio)) if np.isfinite(log_odds_ratio) else float("nan")
-    return f"{value:.2f}" if 0.1 <= value < 100 else f"{value:.2g}"
+    """Return an odds ratio with two decimals, or as many figures as it needs when very small or large."""
+    value = float(odds_ratio(log_odds_ratio))
+    if value < 0.1:
+        return f"{value:.2g}" if value > 1e-4 else "<0.0001"
+    if value < 100:
+        return f"{value:.2f}"
+    return f"{value:.0f}" if value < 1e5 else ">100000"

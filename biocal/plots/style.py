@@ -6,22 +6,26 @@ forms of colour blindness; each also has its own line style and marker, so that 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 
 MILLIMETRES_PER_INCH = 25.4
 #: Widths journals print at: one column, one and a half, two columns (mm).
 ONE_COLUMN_MM, MIDDLE_MM, TWO_COLUMNS_MM = 89.0, 120.0, 180.0
 
-GREY = "#5f5f5f"
-LIGHT_GREY = "#c4c4c4"
+GREY, LIGHT_GREY = "#5f5f5f", "#c4c4c4"
+#: Mean width of a letter of 8 point type (mm), for breaking long labels.
+_LETTER_MM = 1.55
 
 #: A dash pattern in matplotlib's (offset, on-off) form, or a solid line.
 LineStyle = tuple[int, tuple[float, ...]] | Literal["-"]
@@ -97,6 +101,43 @@ def thin_ticks(axes: Axes) -> None:
     axes.tick_params(which="major", length=2.5, width=0.6, pad=2.0, labelsize=_PRINT_RC["xtick.labelsize"])
 
 
+def place_legend(owner: Axes | Figure, handles: Sequence[Artist], *, available: float) -> Legend:
+    """Put the legend in rows above the plot, as few rows as fit into the width available.
+
+    Parameters
+    ----------
+    owner : Axes or Figure
+        The layout of a figure of our own makes room; on the caller's axes the legend stands on their
+        upper edge.
+    handles : sequence of artists
+        The entries, in order.
+    available : float
+        Width in pixels of the owner's figure.
+    """
+    place: dict[str, Any] = {"loc": "outside upper center"}
+    if isinstance(owner, Axes):
+        place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
+    for columns in range(max(len(handles), 1), 0, -1):
+        legend = owner.legend(
+            handles=handles, ncols=columns, columnspacing=1.4, handletextpad=0.5, frameon=False, **place
+        )
+        if columns == 1 or legend.get_window_extent().width <= available:
+            break
+        legend.remove()
+    return legend
+
+
+def wrapped(label: str, available_mm: float) -> str:
+    """Break a label so that each line fits in so many millimetres of print."""
+    letters = max(12, int(available_mm / _LETTER_MM))
+    return "\n".join(textwrap.fill(line, letters, break_long_words=False) for line in label.splitlines())
+
+
+def plain(text: str) -> str:
+    """Return a user's text so that dollar signs in it are printed and do not begin a formula."""
+    return text.replace("$", r"\$")
+
+
 def with_unit(name: str, unit: str) -> str:
     """Return ``name (unit)``, or the name alone when there is no unit."""
-    return f"{name} ({unit})" if unit else name
+    return plain(f"{name} ({unit})" if unit else name)
