@@ -1,8 +1,8 @@
 """Combine one vector a study: multivariate fixed effect and random effects.
 
 Study s reports b_s (p,) with covariance V_s (p, p), taken as known.  With W_s = (V_s + T)^-1 the pooled
-vector is mu = (sum W)^-1 sum W b with covariance (sum W)^-1; T is 0 under the fixed effect, or the unstructured
-between-study covariance by restricted maximum likelihood (`inverse_variance_reml_vectors`).
+vector is mu = (sum W)^-1 sum W b with covariance (sum W)^-1; T is 0 under the fixed effect, or the
+unstructured between-study covariance by restricted maximum likelihood (`inverse_variance_reml_vectors`).
 
 References
 ----------

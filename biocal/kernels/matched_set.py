@@ -273,10 +273,9 @@ def _copy_block(block: SetBlock, columns: FloatArray) -> tuple[int, FloatArray]:
     else:
         first = np.take(columns, block.rows[0], axis=-1)[..., None, :]
         copied = np.take(columns, block.rows[1:], axis=-1)
-        if block.sign > 0:
-            copied -= first
-        else:
-            np.subtract(first, copied, out=copied)
+        copied -= first
+        if (block.sign < 0).any():
+            copied *= block.sign
         if block.real is not None:
             copied *= block.real[1:]
     return columns.shape[0], np.ascontiguousarray(copied)

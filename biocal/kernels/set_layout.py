@@ -36,8 +36,8 @@ class SetBlock:
         Set codes.
     n_first : int
         Persons in the rarer role.
-    sign : float
-        1 when the rarer role is the case, -1 when it is the control.
+    sign : ndarray, shape (n_sets,)
+        1 where the rarer role is the case, -1 where it is the control.
     real : ndarray of bool, shape (n_rows, n_sets), or None
         False for padding; None when nothing is padded.
     """
@@ -45,7 +45,7 @@ class SetBlock:
     rows: IntArray
     sets: IntArray
     n_first: int
-    sign: float
+    sign: FloatArray
     real: BoolArray | None
 
     @property
@@ -128,56 +128,50 @@ def lay_out_sets(set_code: IntArray, is_case: BoolArray, *, n_columns: int = 4) 
     size, cases = sizes[informative], n_cases[informative]
     swapped = 2 * cases > size
     first = np.where(swapped, size - cases, cases)
-    for (n_first, n_rows, swap), members in _shape_groups(first, size, swapped):
-        sets = informative[members]
-        for part in _parts(sets, n_rows * n_columns):
-            rows, real = _rows(starts[part], sizes[part], n_cases[part] if swap else None, n_rows)
+    for n_first, members in _shape_groups(first, size):
+        for part in _parts(members, int(size[members[0]]) * n_columns):
+            sets = informative[part]
+            rows, real = _rows(starts[sets], size[part], np.where(swapped[part], cases[part], 0))
             if order is not None:
                 rows = order[rows]
-            blocks.append(SetBlock(rows, part, n_first, -1.0 if swap else 1.0, real))
+            blocks.append(SetBlock(rows, sets, n_first, np.where(swapped[part], -1.0, 1.0), real))
     return SetLayout(tuple(blocks), set_code.size, sizes.size, informative.size)
 
 
-def _shape_groups(
-    first: IntArray, size: IntArray, swapped: BoolArray
-) -> Iterator[tuple[tuple[int, int, bool], IntArray]]:
-    """Yield (rarer role's count, padded size, swapped) and the positions of its sets."""
+def _shape_groups(first: IntArray, size: IntArray) -> Iterator[tuple[int, IntArray]]:
+    """Yield the rarer role's count and the positions of sets that go together, in falling size.
+
+    Common shapes go alone.  Rare ones go with all others of the same count, padded: the sweeps skip the
+    idle rows, and one large call is cheaper than many small ones.
+    """
     if first.size == 0:
         return
-    size = size.copy()
     radix = int(size.max()) + 1
-    code = (first * radix + size) * 2 + swapped
+    code = first * radix + size
     if (code == code[0]).all():
-        yield (int(first[0]), int(size[0]), bool(swapped[0])), np.arange(first.size)
+        yield int(first[0]), np.arange(first.size)
         return
-    # Rare shapes are padded to a power of two: a few idle rows cost less than many small calls.
-    rare = np.bincount(code)[code] < _RARE
-    padded = np.where(rare, 1 << np.ceil(np.log2(size)).astype(np.intp), size)
-    radix = int(padded.max()) + 1
-    code = (first * radix + padded) * 2 + swapped
+    code = np.where(np.bincount(code)[code] < _RARE, first * radix, code)
     for value in np.flatnonzero(np.bincount(code)):
-        n_first, rest = divmod(int(value) // 2, radix)
         members = np.flatnonzero(code == value)
-        members = members[np.argsort(-size[members], kind="stable")]
-        yield (n_first, int(size[members[0]]), bool(value % 2)), members
+        yield int(value) // radix, members[np.argsort(-size[members], kind="stable")]
 
 
-def _parts(sets: IntArray, numbers_per_set: int) -> list[IntArray]:
-    """Split sets into pieces of about `_BLOCK_NUMBERS` numbers."""
+def _parts(members: IntArray, numbers_per_set: int) -> list[IntArray]:
+    """Split positions into pieces of about `_BLOCK_NUMBERS` numbers."""
     per_part = max(16, _BLOCK_NUMBERS // max(1, numbers_per_set))
-    n_parts = max(1, -(-sets.size // per_part))
-    return np.array_split(sets, n_parts)
+    n_parts = max(1, -(-members.size // per_part))
+    return np.array_split(members, n_parts)
 
 
-def _rows(
-    starts: IntArray, sizes: IntArray, n_cases: IntArray | None, n_rows: int
-) -> tuple[IntArray, BoolArray | None]:
-    """Positions in case-first order, (n_rows, n_sets), turned to controls-first when `n_cases` is given."""
+def _rows(starts: IntArray, sizes: IntArray, turn: IntArray) -> tuple[IntArray, BoolArray | None]:
+    """Positions (n_rows, n_sets), each set's persons turned round by `turn` places; and which are real."""
+    n_rows = int(sizes[0])
     place = np.arange(n_rows)[:, None]
     real: BoolArray | None = None
-    if (sizes != n_rows).any():
+    if sizes[-1] != n_rows:
         real = place < sizes
         place = np.where(real, place, 0)
-    if n_cases is not None:
-        place = (place + n_cases) % sizes
+    if turn.any():
+        place = (place + turn) % sizes
     return starts + place, real
