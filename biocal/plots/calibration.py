@@ -146,7 +146,7 @@ def draw_calibration_panels(
     same_unit = not (local_unit and reference_unit and local_unit != reference_unit)
     with print_style():
         panel_mm = (width - 8) / n_columns
-        figure = new_figure(width, n_rows * (panel_mm + (6 if common is None else 1)) + 16)
+        figure = new_figure(width, n_rows * (panel_mm + (8 if common is None else 4)) + 16)
         grid = figure.subplots(n_rows, n_columns, squeeze=False)
         for spare in grid.flat[len(panels) :]:
             spare.remove()
@@ -218,26 +218,32 @@ def _draw_panel(
     for ends, line, width in ((whole, _BEYOND, 1.0), (panel.subset_range(), _WITHIN, 1.4)):
         heights = [panel.intercept + panel.slope * end for end in ends]
         axes.plot(list(ends), heights, color=_LINE_COLOUR, linestyle=line, linewidth=width, zorder=3)
-    axes.set_title("\n".join(textwrap.wrap(plain(panel.study), _TITLE_LETTERS)), pad=3.0, fontsize=7.5)
-    left = panel.slope >= 0  # the upper corner that the line does not enter
-    axes.text(
-        0.04 if left else 0.96, 0.97, _facts(panel), transform=axes.transAxes, va="top",
-        ha="left" if left else "right", fontsize=6.5, linespacing=1.15, zorder=1,
+    axes.set_title("\n".join(textwrap.wrap(plain(panel.study), _TITLE_LETTERS)), pad=11.0)
+    axes.annotate(
+        _facts(panel), (0.5, 1.0), xycoords="axes fraction", xytext=(0, 3), textcoords="offset points",
+        ha="center", va="bottom", fontsize=6.5,
     )  # fmt: skip
+    axes.text(0.98, 0.03, _not_shown(panel), transform=axes.transAxes, ha="right", va="bottom", fontsize=6.5)
 
 
 def _facts(panel: CalibrationPanel) -> str:
-    """Return the counts and the quality of the fit, for the corner of a panel."""
+    """Return the count and the quality of the fit, for the line above a panel."""
     facts = f"n = {panel.local.size}"
     if np.isfinite(panel.r_squared):
-        facts += f"\n$R^2$ = {panel.r_squared:.2f}"
+        facts += f", $R^2$ {panel.r_squared:.2f}"
     if np.isfinite(panel.residual_sd):
-        facts += f"\nSD = {panel.residual_sd:.3g}"
-    if panel.local_range is not None:
-        (lowest, highest), (low, high) = panel.local_range, panel.span()[0]
-        facts += f"\nlocal from {lowest:.4g}" if lowest < low else ""
-        facts += f"\nlocal to {highest:.4g}" if highest > high else ""
+        facts += f", SD {panel.residual_sd:.3g}"
     return facts
+
+
+def _not_shown(panel: CalibrationPanel) -> str:
+    """Return how far the study's local values go where the panel does not follow them."""
+    if panel.local_range is None:
+        return ""
+    (lowest, highest), (low, high) = panel.local_range, panel.span()[0]
+    ends = [f"from {lowest:.4g}"] if lowest < low else []
+    ends += [f"to {highest:.4g}"] if highest > high else []
+    return "local " + " ".join(ends) if ends else ""
 
 
 def _legend_entries(panels: Sequence[CalibrationPanel], *, identity: bool, adjusted: bool) -> list[Artist]:

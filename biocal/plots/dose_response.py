@@ -90,11 +90,12 @@ def draw_dose_response(
         place_legend(ax, entries, available=ax.get_window_extent().width)
         return ax
     with print_style():
-        height_mm = max(0.8 * width_mm, 78.0)
+        rows_of_names = len(entries) * 28.0 / width_mm  # a name with its line takes about 28 mm
+        height_mm = max(0.75 * width_mm, 75.0) + 5.0 * rows_of_names
         figure = new_figure(width_mm, height_mm)
         axes: Axes = figure.subplots()
         lowest = draw_panel(axes, panel, reference=reference, knots=knots, limits=limits)
-        axes.set_ylabel(wrapped(odds_ratio_label, 0.7 * height_mm))
+        axes.set_ylabel(wrapped(odds_ratio_label, 0.62 * height_mm))
         lowest.set_xlabel(wrapped(exposure_label, 0.8 * width_mm))
         place_legend(figure, entries, available=0.98 * figure.bbox.width)
         for each in figure.axes:
@@ -147,7 +148,7 @@ def draw_dose_response_panels(
             axes.set_title(plain(panel.title))
             axes.tick_params(labelleft=position % n_columns == 0)
             lowest.tick_params(labelbottom=True)
-        figure.supylabel(wrapped(odds_ratio_label, 0.7 * height_mm), fontsize=8.0, ha="center")
+        figure.supylabel(wrapped(odds_ratio_label, 0.7 * height_mm), fontsize=8.0, multialignment="center")
         figure.supxlabel(wrapped(with_unit(exposure_name, unit), 0.8 * width_mm), fontsize=8.0)
         place_legend(figure, legend_entries(panels, knots), available=0.98 * figure.bbox.width)
         for axes in figure.axes:

@@ -23,7 +23,7 @@ _LADDERS: tuple[tuple[float, ...], ...] = (
 )
 #: Ticks nearer than this share of the axis would touch at print size (ours, by eye).
 _LEAST_GAP = 0.055
-_MOST_TICKS = 9
+_MOST_TICKS = 7
 #: Intervals reach at most this factor beyond the highest and lowest estimate; then they are cut (ours).
 _MOST_INTERVAL_FACTOR = 4.0
 #: exp of more would overflow; such a value lies far beyond any axis that can be read.
@@ -43,7 +43,7 @@ class OddsRatioLocator(Locator):
 
 
 def odds_ratio_ticks(low: float, high: float) -> list[float]:
-    """Return readable ticks between two odds ratios, at most nine, none closer than can be read.
+    """Return readable ticks between two odds ratios, at most seven, none closer than can be read.
 
     Parameters
     ----------

@@ -117,11 +117,10 @@ def place_legend(owner: Axes | Figure, handles: Sequence[Artist], *, available: 
     place: dict[str, Any] = {"loc": "outside upper center"}
     if isinstance(owner, Axes):
         place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
-    for columns in range(max(len(handles), 1), 0, -1):
-        legend = owner.legend(
-            handles=handles, ncols=columns, columnspacing=1.4, handletextpad=0.5, frameon=False, **place
-        )
-        if columns == 1 or legend.get_window_extent().width <= available:
+    look: dict[str, Any] = {"columnspacing": 1.4, "handletextpad": 0.5, "frameon": False} | place
+    for rows in range(1, len(handles) + 1):
+        legend = owner.legend(handles=handles, ncols=-(-len(handles) // rows), **look)
+        if rows == len(handles) or legend.get_window_extent().width <= available:
             break
         legend.remove()
     return legend
