@@ -35,6 +35,7 @@ _LINE_COLOUR = "#0072B2"
 #: Panels share their axes when the narrowest of them spans at least this share of the whole (ours).
 _LEAST_SHARE_OF_COMMON_AXES = 0.25
 _TITLE_LETTERS = 24
+_PAGE_MM = 245.0  # an A4 page between its margins
 _WITHIN: LineStyle = "-"
 _BEYOND: LineStyle = (0, (1, 1))
 
@@ -146,7 +147,9 @@ def draw_calibration_panels(
     same_unit = not (local_unit and reference_unit and local_unit != reference_unit)
     with print_style():
         panel_mm = (width - 8) / n_columns
-        figure = new_figure(width, n_rows * (panel_mm + (8 if common is None else 4)) + 16)
+        title_lines = max(len(textwrap.wrap(panel.study, _TITLE_LETTERS)) for panel in panels)
+        row_mm = panel_mm + 3.2 * title_lines + (6 if common is None else 2)
+        figure = new_figure(width, min(n_rows * row_mm + 16, _PAGE_MM))
         grid = figure.subplots(n_rows, n_columns, squeeze=False)
         for spare in grid.flat[len(panels) :]:
             spare.remove()
@@ -218,9 +221,9 @@ def _draw_panel(
     for ends, line, width in ((whole, _BEYOND, 1.0), (panel.subset_range(), _WITHIN, 1.4)):
         heights = [panel.intercept + panel.slope * end for end in ends]
         axes.plot(list(ends), heights, color=_LINE_COLOUR, linestyle=line, linewidth=width, zorder=3)
-    axes.set_title("\n".join(textwrap.wrap(plain(panel.study), _TITLE_LETTERS)), pad=11.0)
+    axes.set_title("\n".join(textwrap.wrap(plain(panel.study), _TITLE_LETTERS)), pad=13.0)
     axes.annotate(
-        _facts(panel), (0.5, 1.0), xycoords="axes fraction", xytext=(0, 3), textcoords="offset points",
+        _facts(panel), (0.5, 1.0), xycoords="axes fraction", xytext=(0, 2.5), textcoords="offset points",
         ha="center", va="bottom", fontsize=6.5,
     )  # fmt: skip
     axes.text(0.98, 0.03, _not_shown(panel), transform=axes.transAxes, ha="right", va="bottom", fontsize=6.5)
