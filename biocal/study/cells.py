@@ -1,0 +1,224 @@
+"""Cells of a column as numbers, as ids, or as words.
+
+A column comes either as text (from a delimited file, a pyarrow array of strings) or typed (from
+Stata, SAS, Parquet or a data frame, a pandas Series).  The healthy path works on whole columns;
+single cells are looked at only where something is wrong.
+
+Missing cells are blank, ``NA``, ``N/A``, ``#N/A``, ``NaN``, ``<NA>``, ``null`` (in any letter case)
+or a single dot, with or without spaces around; pandas' and Stata's own missing values too.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+# A pyarrow Array or ChunkedArray of strings, or a pandas Series of any other type.
+RawColumn: TypeAlias = Any
+
+MISSING_WORDS = frozenset({"", ".", "na", "n/a", "#n/a", "nan", "<na>", "null"})
+# The same for pyarrow, which compares letter by letter; other spellings take the slower way.
+MISSING_SPELLINGS = sorted({s for word in MISSING_WORDS for s in (word, word.upper(), word.capitalize())} | {"NaN"})
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
+_WHOLE_WITH_ZEROS = re.compile(r"([+-]?\d+)\.0*", re.ASCII)
+# Doubles represent every whole number up to this one.
+_LARGEST_EXACT_WHOLE = 2.0**53
+
+
+@dataclass(frozen=True, slots=True)
+class WordCells:
+    """A column as codes into its distinct words.
+
+    Attributes
+    ----------
+    codes : ndarray, shape (n,)
+        Index into ``words``; -1 where the cell is missing.
+    words : list of str
+        Distinct trimmed words, in order of first appearance.
+    """
+
+    codes: NDArray[np.intp]
+    words: list[str]
+
+    def cells(self, rows: NDArray[np.intp]) -> list[str]:
+        """Return the words of some rows."""
+        return ["" if code < 0 else self.words[code] for code in self.codes[rows]]
+
+
+@dataclass(frozen=True, slots=True)
+class NumberCells:
+    """A column as numbers.
+
+    Attributes
+    ----------
+    values : ndarray, shape (n,)
+        NaN where the cell is missing or not a finite number.
+    bad_rows : ndarray, shape (n_bad,)
+        Rows with something that is not a finite number.
+    bad_words : list of str
+        What those rows hold.
+    n_decimal_commas : int
+        Cells such as ``12,5`` that were read as 12.5.
+    """
+
+    values: NDArray[np.float64]
+    bad_rows: NDArray[np.intp]
+    bad_words: list[str]
+    n_decimal_commas: int = 0
+
+
+def number_text(value: float) -> str:
+    """Return a number as an id would be typed: 1.0 gives "1"."""
+    if value == math.floor(value) and abs(value) <= _LARGEST_EXACT_WHOLE:
+        return str(int(value))
+    return repr(float(value))
+
+
+def id_text(word: str) -> str:
+    """Return the one spelling of an id: trimmed, and 1.0 as 1."""
+    word = word.strip()
+    whole = _WHOLE_WITH_ZEROS.fullmatch(word)
+    return whole.group(1) if whole else word
+
+
+def as_words(column: RawColumn) -> WordCells:
+    """Return the distinct trimmed words of a column; typed numbers as `number_text` writes them."""
+    if isinstance(column, pd.Series) and isinstance(column.dtype, pd.CategoricalDtype):
+        words = [_cell_text(value) for value in column.cat.categories]
+        return _merge_words(column.cat.codes.to_numpy().astype(np.intp), words)
+    if isinstance(column, pd.Series) and not _holds_text(column):
+        codes, distinct = pd.factorize(column)
+        return _merge_words(codes.astype(np.intp), [_cell_text(value) for value in distinct])
+    encoded = _text_array(column).dictionary_encode()
+    if hasattr(encoded, "chunks"):
+        encoded = encoded.unify_dictionaries().combine_chunks()
+        if hasattr(encoded, "chunks"):  # older pyarrow leaves an empty or single chunk wrapped
+            encoded = encoded.chunk(0) if encoded.num_chunks else _text_array([]).dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
+    return _merge_words(codes, encoded.dictionary.to_pylist())
+
+
+def as_ids(column: RawColumn) -> WordCells:
+    """Return a column as ids: 1, "1", 1.0 and "1.0 " are one."""
+    cells = as_words(column)
+    return _merge_words(cells.codes, [id_text(word) for word in cells.words])
+
+
+def as_numbers(column: RawColumn, *, decimal_comma: bool = False) -> NumberCells:
+    """Return a column as finite numbers, and where it is something else.
+
+    Parameters
+    ----------
+    column : pyarrow array of strings, or Series, length n
+    decimal_comma : bool
+        Whether ``12,5`` may be read as 12.5: where the file's delimiter is not the comma and the
+        column has no decimal points.
+    """
+    if isinstance(column, pd.Series):
+        if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
+            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            infinite = np.flatnonzero(np.isinf(values))
+            return NumberCells(np.where(np.isinf(values), np.nan, values), infinite, [str(x) for x in values[infinite]])
+        if not _holds_text(column) and not isinstance(column.dtype, pd.CategoricalDtype):
+            return _numbers_of_words(as_words(column), decimal_comma=False)
+    else:
+        values_or_none = _cast(column)
+        if values_or_none is not None:
+            return NumberCells(values_or_none, np.empty(0, dtype=np.intp), [])
+    return _numbers_of_words(as_words(column), decimal_comma=decimal_comma)
+
+
+def _numbers_of_words(cells: WordCells, *, decimal_comma: bool) -> NumberCells:
+    """Parse each distinct word; codes (n,)."""
+    with_comma = [bool(_DECIMAL_COMMA.fullmatch(word)) for word in cells.words]
+    with_point = any("." in word and _NUMBER.fullmatch(word) for word in cells.words)
+    use_comma = decimal_comma and any(with_comma) and not with_point
+    parsed = np.empty(len(cells.words) + 1)
+    parsed[-1] = np.nan  # code -1, a missing cell
+    for i, word in enumerate(cells.words):
+        text = word.replace(",", ".") if use_comma and with_comma[i] else word
+        parsed[i] = parse_number(text)
+    bad_word = ~np.isfinite(parsed)
+    bad_word[-1] = False
+    bad_rows = np.flatnonzero(bad_word[cells.codes])
+    parsed[bad_word] = np.nan
+    n_commas = int(np.array([*with_comma, False])[cells.codes].sum()) if use_comma else 0
+    return NumberCells(parsed[cells.codes], bad_rows, cells.cells(bad_rows), n_commas)
+
+
+def parse_number(word: str) -> float:
+    """Return a word as a number, NaN when it is not one; "1e400" gives infinity."""
+    if not _NUMBER.fullmatch(word):
+        return math.nan
+    return float(word)
+
+
+def text_column(column: RawColumn) -> bool:
+    """Whether a column holds text (or mixed objects) rather than typed values."""
+    return not isinstance(column, pd.Series) or _holds_text(column)
+
+
+def _cast(column: RawColumn) -> NDArray[np.float64] | None:
+    """Text to numbers in one go, shape (n,); None when a cell needs a closer look."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        numbers = pc.cast(column, pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    values = np.asarray(numbers.to_numpy() if hasattr(numbers, "chunks") else numbers.to_numpy(zero_copy_only=False))
+    values = values.astype(np.float64, copy=True)
+    return None if np.isinf(values).any() else values
+
+
+def _holds_text(series: pd.Series[Any]) -> bool:
+    return bool(pd.api.types.is_object_dtype(series.dtype) or isinstance(series.dtype, pd.StringDtype))
+
+
+def _text_array(column: RawColumn) -> Any:
+    """Text cells as a pyarrow array of strings."""
+    import pyarrow as pa
+
+    if not isinstance(column, pd.Series):
+        return pa.array(column, type=pa.string()) if isinstance(column, list) else column
+    try:
+        return pa.array(column.to_numpy(dtype=object, na_value=None), type=pa.string(), from_pandas=True)
+    except (pa.ArrowTypeError, pa.ArrowInvalid):  # mixed cells, such as 1 and "1"
+        return pa.array([_cell_text(value) for value in column], type=pa.string())
+
+
+def _cell_text(value: Any) -> str:
+    """One typed cell as text; blank when missing."""
+    if value is None or value is pd.NA or value is pd.NaT:
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value))
+    if isinstance(value, float | np.floating):
+        return "" if math.isnan(value) else "inf" if value == math.inf else _finite_text(float(value))
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    return str(value)
+
+
+def _finite_text(value: float) -> str:
+    return "-inf" if math.isinf(value) else number_text(value)
+
+
+def _merge_words(codes: NDArray[np.intp], words: list[str]) -> WordCells:
+    """Trim words, join those that become equal, and give missing ones the code -1."""
+    place: dict[str, int] = {}
+    new_code = np.full(len(words) + 1, -1, dtype=np.intp)
+    for i, word in enumerate(words):
+        trimmed = word.strip() if word else ""
+        if trimmed.casefold() not in MISSING_WORDS:
+            new_code[i] = place.setdefault(trimmed, len(place))
+    return WordCells(new_code[codes], list(place))

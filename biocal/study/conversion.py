@@ -1,0 +1,189 @@
+"""Raw columns of all files into ids, case status and concentrations, telling every bad cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from biocal.study.cells import NumberCells, as_ids, as_numbers, as_words, parse_number
+from biocal.study.natural_order import natural_ranks
+from biocal.study.notices import ProblemLog
+from biocal.study.source_table import SourceTable
+from biocal.study.table_stack import TableStack
+
+
+def stacked_ids(stack: TableStack, column: str) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+    """Ids of a column over all tables, numbered in natural order.
+
+    Returns
+    -------
+    codes : ndarray, shape (n_rows,)
+        -1 where blank or where the table has no such column.
+    labels : tuple of str
+    """
+    codes = np.full(stack.n_rows, -1, dtype=np.intp)
+    place: dict[str, int] = {}
+    for table, rows in stack.parts():
+        if column in table.columns:
+            cells = as_ids(table.columns[column])
+            numbered = [place.setdefault(word, len(place)) for word in cells.words]
+            codes[rows] = np.array([*numbered, -1], dtype=np.intp)[cells.codes]
+    return in_natural_order(codes, list(place))
+
+
+def in_natural_order(codes: NDArray[np.intp], labels: Sequence[str]) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+    """Renumber codes (-1 stays) so that their labels are in natural order."""
+    ranks = natural_ranks(labels)
+    ordered = np.empty(len(labels), dtype=object)
+    ordered[ranks] = labels
+    return np.append(ranks, -1)[codes], tuple(ordered.tolist())
+
+
+def within_study(
+    study: NDArray[np.intp], ids: NDArray[np.intp], n_ids: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Number the distinct pairs (study, id), by study and then id.
+
+    Returns
+    -------
+    codes : ndarray, shape (n,)
+        -1 where the id is blank.
+    id_of_code : ndarray, shape (n_codes,)
+    """
+    codes = np.full(ids.size, -1, dtype=np.intp)
+    known = (ids >= 0) & (study >= 0)
+    pairs, inverse = np.unique(study[known] * max(n_ids, 1) + ids[known], return_inverse=True)
+    codes[known] = inverse
+    return codes, (pairs % max(n_ids, 1)).astype(np.intp)
+
+
+def studies(stack: TableStack, column: str, log: ProblemLog) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+    """Study of every row, from the column or else from the file's name."""
+    codes, labels = stacked_ids(stack, column)
+    names = list(labels)
+    named_by: dict[str, str] = {}
+    for table, rows in stack.parts():
+        if column in table.columns:
+            blank = rows.start + np.flatnonzero(codes[rows] < 0)
+            advice = "the study is blank (or NA, which counts as blank); every row needs its study"
+            stack.tell_rows(log, "error", "study-blank", blank, lambda _, m=advice: m, column=column)
+        elif table.stem is not None:
+            name = table.stem.strip()
+            if name in named_by:
+                message = (
+                    f"without a column '{column}' this file and {named_by[name]} would both be study '{name}'; "
+                    "rename one of them or add the column"
+                )
+                log.add("error", "study-twice", message, file=table.name, column=column, study=name)
+            named_by.setdefault(name, table.name)
+            if name not in names:
+                names.append(name)
+            codes[rows] = names.index(name)
+    return in_natural_order(codes, names)
+
+
+def case_status(stack: TableStack, column: str, log: ProblemLog) -> NDArray[np.bool_]:
+    """True for 1, False for 0; anything else is an error in its line.  Shape (n_rows,)."""
+    is_case = np.zeros(stack.n_rows, dtype=np.bool_)
+    for table, rows in stack.parts():
+        if column not in table.columns:
+            continue
+        raw = table.columns[column]
+        if isinstance(raw, pd.Series) and pd.api.types.is_bool_dtype(raw.dtype) and not raw.isna().any():
+            is_case[rows] = raw.to_numpy(dtype=np.bool_)
+            continue
+        cells = as_words(raw)
+        value = np.array([parse_number(word) for word in cells.words] + [np.nan])[cells.codes]
+        is_case[rows] = value == 1
+        bad = np.flatnonzero((value != 0) & (value != 1))
+        words = cells.cells(bad)
+        advice = _case_advice({word.casefold() for word in words})
+        stack.tell_rows(
+            log,
+            "error",
+            "case-not-binary",
+            rows.start + bad,
+            lambda k, words=words, advice=advice: f"{_shown(words[k])}, but case must be 1 or 0; {advice}",  # type: ignore[misc]
+            column=column,
+        )
+    return is_case
+
+
+def _case_advice(words: set[str]) -> str:
+    """What to do about case cells that are not 0 or 1."""
+    if words & {"yes", "no", "y", "n", "true", "false", "t", "f", "case", "control"}:
+        return "write 1 for cases and 0 for controls instead of words"
+    if "2" in words:
+        return "recode 1/2 to 0/1, 1 for cases and 0 for controls"
+    if words == {""}:
+        return "fill it in, or leave the row out"
+    return "write 1 for cases and 0 for controls"
+
+
+def concentrations(
+    stack: TableStack, column: str, log: ProblemLog, unneeded: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Values of an assay column, and where the cell holds something.
+
+    Parameters
+    ----------
+    unneeded : ndarray of bool, shape (n_rows,)
+        Rows whose value is not used; a bad cell there is ignored and told, elsewhere an error.
+
+    Returns
+    -------
+    values : ndarray, shape (n_rows,)
+        NaN where absent or bad.
+    present : ndarray of bool, shape (n_rows,)
+    """
+    values = np.full(stack.n_rows, np.nan)
+    present = np.zeros(stack.n_rows, dtype=np.bool_)
+    for table, rows in stack.parts():
+        if column not in table.columns:
+            continue
+        cells = numbers_of(table, column, log)
+        values[rows] = cells.values
+        present[rows] = ~np.isnan(cells.values)
+        present[rows.start + cells.bad_rows] = True
+        ignored = unneeded[rows.start + cells.bad_rows]
+        for level, chosen in (("error", ~ignored), ("warning", ignored)):
+            words = [word for word, wanted in zip(cells.bad_words, chosen, strict=True) if wanted]
+            after = "" if level == "error" else "; ignored, because reference studies need no local values"
+            stack.tell_rows(
+                log,
+                level,  # type: ignore[arg-type]
+                "not-a-number",
+                rows.start + cells.bad_rows[chosen],
+                lambda k, words=words, after=after: _bad_number(words[k]) + after,  # type: ignore[misc]
+                column=column,
+            )
+    return values, present
+
+
+def numbers_of(table: SourceTable, column: str, log: ProblemLog) -> NumberCells:
+    """A table's column as numbers, decimal commas told."""
+    decimal_comma = table.delimiter not in ("", ",")
+    cells = as_numbers(table.columns[column], decimal_comma=decimal_comma)
+    if cells.n_decimal_commas:
+        message = f"{cells.n_decimal_commas:,} numbers with a decimal comma; read as decimal points"
+        count = cells.n_decimal_commas
+        log.add("note", "decimal-comma", message, file=table.name or None, column=column, count=count)
+    return cells
+
+
+def _bad_number(word: str) -> str:
+    """What is wrong with a cell of an assay column, and what to do."""
+    if word[:1] in "<>≤≥":
+        return f"'{word}' is not a number; give a value (such as half the detection limit) or leave the cell blank"
+    if not np.isnan(parse_number(word)) or word.casefold().lstrip("+-") in ("inf", "infinity"):
+        return f"'{word}' is infinite; give a finite number or leave the cell blank"
+    if not np.isnan(parse_number(word.replace(",", ".", 1))):
+        return f"'{word}' is not a number; write {word.replace(',', '.', 1)} if the comma is the decimal sign"
+    return f"'{word}' is not a number; give a number or leave the cell blank"
+
+
+def _shown(word: str) -> str:
+    return f"'{word}'" if word else "blank"

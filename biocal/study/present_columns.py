@@ -1,0 +1,58 @@
+"""Whether the columns that are needed are there, and what a missing one may have been called."""
+
+from __future__ import annotations
+
+from biocal.study.columns import ColumnRoles, did_you_mean, near_names, same_but_for_spelling
+from biocal.study.notices import ProblemLog
+from biocal.study.source_table import SourceTable
+from biocal.study.table_stack import TableStack
+
+_DEFAULTS = ColumnRoles()
+
+
+def check_columns(stack: TableStack, roles: ColumnRoles, log: ProblemLog) -> None:
+    """Record missing columns.
+
+    Set and case (and person, when named) must be in every file.  Study, local and reference may be
+    absent where they are not needed; a column that differs from them only in spelling is then told,
+    and a name that the caller chose himself must be in some file.
+    """
+    everywhere = [roles.set, roles.case] + ([roles.person] if roles.person is not None else [])
+    for table in stack.tables:
+        for column in everywhere:
+            if column not in table.columns:
+                _tell_missing(table, column, roles, log)
+        if roles.study not in table.columns and table.stem is None:
+            _tell_missing(table, roles.study, roles, log)
+    for part in ("study", "local", "reference"):
+        column = getattr(roles, part)
+        without = [table for table in stack.tables if column not in table.columns]
+        chosen = column != getattr(_DEFAULTS, part)
+        if chosen and len(without) == len(stack.tables):
+            for table in without:
+                _tell_missing(table, column, roles, log)
+        else:
+            for table in without:
+                _tell_misspelt(table, part, column, roles, log)
+
+
+def _free(table: SourceTable, roles: ColumnRoles) -> list[str]:
+    """Columns that have no part yet."""
+    return [name for name in table.columns if name not in roles.named]
+
+
+def _tell_missing(table: SourceTable, column: str, roles: ColumnRoles, log: ProblemLog) -> None:
+    free = _free(table, roles)
+    suggestion = did_you_mean(column, free)
+    if not suggestion:
+        names = list(table.columns)
+        suggestion = f"; the columns are {', '.join(names[:12])}" + (", ..." if len(names) > 12 else "")
+    message = f"there is no such column{suggestion}"
+    log.add("error", "missing-column", message, file=table.name or None, line=None, column=column)
+
+
+def _tell_misspelt(table: SourceTable, part: str, column: str, roles: ColumnRoles, log: ProblemLog) -> None:
+    for name in near_names(column, _free(table, roles)):
+        if same_but_for_spelling(column, name):
+            message = f"there is no such column, but there is '{name}'; --{part} '{name}' would use it"
+            log.add("warning", "near-column", message, file=table.name or None, column=column)

@@ -1,0 +1,174 @@
+"""Files into one pool."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from biocal.errors import OptionError
+from biocal.study.assembly import PoolOptions, assemble
+from biocal.study.cells import RawColumn
+from biocal.study.columns import ColumnRoles
+from biocal.study.delimited import DelimitedText, read_delimited
+from biocal.study.frame_table import frame_as_table
+from biocal.study.notices import ProblemLog
+from biocal.study.pooled import PooledStudies
+from biocal.study.source_table import SourceTable
+from biocal.study.statistical_files import SUFFIXES, read_statistical_file
+
+PathLike = str | os.PathLike[str]
+
+
+def read_studies(
+    files: PathLike | Iterable[PathLike],
+    *,
+    study: str = "study",
+    set: str = "set",
+    case: str = "case",
+    local: str = "local",
+    reference: str = "reference",
+    person: str | None = None,
+    reference_study: str | Sequence[str] = (),
+    local_study: str | Sequence[str] = (),
+    scale_local: Mapping[str, float] | None = None,
+    calibrate_with_cases: bool = False,
+) -> PooledStudies:
+    """Read one file with all studies, or a file a study, and check everything in one run.
+
+    Parameters
+    ----------
+    files : path or iterable of paths
+        Delimited text (commas, semicolons, tabs, vertical bars), Stata ``.dta``, SAS ``.sas7bdat``
+        and ``.xpt``, or ``.parquet``.  Without a study column a file is one study, named like it.
+    study, set, case, local, reference, person : str
+        Names of the columns; see `ColumnRoles`.  Ids are compared as trimmed text: 1, "1" and 1.0
+        are one id.  A blank set means that the row serves calibration only.
+    reference_study, local_study : str or sequence of str
+        Studies declared to be measured at the reference laboratory, or not to be.
+    scale_local : mapping of study to factor, optional
+        A study's local values are multiplied by it before anything else, for units.
+    calibrate_with_cases : bool, default False
+        Use the reference values of cases in local studies instead of ignoring them.
+
+    Returns
+    -------
+    PooledStudies
+        Its ``problems`` hold the warnings and notes.
+
+    Raises
+    ------
+    DataProblemsError
+        The data cannot be used; ``problems`` lists everything found, with file, line and column.
+    OptionError
+        No files, or an option that names no study or has a value that is not allowed.
+
+    Notes
+    -----
+    Missing cells are blank, ``NA``, ``N/A``, ``#N/A``, ``NaN``, ``<NA>``, ``null`` (in any letter
+    case) or a single dot.  Lines are those of the file, the header being line 1; in Stata, SAS and
+    Parquet files the observation is counted instead.
+    """
+    roles = ColumnRoles(study, set, case, local, reference, person)
+    options = PoolOptions.of(reference_study, local_study, scale_local, calibrate_with_cases)
+    paths = [os.fspath(f) for f in ([files] if isinstance(files, str | os.PathLike) else files)]
+    if not paths:
+        raise OptionError("no files were given; name at least one", option="files")
+    log = ProblemLog()
+    tables: list[SourceTable] = []
+    seen: dict[str, str] = {}
+    for path in paths:
+        content = _content(path, seen, log)
+        if content is not None:
+            table = _table(path, content, roles, log)
+            tables += [] if table is None else [table]
+    if not tables:
+        log.require_no_errors()
+    return assemble(tables, roles, options, log)
+
+
+def _content(path: str, seen: dict[str, str], log: ProblemLog) -> bytes | None:
+    """Bytes of a file; None, and told, when it cannot be read or was read already."""
+    real = os.path.realpath(path)
+    if real in seen:
+        message = f"the same file is given twice (also as {seen[real]}); name it once"
+        log.add("error", "file-twice", message, file=path)
+        return None
+    seen[real] = path
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        hint = "the pattern matches no file" if glob.has_magic(path) else "there is no such file"
+        log.add("error", "no-file", hint, file=path)
+    except IsADirectoryError:
+        log.add("error", "no-file", "this is a folder; name the files in it", file=path)
+    except OSError as failure:
+        log.add("error", "no-file", f"cannot be read ({failure.strerror})", file=path)
+    else:
+        digest = hashlib.sha256(content).hexdigest()
+        if digest in seen and content:
+            message = f"the content is that of {seen[digest]}, byte for byte; name one of them"
+            log.add("error", "file-twice", message, file=path)
+            return None
+        seen.setdefault(digest, path)
+        return content
+    return None
+
+
+def _table(path: str, content: bytes, roles: ColumnRoles, log: ProblemLog) -> SourceTable | None:
+    """One file as a source table; None when it cannot be read (the log says why)."""
+    suffix, stem = Path(path).suffix.lower(), Path(path).stem
+    digest = hashlib.sha256(content).hexdigest()
+    if suffix in SUFFIXES:
+        if not content:
+            log.add("error", "empty-file", "the file is empty", file=path)
+            return None
+        frame = read_statistical_file(content, suffix, path, log)
+        if frame is None:
+            return None
+        if suffix in (".sas7bdat", ".xpt"):
+            frame = _sas_names(frame, roles, path, log)
+        return frame_as_table(frame, path, stem=stem, sha256=digest)
+    text = read_delimited(content, path, log)
+    if text is None:
+        return None
+    columns = _named_columns(text, path, roles, log)
+    return SourceTable(columns, text.line, path, stem=stem, sha256=digest, delimiter=text.delimiter)
+
+
+def _sas_names(frame: pd.DataFrame, roles: ColumnRoles, path: str, log: ProblemLog) -> pd.DataFrame:
+    """SAS does not tell upper from lower case: give role columns the spelling that was asked for."""
+    there = [str(name) for name in frame.columns]
+    asked = {name.casefold(): name for name in roles.named if name not in there}
+    renamed = {name: asked[name.casefold()] for name in there if name.casefold() in asked}
+    if renamed:
+        message = f"SAS names are taken without regard to letter case: {', '.join(renamed)}"
+        log.add("note", "letter-case", message, file=path)
+    return frame.rename(columns=renamed)
+
+
+def _named_columns(
+    text: DelimitedText, path: str, roles: ColumnRoles, log: ProblemLog
+) -> dict[str, RawColumn]:
+    """Columns by name; doubled names are told, columns without a name are left out and told."""
+    columns: dict[str, RawColumn] = {}
+    doubled: dict[str, list[int]] = {}
+    unnamed: list[int] = []
+    for i, (name, column) in enumerate(zip(text.header, text.columns, strict=True), start=1):
+        if not name:
+            unnamed.append(i)
+        elif name in columns:
+            doubled.setdefault(name, [text.header.index(name) + 1]).append(i)
+        else:
+            columns[name] = column
+    for name, places in doubled.items():
+        message = f"the name occurs {len(places)} times (columns {', '.join(map(str, places))}); keep one of them"
+        log.add("error", "duplicate-column", message, file=path, line=1, column=name, count=len(places))
+    if unnamed:
+        message = f"columns without a name ({', '.join(map(str, unnamed))}) are left out"
+        log.add("note", "unnamed-column", message, file=path, line=1, count=len(unnamed))
+    return columns

@@ -1,0 +1,86 @@
+"""Rows that occur twice, and persons who occur twice in one set."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from biocal.study.columns import ColumnRoles
+from biocal.study.notices import ProblemLog
+from biocal.study.table_stack import TableStack
+
+# With so few distinct values of the biomarker, equal rows are expected by chance.  Our choice.
+_FEW_VALUES = 20
+
+
+def tell_repeated_rows(
+    stack: TableStack,
+    frame: pd.DataFrame,
+    roles: ColumnRoles,
+    set_code: NDArray[np.intp],
+    person_code: NDArray[np.intp] | None,
+    assays: tuple[NDArray[np.float64], NDArray[np.float64]],
+    log: ProblemLog,
+) -> None:
+    """Warn of rows equal in every column, and of persons entered twice in a set.
+
+    Parameters
+    ----------
+    set_code, person_code : ndarray of int, shape (n,)
+    assays : pair of ndarray, shape (n,)
+        Local and reference values; where the biomarker has few distinct values equal rows are
+        no reason for suspicion and are not told.
+    """
+    if person_code is not None:
+        known = (person_code >= 0) & (set_code >= 0)
+        key = set_code * (int(person_code.max(initial=0)) + 1) + person_code
+        first, again = _repeats(np.where(known, key, -1 - np.arange(key.size)))
+        _tell(stack, log, "person-twice", first, again, "the same person is in this set already, in", roles.person)
+    local, reference = assays
+    measured = np.where(np.isnan(local), reference, local)
+    values = measured[~np.isnan(measured)]
+    if np.unique(values[:100_000]).size <= _FEW_VALUES:
+        return
+    candidates = _rows_with_equal_keys(set_code, measured)
+    if candidates.size:
+        rows = frame.iloc[candidates]
+        group = rows.groupby(list(rows.columns), sort=False, dropna=False, observed=True).ngroup().to_numpy()
+        first, again = _repeats(group)
+        words = "equal in every column to"
+        _tell(stack, log, "row-twice", candidates[first], candidates[again], words, None)
+
+
+def _rows_with_equal_keys(set_code: NDArray[np.intp], measured: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Rows that share set and value with another, increasing."""
+    order = np.lexsort((measured, set_code))
+    same = (np.diff(set_code[order]) == 0) & (np.diff(measured[order]) == 0)
+    marked = np.zeros(order.size, dtype=np.bool_)
+    marked[order[1:][same]] = True
+    marked[order[:-1][same]] = True
+    return np.flatnonzero(marked)
+
+
+def _repeats(key: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Positions whose key occurred before, and the first position of that key."""
+    _, first_of, inverse = np.unique(key, return_index=True, return_inverse=True)
+    first = first_of[inverse]
+    again = np.flatnonzero(first != np.arange(key.size))
+    return first[again], again
+
+
+def _tell(
+    stack: TableStack,
+    log: ProblemLog,
+    code: str,
+    first: NDArray[np.intp],
+    again: NDArray[np.intp],
+    words: str,
+    column: str | None,
+) -> None:
+    def message(k: int) -> str:
+        place = stack.place(int(first[k]))
+        where = f"{place['file']}:{place['line']}" if place["file"] else f"row {place['line']}"
+        return f"{words} {where}; used as it is"
+
+    stack.tell_rows(log, "warning", code, again, message, column=column)

@@ -1,0 +1,64 @@
+"""One file (or data frame) as it was read: named raw columns, with the line of every row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.study.cells import RawColumn
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file that was read.
+
+    Attributes
+    ----------
+    path : str
+        As the caller gave it.
+    sha256 : str
+        Hash of its content, hexadecimal.
+    n_rows : int
+        Data rows in it.
+    """
+
+    path: str
+    sha256: str
+    n_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTable:
+    """One file before anything is converted.
+
+    Attributes
+    ----------
+    columns : mapping of str to raw column, each of length n_rows
+        In the order of the file.
+    line : ndarray, shape (n_rows,)
+        Line in the file, or observation number (see `Problem`).
+    name : str
+        As named in messages.
+    stem : str or None
+        File name without folder and suffix, the study's name when there is no study column; None
+        for a data frame.
+    sha256 : str
+        Hash of the content; blank for a data frame.
+    delimiter : str
+        Of a text file; blank for others.
+    """
+
+    columns: Mapping[str, RawColumn]
+    line: NDArray[np.intp]
+    name: str
+    stem: str | None = None
+    sha256: str = ""
+    delimiter: str = ""
+
+    @property
+    def n_rows(self) -> int:
+        """Number of data rows."""
+        return int(self.line.size)

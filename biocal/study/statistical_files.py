@@ -1,0 +1,48 @@
+"""Stata, SAS and Parquet files through pandas."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pandas as pd
+
+from biocal.study.notices import ProblemLog
+
+SUFFIXES = (".dta", ".sas7bdat", ".xpt", ".parquet")
+
+
+def read_statistical_file(
+    content: bytes, suffix: str, name: str, log: ProblemLog
+) -> pd.DataFrame | None:
+    """Read a file of a statistics program; None when it is broken (the log says why).
+
+    Value labels are not applied: a variable keeps its codes, as in Stata's and SAS's own models.
+    """
+    buffer = io.BytesIO(content)
+    try:
+        frame = _read(buffer, suffix)
+    except Exception as failure:  # readers raise whatever their parser stumbles on
+        reason = str(failure).strip().splitlines() or [type(failure).__name__]
+        message = f"cannot be read as {suffix} ({reason[0]})"
+        log.add("error", "unreadable", message, file=name)
+        return None
+    if frame.index.names != [None]:
+        frame = frame.reset_index()
+    if not len(frame):
+        log.add("error", "header-only", "there are columns but no data rows", file=name)
+        return None
+    return frame
+
+
+def _read(buffer: io.BytesIO, suffix: str) -> pd.DataFrame:
+    frame: Any
+    if suffix == ".dta":
+        frame = pd.read_stata(buffer, convert_categoricals=False)
+    elif suffix == ".parquet":
+        frame = pd.read_parquet(buffer)
+    else:
+        kind = "xport" if suffix == ".xpt" else "sas7bdat"
+        frame = pd.read_sas(buffer, format=kind, encoding="latin-1")
+    assert isinstance(frame, pd.DataFrame)
+    return frame
