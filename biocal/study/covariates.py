@@ -1,0 +1,259 @@
+"""Covariate formulas into design columns, through patsy and only with what the grammar allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from biocal.errors import BiocalError, ColumnError, FormulaError
+from biocal.study.cells import parse_number
+from biocal.study.columns import did_you_mean
+from biocal.study.formula_grammar import columns_of_factor
+from biocal.study.pooled import PooledStudies
+
+# A text column with this share of numbers among its values is a numeric column with a slip in it.
+_MOSTLY_NUMBERS = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DesignColumns:
+    """Columns of a covariate formula, without intercept.
+
+    Attributes
+    ----------
+    names : tuple of str, length k
+        As patsy names them.
+    values : ndarray, shape (n, k)
+        One row for every row of the pool; NaN rows where a variable is missing.
+    missing : dict of str to ndarray of bool, shape (n,)
+        For each column of the data that the formula uses, where it is missing.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+    missing: dict[str, NDArray[np.bool_]]
+
+
+def design_columns(pool: PooledStudies, formula: str | None) -> DesignColumns:
+    """Evaluate a covariate formula on the pool.
+
+    Parameters
+    ----------
+    pool : PooledStudies
+    formula : str or None
+        A patsy formula in the columns of the data, such as ``"bmi + C(smoking) + rcs(age, 4)"``;
+        blank or None for no covariates.  It is built with an intercept whose column is then
+        removed.  Besides patsy's own, `rcs` gives restricted cubic splines: ``rcs(x, 4)`` with knots
+        at Harrell's quantiles, ``rcs(x, knots=[...])`` with given ones.
+
+    Returns
+    -------
+    DesignColumns
+        Quantile knots, centres and levels are learned from all rows that have every variable.
+
+    Raises
+    ------
+    FormulaError
+        The formula cannot be understood, names an unknown column (with near names), holds more than
+        columns, arithmetic and the allowed functions, or gives values that are not finite.
+    """
+    text = (formula or "").strip()
+    if not text:
+        return _nothing(pool)
+    description, used = _understood(text, tuple(map(str, pool.frame.columns)))
+    if not used:
+        return _no_columns(pool, description, text)
+    missing = {name: pool.frame[name].isna().to_numpy(dtype=np.bool_) for name in used}
+    complete = ~np.logical_or.reduce([*missing.values(), np.zeros(pool.n_rows, dtype=np.bool_)])
+    if not complete.any():
+        raise FormulaError(f"no row has values for all of {', '.join(used)}", formula=text, name=",".join(used))
+    data = {name: _values(pool.frame[name][complete], name, pool, text) for name in used}
+    names, columns = _evaluate(description, data, int(complete.sum()), text)
+    rows = np.flatnonzero(complete)
+    _require_finite(names, columns, rows, pool, text)
+    values = np.full((pool.n_rows, len(names)), np.nan)
+    values[rows] = columns
+    return DesignColumns(names, values, missing)
+
+
+def _nothing(pool: PooledStudies) -> DesignColumns:
+    return DesignColumns((), np.empty((pool.n_rows, 0)), {})
+
+
+def _no_columns(pool: PooledStudies, description: Any, formula: str) -> DesignColumns:
+    """A formula without columns: "1" means no covariates, other constants are refused."""
+    if len(description.rhs_termlist) > 1:
+        raise FormulaError(f"formula '{formula}' uses no column of the data", formula=formula, name=formula)
+    return _nothing(pool)
+
+
+def variable_columns(pool: PooledStudies, name: str) -> NDArray[Any]:
+    """Return a column of the data as it is, for an effect modifier.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        float64 with NaN where missing for numbers, else objects (str) with None where missing.
+
+    Raises
+    ------
+    ColumnError
+        No such column (attribute ``column``).
+    """
+    if name not in pool.frame.columns:
+        near = did_you_mean(name, pool.frame.columns)
+        raise ColumnError(f"there is no column '{name}' in the data{near}", column=name)
+    column = pool.frame[name]
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    objects = np.array([None if pd.isna(value) else str(value) for value in column], dtype=object)
+    return objects
+
+
+def _understood(formula: str, columns: tuple[str, ...]) -> tuple[Any, list[str]]:
+    """Patsy's description of the formula, nothing evaluated, and the columns it uses."""
+    from patsy import INTERCEPT, ModelDesc, PatsyError
+
+    try:
+        description = ModelDesc.from_formula(formula)
+    except (PatsyError, SyntaxError, ValueError, RecursionError) as failure:
+        reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
+        raise FormulaError(f"formula '{formula}' cannot be understood: {reason}", formula=formula, name=formula) from failure
+    if description.lhs_termlist:
+        raise FormulaError(
+            f"formula '{formula}' has an outcome before '~'; give covariates only, such as 'bmi + C(smoking)'",
+            formula=formula,
+            name="~",
+        )
+    if INTERCEPT not in description.rhs_termlist:
+        raise FormulaError(
+            f"formula '{formula}' removes the intercept; leave '0' and '-1' out: matched sets have no intercept",
+            formula=formula,
+            name="-1",
+        )
+    codes = dict.fromkeys(factor.name() for term in description.rhs_termlist for factor in term.factors)
+    used = [name for code in codes for name in columns_of_factor(code, columns, formula)]
+    return description, list(dict.fromkeys(used))
+
+
+def _values(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str) -> Any:
+    """A column without missing values as patsy takes it: floats, booleans or words."""
+    dtype = column.dtype
+    if pd.api.types.is_bool_dtype(dtype):
+        return column.to_numpy(dtype=np.bool_)
+    if pd.api.types.is_numeric_dtype(dtype):
+        return column.to_numpy(dtype=np.float64)
+    if isinstance(dtype, pd.CategoricalDtype):
+        # Levels that occur only where another variable is missing would give columns of zeros.
+        kept = column.cat.remove_unused_categories()
+        _require_words(kept, name, pool, formula)
+        return kept.reset_index(drop=True)
+    raise FormulaError(
+        f"column '{name}' of formula '{formula}' has type {dtype}, which is neither numbers nor words",
+        formula=formula,
+        name=name,
+    )
+
+
+def _require_words(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str) -> None:
+    """Refuse a numeric column that became text because of a few cells."""
+    words = [str(word) for word in column.cat.categories]
+    is_number = np.array([not np.isnan(parse_number(word)) for word in words])
+    codes = column.cat.codes.to_numpy()
+    if is_number.all() or is_number[codes].mean() < _MOSTLY_NUMBERS or name in pool.roles.named:
+        return
+    odd = np.flatnonzero(~is_number[codes])
+    place = pool.place(int(column.index[odd[0]]))
+    where = f"{place['file']}:{place['line']}" if place["file"] else f"row {place['line']}"
+    raise FormulaError(
+        f"column '{name}' of formula '{formula}' holds numbers except for {odd.size:,} "
+        f"cells (first {where}: '{words[codes[odd[0]]]}'); mend them or leave them blank",
+        formula=formula,
+        name=name,
+    )
+
+
+def _evaluate(
+    description: Any, data: Mapping[str, Any], n_rows: int, formula: str
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Names and columns without the intercept, shape (n_rows, k)."""
+    from patsy import EvalEnvironment, NAAction, PatsyError, dmatrix
+
+    environment = EvalEnvironment([_functions()])
+    action = NAAction(on_NA="raise", NA_types=[])  # missing rows are gone; what is left is checked below
+    frame = pd.DataFrame(dict(data), index=pd.RangeIndex(n_rows))
+    try:
+        with np.errstate(all="ignore"):
+            matrix = dmatrix(description, _columns_by_name(frame), eval_env=environment, NA_action=action)
+    except (PatsyError, BiocalError, ValueError, TypeError, ArithmeticError) as failure:
+        cause: BaseException = failure
+        while cause.__cause__ is not None and not isinstance(cause, BiocalError):
+            cause = cause.__cause__
+        reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+        raise FormulaError(f"formula '{formula}' cannot be evaluated: {reason}", formula=formula, name=formula) from failure
+    info = matrix.design_info
+    kept = [i for i, name in enumerate(info.column_names) if name != "Intercept"]
+    names = tuple(info.column_names[i] for i in kept)
+    columns = np.asarray(matrix, dtype=np.float64)
+    if columns.shape[0] != n_rows:  # a formula of constants alone
+        columns = np.broadcast_to(columns[:1], (n_rows, columns.shape[1]))
+    return names, columns[:, kept]
+
+
+def _columns_by_name(frame: pd.DataFrame) -> dict[str, Any]:
+    return {str(name): frame[name] for name in frame.columns}
+
+
+def _functions() -> dict[str, Callable[..., Any]]:
+    from biocal.study.spline_covariate import rcs
+
+    return {
+        "C": _category,
+        "rcs": rcs,
+        "log": np.log,
+        "log2": np.log2,
+        "log10": np.log10,
+        "log1p": np.log1p,
+        "exp": np.exp,
+        "sqrt": np.sqrt,
+        "abs": np.abs,
+    }
+
+
+def _category(data: Any, contrast: Any = None, levels: Any = None) -> Any:
+    """patsy's C(), with whole numbers named 1, 2, ... whether or not the column has missing cells."""
+    from patsy import builtins
+
+    if isinstance(data, pd.Series | np.ndarray) and pd.api.types.is_float_dtype(data.dtype):
+        values = np.asarray(data, dtype=np.float64)
+        whole = np.isfinite(values).all() and np.array_equal(values, np.floor(values))
+        # A Series, because patsy names levels by repr and iterating it gives plain Python numbers.
+        data = pd.Series(values.astype(np.int64) if whole else values)
+    return builtins.C(data, contrast, levels)
+
+
+def _require_finite(
+    names: tuple[str, ...],
+    columns: NDArray[np.float64],
+    rows: NDArray[np.intp],
+    pool: PooledStudies,
+    formula: str,
+) -> None:
+    """Refuse terms that are not finite, such as the logarithm of 0."""
+    for j, name in enumerate(names):
+        bad = np.flatnonzero(~np.isfinite(columns[:, j]))
+        if bad.size:
+            place = pool.place(int(rows[bad[0]]))
+            where = f"{place['file']}:{place['line']}" if place["file"] else f"row {place['line']}"
+            raise FormulaError(
+                f"term '{name}' of formula '{formula}' is not a finite number in {bad.size:,} rows "
+                f"(first {where}); is it the logarithm of 0?",
+                formula=formula,
+                name=name,
+                rows=rows[bad],
+            )

@@ -1,0 +1,285 @@
+"""Which rows enter the outcome model, in sets that hold a case and a control; all losses counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.errors import MatchedSetError
+from biocal.study.notices import LISTED_PLACES, Problem, ProblemLog
+from biocal.study.pooled import PooledStudies
+
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFlow:
+    """What became of a study's rows, in the order in which they are left out.
+
+    Attributes
+    ----------
+    study : str
+    rows_read : int
+    calibration_only : int
+        Rows with a blank set.
+    without_local : int
+        Rows in a set, of a local study, without a local value.
+    missing_covariate : int
+        Of the rows then left, those with a missing covariate.
+    missing_by_variable : dict of str to int
+        The same by variable; a row that misses two is counted in both.
+    sets_without_case, sets_without_control : int
+        Sets that then hold only controls, or only cases.
+    rows_in_dropped_sets : int
+        Rows of those sets.
+    sets, cases, controls : int
+        Used by the outcome model.
+    calibration_pairs : int
+        Rows of the study's calibration subset, whatever their set and covariates.
+    """
+
+    study: str
+    rows_read: int
+    calibration_only: int
+    without_local: int
+    missing_covariate: int
+    missing_by_variable: dict[str, int]
+    sets_without_case: int
+    sets_without_control: int
+    rows_in_dropped_sets: int
+    sets: int
+    cases: int
+    controls: int
+    calibration_pairs: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutcomeRows:
+    """Rows of the pool that enter the outcome model.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (n_used,)
+        Row numbers of the pool, by set; within a set in the order of the files.
+    set_code : ndarray of int, shape (n_used,)
+        0 to n_sets - 1, not decreasing.
+    study : ndarray of int, shape (n_used,)
+        Index into the pool's ``study_names``.
+    is_case : ndarray of bool, shape (n_used,)
+    flow : tuple of StudyFlow
+        One a study, in the order of ``study_names``.
+    set_shapes : dict
+        (cases, controls) to the number of sets used.
+    problems : tuple of Problem
+        Rows and sets left out.
+    """
+
+    rows: IntArray
+    set_code: IntArray
+    study: IntArray
+    is_case: BoolArray
+    flow: tuple[StudyFlow, ...]
+    set_shapes: dict[tuple[int, int], int]
+    problems: tuple[Problem, ...]
+
+    @property
+    def n_sets(self) -> int:
+        """Matched sets used."""
+        return int(self.set_code[-1]) + 1 if self.set_code.size else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _SetCounts:
+    """Cases and controls of every set of the pool after rows were left out; arrays (n_sets_in_pool,)."""
+
+    cases: IntArray
+    controls: IntArray
+    study: IntArray
+
+    @property
+    def without_case(self) -> BoolArray:
+        return (self.cases == 0) & (self.controls > 0)
+
+    @property
+    def without_control(self) -> BoolArray:
+        return (self.cases > 0) & (self.controls == 0)
+
+    @property
+    def used(self) -> BoolArray:
+        return (self.cases > 0) & (self.controls > 0)
+
+
+def select_outcome_rows(pool: PooledStudies, missing: Mapping[str, BoolArray]) -> OutcomeRows:
+    """Choose the rows of the outcome model, the same for every method.
+
+    Rows leave in this order: a blank set, no local value in a local study, a missing covariate;
+    then sets left without a case or without a control.
+
+    Parameters
+    ----------
+    pool : PooledStudies
+    missing : mapping of str to ndarray of bool, shape (n,)
+        For each variable of the model, the rows of the pool in which it is missing.
+
+    Returns
+    -------
+    OutcomeRows
+
+    Raises
+    ------
+    MatchedSetError
+        No set has both a case and a control (attributes ``set_ids``, pairs of study and set, and
+        ``flow``).
+    """
+    in_set = pool.set_code >= 0
+    no_local = in_set & ~pool.is_reference_study[pool.study] & np.isnan(pool.local_assay)
+    candidate = in_set & ~no_local
+    any_missing = np.zeros(pool.n_rows, dtype=np.bool_)
+    for mask in missing.values():
+        any_missing |= mask
+    complete = candidate & ~any_missing
+    counts = _set_counts(pool, complete)
+    used = complete.copy()
+    used[complete] = counts.used[pool.set_code[complete]]
+    flow = _flow(pool, (no_local, candidate, complete, used), counts, missing)
+    if not used.any():
+        raise MatchedSetError(_nothing_left(pool, flow), set_ids=_set_names(pool, counts), flow=flow)
+    chosen = np.flatnonzero(used)
+    rows = chosen[np.argsort(pool.set_code[chosen], kind="stable")]
+    shapes, how_many = np.unique(
+        np.column_stack((counts.cases[counts.used], counts.controls[counts.used])), axis=0, return_counts=True
+    )
+    return OutcomeRows(
+        rows=rows,
+        set_code=np.unique(pool.set_code[rows], return_inverse=True)[1].astype(np.intp),
+        study=pool.study[rows],
+        is_case=pool.is_case[rows],
+        flow=flow,
+        set_shapes={(int(m), int(c)): int(k) for (m, c), k in zip(shapes, how_many, strict=True)},
+        problems=_problems(pool, missing, candidate, complete, counts),
+    )
+
+
+def _set_counts(pool: PooledStudies, kept: BoolArray) -> _SetCounts:
+    n_sets = len(pool.set_labels)
+    cases = np.bincount(pool.set_code[kept & pool.is_case], minlength=n_sets)
+    controls = np.bincount(pool.set_code[kept & ~pool.is_case], minlength=n_sets)
+    study = np.zeros(n_sets, dtype=np.intp)
+    in_set = pool.set_code >= 0
+    study[pool.set_code[in_set]] = pool.study[in_set]
+    return _SetCounts(cases.astype(np.intp), controls.astype(np.intp), study)
+
+
+def _flow(
+    pool: PooledStudies,
+    steps: tuple[BoolArray, BoolArray, BoolArray, BoolArray],
+    counts: _SetCounts,
+    missing: Mapping[str, BoolArray],
+) -> tuple[StudyFlow, ...]:
+    no_local, candidate, complete, used = steps
+
+    def rows_of(mask: BoolArray) -> IntArray:
+        return np.bincount(pool.study[mask], minlength=pool.n_studies)
+
+    def sets_of(mask: BoolArray) -> IntArray:
+        return np.bincount(counts.study[mask], minlength=pool.n_studies)
+
+    read, blank = rows_of(np.ones_like(used)), rows_of(pool.set_code < 0)
+    without_local, incomplete = rows_of(no_local), rows_of(candidate & ~complete)
+    by_variable = {name: rows_of(candidate & mask) for name, mask in missing.items()}
+    only_controls, only_cases = sets_of(counts.without_case), sets_of(counts.without_control)
+    dropped, n_sets = rows_of(complete & ~used), sets_of(counts.used)
+    cases, controls = rows_of(used & pool.is_case), rows_of(used & ~pool.is_case)
+    pairs = rows_of(pool.in_calibration)
+    return tuple(
+        StudyFlow(
+            study=name,
+            rows_read=int(read[s]),
+            calibration_only=int(blank[s]),
+            without_local=int(without_local[s]),
+            missing_covariate=int(incomplete[s]),
+            missing_by_variable={variable: int(n[s]) for variable, n in by_variable.items() if n[s]},
+            sets_without_case=int(only_controls[s]),
+            sets_without_control=int(only_cases[s]),
+            rows_in_dropped_sets=int(dropped[s]),
+            sets=int(n_sets[s]),
+            cases=int(cases[s]),
+            controls=int(controls[s]),
+            calibration_pairs=int(pairs[s]),
+        )
+        for s, name in enumerate(pool.study_names)
+    )
+
+
+def _problems(
+    pool: PooledStudies,
+    missing: Mapping[str, BoolArray],
+    candidate: BoolArray,
+    complete: BoolArray,
+    counts: _SetCounts,
+) -> tuple[Problem, ...]:
+    """What was left out for the covariates and for want of a case or control, by study."""
+    log = ProblemLog()
+    for variable, mask in missing.items():
+        lost = candidate & mask
+        for s in np.unique(pool.study[lost]):
+            rows = np.flatnonzero(lost & (pool.study == s))
+            name = pool.study_names[s]
+            first = "" if rows.size == 1 else " (first in this line)"
+            message = f"study '{name}': {_of(rows.size, 'row')} without a value left out of the outcome model{first}"
+            place = pool.place(int(rows[0]))
+            log.add(
+                "warning", "missing-covariate", message, column=variable, study=name, count=rows.size, **place
+            )
+    _tell_sets(pool, counts.without_case, complete, "set-without-case", "hold only controls", log)
+    _tell_sets(pool, counts.without_control, complete, "set-without-control", "hold only cases", log)
+    return tuple(log.found)
+
+
+def _tell_sets(
+    pool: PooledStudies, one_sided: BoolArray, complete: BoolArray, code: str, words: str, log: ProblemLog
+) -> None:
+    in_one_sided = complete.copy()
+    in_one_sided[complete] = one_sided[pool.set_code[complete]]
+    for s in np.unique(pool.study[in_one_sided]):
+        rows = np.flatnonzero(in_one_sided & (pool.study == s))
+        codes = np.unique(pool.set_code[rows])
+        labels = ", ".join(pool.set_labels[c] for c in codes[:LISTED_PLACES])
+        more = ", ..." if codes.size > LISTED_PLACES else ""
+        verb = words if codes.size > 1 else words.replace("hold", "holds")
+        name = pool.study_names[s]
+        message = f"study '{name}': {_of(codes.size, 'matched set')} {verb}; dropped ({labels}{more})"
+        place = pool.place(int(rows[0]))
+        log.add("warning", code, message, column=pool.roles.set, study=name, count=codes.size, **place)
+
+
+def _nothing_left(pool: PooledStudies, flow: tuple[StudyFlow, ...]) -> str:
+    """Say why no set is left."""
+    n_sets = len(pool.set_labels)
+    if n_sets == 0:
+        return f"column '{pool.roles.set}' is blank in every row, so there is no matched set"
+    only_controls = sum(one.sets_without_case for one in flow)
+    only_cases = sum(one.sets_without_control for one in flow)
+    message = f"none of the {_of(n_sets, 'matched set')} has both a case and a control"
+    message += f": {only_controls:,} with controls only, {only_cases:,} with cases only"
+    no_local, incomplete = sum(o.without_local for o in flow), sum(o.missing_covariate for o in flow)
+    if no_local or incomplete:
+        message += (
+            f"; before that {no_local:,} rows were left out for want of a local value and "
+            f"{incomplete:,} for missing covariates"
+        )
+    return f"{message}; are columns '{pool.roles.set}' and '{pool.roles.case}' the right ones?"
+
+
+def _set_names(pool: PooledStudies, counts: _SetCounts) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (pool.study_names[s], label) for s, label in zip(counts.study, pool.set_labels, strict=True)
+    )
+
+
+def _of(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
