@@ -1,0 +1,77 @@
+# The commands of this project; CONTRIBUTING.md tells how long each takes.  `make` alone lists them.
+# PYTHON=/path/to/python3 chooses the interpreter (any Python >= 3.11); otherwise one is looked for.
+
+SHELL := /bin/bash
+export PYTHON
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+PYTEST := -m pytest -n auto
+
+.PHONY: help demo test test-slow lint format wheel-test test-oldest test-newest bench clean
+
+help:
+	@echo "make demo         install into $(VENV) and analyse the bundled vitamin D consortium"
+	@echo "make test         the tests, doctests included"
+	@echo "make lint         style, types, layers"
+	@echo "make format       rewrite the sources in the project's style"
+	@echo "make wheel-test   build the wheel and use it far from this folder"
+	@echo "make test-oldest  the tests on the oldest dependencies allowed (Python 3.11)"
+	@echo "make test-newest  the tests on the newest dependencies (Python 3.13)"
+	@echo "make test-slow    long recovery and coverage runs"
+	@echo "make bench        the engine beside other programs"
+	@echo "make clean        remove environments and results"
+
+# An environment is installed anew only when pyproject.toml changes; the package itself is editable.
+$(VENV)/.installed: pyproject.toml
+	@.ci/make-venv $(VENV) any -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml
+	@.ci/make-venv $(VENV) any -e '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+.venv-oldest/.installed: pyproject.toml tests/constraints-oldest.txt
+	@.ci/make-venv .venv-oldest 3.11 -e '.[test]' -c tests/constraints-oldest.txt
+	@touch $@
+
+.venv-newest/.installed: pyproject.toml
+	@.ci/make-venv .venv-newest 3.13 --upgrade -e '.[test]'
+	@touch $@
+
+demo: $(VENV)/.installed
+	$(VENV)/bin/biocal fit --spec data/vitamin_d/analysis.toml --out out/vitamin_d --force
+	@echo
+	@echo "Figures and tables are in out/vitamin_d:"
+	@ls out/vitamin_d
+	@echo "Open out/vitamin_d/dose_response.png first."
+
+test: $(VENV)/.installed-dev
+	$(VENV)/bin/python $(PYTEST)
+
+test-slow: $(VENV)/.installed-dev
+	$(VENV)/bin/python $(PYTEST) -m slow
+
+lint: $(VENV)/.installed-dev
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.installed-dev
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+wheel-test:
+	@.ci/wheel-test
+
+test-oldest: .venv-oldest/.installed
+	.venv-oldest/bin/python $(PYTEST)
+
+test-newest: .venv-newest/.installed
+	.venv-newest/bin/python $(PYTEST)
+
+bench: $(VENV)/.installed-dev
+	$(VENV)/bin/python benchmarks/run.py
+
+clean:
+	rm -rf .venv .venv-oldest .venv-newest out dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
