@@ -1,0 +1,305 @@
+"""The calibration model: least squares from local-laboratory to reference-laboratory values.
+
+One linear model for all local studies, fitted in their calibration subsets (METHODS: X = a_s + b_s W + c'V + e).
+Every person carries a short row of columns (1, W, V...); a table of positions says which parameter each
+of them has in each study, so that common and study-specific coefficients are the same code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.errors import CalibrationDesignError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+#: Fewest pairs that leave a residual degree of freedom for a line.
+MIN_PAIRS = 3
+#: Norm of a column's part not explained by columns before it, relative to its own.
+_COLLINEAR = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRows:
+    """Persons as the calibration model sees them.
+
+    Attributes
+    ----------
+    study : ndarray of int, shape (n,)
+        Local-study index 0..L-1; -1 for persons of reference studies, who are not calibrated.
+    columns : ndarray, shape (k, n)
+        1, W and the calibration covariates.
+    group : ndarray of int, shape (n,)
+        Which residual variance applies; the study, unless a categorical modifier splits it.
+    """
+
+    study: IntArray
+    columns: FloatArray
+    group: IntArray
+
+    def take(self, rows: IntArray) -> CalibrationRows:
+        """The same for some rows, repeats allowed."""
+        return CalibrationRows(self.study[rows], self.columns[:, rows], self.group[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationLayout:
+    """Which parameter each column has in each study.
+
+    Attributes
+    ----------
+    position : ndarray of int, shape (L, k)
+        Parameter of column k in local study s, -1 for none (coefficient 0).
+    n_parameters : int
+        G.
+    n_groups : int
+        Residual variances.
+    group_study : ndarray of int, shape (n_groups,)
+        Local study of each residual variance.
+    """
+
+    position: IntArray
+    n_parameters: int
+    n_groups: int
+    group_study: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationFit:
+    """A fitted calibration.
+
+    Attributes
+    ----------
+    gamma : ndarray, shape (G,)
+        Intercepts and slopes study by study, then covariates' coefficients.
+    residuals, leverage : ndarray, shape (n_pairs,)
+        In reference units, and without unit.
+    inverse_bread : ndarray, shape (G, G)
+        Inverse of the sum of C_i C_i'.
+    scores : ndarray, shape (n_pairs, G)
+        r_i C_i.
+    variance : ndarray, shape (n_groups,)
+        sigma^2 = RSS / sum(1 - h).
+    freedom : ndarray, shape (n_groups,)
+        sum(1 - h).
+    layout : CalibrationLayout
+    dropped : tuple of (study, column) int pairs
+        Collinear covariate columns whose coefficient was set to 0; study -1 when common.
+    """
+
+    gamma: FloatArray
+    residuals: FloatArray
+    leverage: FloatArray
+    inverse_bread: FloatArray
+    scores: FloatArray
+    variance: FloatArray
+    freedom: FloatArray
+    layout: CalibrationLayout
+    dropped: tuple[tuple[int, int], ...]
+
+    def predict(self, rows: CalibrationRows) -> FloatArray:
+        """mu(W, V; gamma), shape (n,); NaN for persons of reference studies."""
+        coefficients = self.coefficients()
+        local = rows.study >= 0
+        mu = np.full(rows.study.size, np.nan)
+        if local.all():
+            return np.asarray(np.einsum("kn,kn->n", rows.columns, coefficients[rows.study].T))
+        mu[local] = np.einsum("kn,kn->n", rows.columns[:, local], coefficients[rows.study[local]].T)
+        return mu
+
+    def coefficients(self) -> FloatArray:
+        """Coefficients of the columns in each study, shape (L, k)."""
+        padded = np.append(self.gamma, 0.0)
+        return np.asarray(padded[self.layout.position])
+
+    def fold(self, weights: FloatArray, rows: CalibrationRows) -> FloatArray:
+        """Sum over persons of weights_i C_i': shape (p, G), from weights (p, n)."""
+        return fold_rows(weights, rows, self.layout)
+
+
+def fold_rows(weights: FloatArray, rows: CalibrationRows, layout: CalibrationLayout) -> FloatArray:
+    """Sum over persons of weights_i C_i', shape (p, G); persons of reference studies count nothing."""
+    n_studies, k = layout.position.shape
+    local = rows.study >= 0
+    study, columns = rows.study[local], rows.columns[:, local]
+    weights = weights[:, local]
+    total = np.zeros((weights.shape[0], layout.n_parameters + 1))
+    for column in range(k):
+        product = weights * columns[column]
+        for row in range(weights.shape[0]):
+            by_study = np.bincount(study, weights=product[row], minlength=n_studies)
+            np.add.at(total[row], layout.position[:, column], by_study)
+    return total[:, :-1]
+
+
+def lay_out_parameters(
+    n_studies: int, n_columns: int, group_study: IntArray, *, by_study: bool
+) -> CalibrationLayout:
+    """Number the parameters: intercept and slope study by study, then the covariates.
+
+    Parameters
+    ----------
+    n_studies : int
+        Local studies L.
+    n_columns : int
+        k, 2 and the calibration covariates.
+    group_study : ndarray of int, shape (n_groups,)
+        Local study of each residual variance.
+    by_study : bool
+        Whether covariates have coefficients of their own in each study.
+    """
+    position = np.empty((n_studies, n_columns), dtype=np.intp)
+    position[:, :2] = np.arange(2 * n_studies).reshape(n_studies, 2)
+    extra = n_columns - 2
+    if by_study:
+        position[:, 2:] = 2 * n_studies + np.arange(n_studies * extra).reshape(n_studies, extra)
+        count = n_studies * n_columns
+    else:
+        position[:, 2:] = 2 * n_studies + np.arange(extra)
+        count = 2 * n_studies + extra
+    return CalibrationLayout(position, count, group_study.size, group_study)
+
+
+def dense_rows(rows: CalibrationRows, layout: CalibrationLayout) -> FloatArray:
+    """Rows C_i as a full matrix, shape (n, G)."""
+    full = np.zeros((rows.study.size, layout.n_parameters + 1))
+    person = np.arange(rows.study.size)
+    for column in range(rows.columns.shape[0]):
+        full[person, layout.position[rows.study, column]] = rows.columns[column]
+    return full[:, :-1]
+
+
+def fit_calibration(
+    rows: CalibrationRows, response: FloatArray, layout: CalibrationLayout, study_names: tuple[str, ...]
+) -> CalibrationFit:
+    """Fit the calibration by ordinary least squares.
+
+    Parameters
+    ----------
+    rows : CalibrationRows
+        The calibration subset, n_pairs persons.
+    response : ndarray, shape (n_pairs,)
+        Reference-laboratory values.
+    layout : CalibrationLayout
+        Parameters; those of collinear covariate columns are taken out.
+    study_names : tuple of str
+        Names of the local studies, for messages.
+
+    Raises
+    ------
+    CalibrationDesignError
+        Fewer than 3 pairs in a study, constant local values, or no residual degree of freedom
+        (attribute ``studies``).
+
+    Notes
+    -----
+    sigma^2 of a study is RSS / sum(1 - h), h the leverage: RSS / (n - 2) for a line of its own.
+    """
+    _require_lines(rows, layout, study_names)
+    layout, dropped = _without_collinear(rows, layout)
+    design = dense_rows(rows, layout)
+    scale = np.linalg.norm(design, axis=0)
+    q, r = np.linalg.qr(design / scale)
+    gamma = np.linalg.solve(r, q.T @ response) / scale
+    residuals = response - design @ gamma
+    leverage = np.einsum("ij,ij->i", q, q)
+    root = np.linalg.solve(r, np.eye(r.shape[0])) / scale[:, None]
+    freedom = np.bincount(rows.group, weights=1.0 - leverage, minlength=layout.n_groups)
+    rss = np.bincount(rows.group, weights=residuals * residuals, minlength=layout.n_groups)
+    _require_freedom(freedom, rows, layout, study_names)
+    return CalibrationFit(
+        gamma,
+        residuals,
+        leverage,
+        root @ root.T,
+        residuals[:, None] * design,
+        rss / freedom,
+        freedom,
+        layout,
+        dropped,
+    )
+
+
+def _require_lines(rows: CalibrationRows, layout: CalibrationLayout, study_names: tuple[str, ...]) -> None:
+    """Every local study needs 3 pairs and two different local values."""
+    problems, studies = [], []
+    for s, name in enumerate(study_names):
+        local = rows.columns[1, rows.study == s]
+        if local.size < MIN_PAIRS:
+            problems.append(f"study {name}: {local.size} calibration pairs, at least {MIN_PAIRS} are needed")
+        elif np.ptp(local) <= 1e-12 * np.abs(local).max():
+            problems.append(f"study {name}: all {local.size} calibrated persons have the same local value")
+        else:
+            continue
+        studies.append(name)
+    if problems:
+        raise CalibrationDesignError(
+            "; ".join(problems)
+            + ". Controls measured in both laboratories are needed; leave such a study out, or name it with "
+            "--reference-study if it was measured at the reference laboratory.",
+            studies=tuple(studies),
+        )
+
+
+def _require_freedom(
+    freedom: FloatArray, rows: CalibrationRows, layout: CalibrationLayout, study_names: tuple[str, ...]
+) -> None:
+    short = [g for g in range(layout.n_groups) if freedom[g] < 0.5]
+    if short:
+        names = sorted({study_names[layout.group_study[g]] for g in short})
+        raise CalibrationDesignError(
+            f"the calibration of {', '.join(names)} has as many coefficients as pairs; use fewer calibration "
+            "covariates, or common coefficients",
+            studies=tuple(names),
+        )
+
+
+def _without_collinear(
+    rows: CalibrationRows, layout: CalibrationLayout
+) -> tuple[CalibrationLayout, tuple[tuple[int, int], ...]]:
+    """Take out covariate parameters whose columns are combinations of those before them."""
+    n_studies, k = layout.position.shape
+    design = dense_rows(rows, layout)
+    flagged = _collinear(design)
+    if not flagged.any():
+        return layout, ()
+    lines = layout.position[:, :2].ravel()
+    flagged[lines] = False
+    renumber = np.full(layout.n_parameters + 1, -1, dtype=np.intp)
+    kept = np.flatnonzero(~flagged)
+    renumber[kept] = np.arange(kept.size)
+    by_study = k > 2 and n_studies > 1 and layout.position[0, 2] != layout.position[1, 2]
+    dropped: list[tuple[int, int]] = []
+    for column in range(2, k):
+        studies = range(n_studies) if by_study else range(1)
+        dropped += [
+            (s if by_study else -1, column) for s in studies if flagged[layout.position[s, column]]
+        ]
+    return (
+        CalibrationLayout(renumber[layout.position], kept.size, layout.n_groups, layout.group_study),
+        tuple(dropped),
+    )
+
+
+def _collinear(design: FloatArray) -> NDArray[np.bool_]:
+    """Columns in the span of those before them, by Gram-Schmidt with reorthogonalisation."""
+    n, p = design.shape
+    norms = np.linalg.norm(design, axis=0)
+    flagged = norms == 0
+    basis = np.empty((n, 0))
+    for column in range(p):
+        if flagged[column]:
+            continue
+        rest = design[:, column] / norms[column]
+        for _ in range(2):
+            rest = rest - basis @ (basis.T @ rest)
+        size = np.linalg.norm(rest)
+        if size < _COLLINEAR:
+            flagged[column] = True
+            continue
+        basis = np.column_stack([basis, rest / size])
+    return flagged

@@ -1,0 +1,118 @@
+"""The stacked sandwich: covariance of outcome parameters when calibration parameters are estimated too.
+
+theta = (gamma, beta); psi_j stacks the calibration scores and the outcome score of independent unit j;
+the bread is block lower triangular, so that beta's influence is
+``B22^{-1} (U_j - B21 B11^{-1} c_j)`` and its covariance the sum of their outer products (Stefanski and
+Boos, Am Stat 2002;56:29-38; Sloan et al. 2021, section 2.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class StackedScores:
+    """Scores and bread of a two-step estimator.
+
+    Attributes
+    ----------
+    outcome_scores : ndarray, shape (n_units, p)
+        U_j.
+    information : ndarray, shape (p, p)
+        B22.
+    cross : ndarray, shape (p, G), or None
+        B21, minus the derivative of the summed score with respect to the calibration parameters; None
+        when the exposure does not depend on them.
+    calibration_scores : ndarray, shape (n_pairs, G), or None
+    calibration_unit : ndarray of int, shape (n_pairs,), or None
+        Unit of each calibration person.
+    calibration_study : ndarray of int, shape (n_pairs,), or None
+        Local study 0..L-1 of each calibration person.
+    inverse_calibration_bread : ndarray, shape (G, G), or None
+        B11^{-1} (not symmetric when residual variances are among the parameters).
+    """
+
+    outcome_scores: FloatArray
+    information: FloatArray
+    cross: FloatArray | None
+    calibration_scores: FloatArray | None
+    calibration_unit: IntArray | None
+    calibration_study: IntArray | None
+    inverse_calibration_bread: FloatArray | None
+
+
+@dataclass(frozen=True, slots=True)
+class SandwichCovariance:
+    """Covariances of beta.
+
+    Attributes
+    ----------
+    vcov : ndarray, shape (p, p)
+        Stacked sandwich.
+    vcov_uncorrected : ndarray, shape (p, p)
+        B22^{-1}, model-based, the calibration taken as known.
+    calibration_parts : ndarray, shape (L, p, p)
+        What each local study's calibration adds, cross terms apart.
+    influence : ndarray, shape (n_units, p)
+        B22^{-1} (U_j - B21 B11^{-1} c_j): rows sum to about 0, their outer products to `vcov`.
+    """
+
+    vcov: FloatArray
+    vcov_uncorrected: FloatArray
+    calibration_parts: FloatArray
+    influence: FloatArray
+
+
+def stacked_covariance(stacked: StackedScores, n_studies: int) -> SandwichCovariance:
+    """Covariance of beta from stacked scores.
+
+    Parameters
+    ----------
+    stacked : StackedScores
+        Scores by independent unit, and bread.
+    n_studies : int
+        L, local studies.
+    """
+    p = stacked.information.shape[0]
+    inverse = _inverse(stacked.information)
+    scores = stacked.outcome_scores
+    parts = np.zeros((n_studies, p, p))
+    if stacked.cross is not None:
+        assert stacked.calibration_scores is not None
+        assert stacked.calibration_unit is not None
+        assert stacked.calibration_study is not None
+        assert stacked.inverse_calibration_bread is not None
+        transfer = stacked.cross @ stacked.inverse_calibration_bread
+        shift = stacked.calibration_scores @ transfer.T
+        scores = scores.copy()
+        np.subtract.at(scores, stacked.calibration_unit, shift)
+        parts = _calibration_parts(shift @ inverse, stacked.calibration_unit, stacked.calibration_study, parts)
+    influence = scores @ inverse
+    return SandwichCovariance(influence.T @ influence, inverse, parts, influence)
+
+
+def _calibration_parts(shift: FloatArray, unit: IntArray, study: IntArray, parts: FloatArray) -> FloatArray:
+    """Sum over a study's units of the outer products of their calibration influence."""
+    for s in range(parts.shape[0]):
+        mine = study == s
+        _, place = np.unique(unit[mine], return_inverse=True)
+        by_unit = np.zeros((place.max(initial=-1) + 1, shift.shape[1]))
+        np.add.at(by_unit, place, shift[mine])
+        parts[s] = by_unit.T @ by_unit
+    return parts
+
+
+def _inverse(information: FloatArray) -> FloatArray:
+    """Inverse of a positive definite matrix, symmetric, by way of its unit-diagonal form."""
+    scale = 1.0 / np.sqrt(np.diagonal(information))
+    scaled = information * np.outer(scale, scale)
+    inverse = np.linalg.solve(scaled, np.eye(scaled.shape[0]))
+    inverse = (inverse + inverse.T) / 2
+    return np.asarray(inverse * np.outer(scale, scale))

@@ -1,0 +1,181 @@
+"""Conditional logistic regression on matched sets: the outcome model of the plug-in estimators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.errors import ConvergenceError, SeparationError, SingularInformationError
+from biocal.kernels.matched_set import ConditionalLikelihood, DetailedTerms
+from biocal.kernels.newton import FLAT_INFORMATION, Optimum, collinear_columns, maximise
+from biocal.kernels.set_layout import SetLayout
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeFit:
+    """A maximised (conditional) likelihood with what the stacked sandwich needs.
+
+    Attributes
+    ----------
+    beta : ndarray, shape (p,)
+        Log odds ratios per unit of each column.
+    loglik, loglik_null : float
+        At `beta`, and at 0.
+    information : ndarray, shape (p, p)
+        Minus the Hessian (conditional logit: sum of Cov(T)).
+    set_scores : ndarray, shape (p, n_sets)
+        U_j at `beta`.
+    residual : ndarray, shape (n_persons,)
+        y_i - P(i is a case | the set).
+    slope : ndarray, shape (p, n_persons)
+        Cov(T, indicator that i is a case).
+    iterations : int
+        Evaluations of the likelihood.
+    decrement : float
+        g'H^{-1}g / 2 at the last evaluation before the closing step.
+    """
+
+    beta: FloatArray
+    loglik: float
+    loglik_null: float
+    information: FloatArray
+    set_scores: FloatArray
+    residual: FloatArray
+    slope: FloatArray
+    iterations: int
+    decrement: float
+
+
+def fit_conditional_logistic(
+    layout: SetLayout, columns: FloatArray, names: Sequence[str]
+) -> OutcomeFit:
+    """Maximise the exact conditional likelihood.
+
+    Parameters
+    ----------
+    layout : SetLayout
+        The matched sets.
+    columns : ndarray, shape (p, n_persons)
+        Columns of the linear predictor.
+    names : sequence of str, length p
+        Their names, for messages.
+
+    Returns
+    -------
+    OutcomeFit
+
+    Raises
+    ------
+    SingularInformationError
+        A column is constant within every set, or a combination of others (attribute ``terms``).
+    SeparationError
+        The likelihood has no finite maximum (attribute ``terms``).
+    ConvergenceError
+        No maximum was found for another reason.
+
+    References
+    ----------
+    .. [1] Gail, Lubin, Rubinstein. Likelihood calculations for matched case-control studies.
+       Biometrika 1981;68:703-707.
+    """
+    likelihood = ConditionalLikelihood(layout, columns)
+    start = np.zeros((1, columns.shape[0]))
+    require_identified(likelihood, columns, names, likelihood.evaluate(start).information[0])
+    optimum = maximise(likelihood.evaluate, start)
+    require_maximum(optimum, likelihood, names)
+    return outcome_fit(optimum, likelihood.details(optimum.point))
+
+
+def outcome_fit(optimum: Optimum, details: DetailedTerms) -> OutcomeFit:
+    """The record of the first problem of a batch."""
+    return OutcomeFit(
+        beta=optimum.point[0],
+        loglik=float(details.loglik[0]),
+        loglik_null=float(optimum.loglik_start[0]),
+        information=details.information[0],
+        set_scores=details.set_scores[0],
+        residual=details.residual[0],
+        slope=details.slope[0],
+        iterations=int(optimum.iterations[0]),
+        decrement=float(optimum.decrement[0]),
+    )
+
+
+def constant_within_sets(layout: SetLayout, columns: FloatArray) -> BoolArray:
+    """Columns (p, n_persons) that do not vary within any informative set, shape (p,)."""
+    if columns.shape[0] == 0:
+        return np.zeros(0, dtype=bool)
+    return ConditionalLikelihood(layout, columns).constant_columns(columns)
+
+
+def require_identified(
+    likelihood: ConditionalLikelihood, columns: FloatArray, names: Sequence[str], information: FloatArray
+) -> None:
+    """Raise SingularInformationError, naming the columns, unless every coefficient can be told apart."""
+    constant = likelihood.constant_columns(columns)
+    if constant.any():
+        terms = tuple(name for name, flag in zip(names, constant, strict=True) if flag)
+        raise SingularInformationError(
+            f"{_list(terms)} {'is' if len(terms) == 1 else 'are'} constant within every matched set, so the sets "
+            "say nothing about it; leave it out of the outcome model",
+            terms=terms,
+        )
+    flagged = collinear_columns(information)
+    if flagged.any():
+        terms = tuple(name for name, flag in zip(names, flagged, strict=True) if flag)
+        partners = _partners(information, flagged, names)
+        raise SingularInformationError(
+            f"{_list(terms)} cannot be told apart from {partners} within the matched sets (collinear columns); "
+            "leave one of them out",
+            terms=terms,
+        )
+
+
+def require_maximum(optimum: Optimum, likelihood: ConditionalLikelihood, names: Sequence[str]) -> None:
+    """Raise SeparationError or ConvergenceError unless the first problem has a finite maximum."""
+    flat = optimum.flatness[0] < FLAT_INFORMATION
+    if optimum.converged[0] and not flat:
+        return
+    step, point = optimum.last_step[0], optimum.point[0]
+    for direction in (step, point):
+        if likelihood.separates(direction):
+            share = np.abs(direction) * np.sqrt(np.maximum(np.diagonal(_start_information(likelihood)), 0.0))
+            terms = tuple(name for name, size in zip(names, share, strict=True) if size > 0.05 * share.max())
+            raise SeparationError(
+                f"separation: along {_list(terms)} every case lies at or beyond every control of its set, so the "
+                "odds ratio has no finite estimate; merge sparse levels or leave the term out",
+                terms=terms,
+            )
+    if optimum.converged[0]:
+        return
+    raise ConvergenceError(
+        f"the likelihood's maximum was not found in {int(optimum.iterations[0])} evaluations "
+        f"(Newton decrement {float(optimum.decrement[0]):.2g}); look for columns with extreme values",
+        iterations=int(optimum.iterations[0]),
+        decrement=float(optimum.decrement[0]),
+    )
+
+
+def _start_information(likelihood: ConditionalLikelihood) -> FloatArray:
+    return likelihood.evaluate(np.zeros((1, likelihood.n_columns))).information[0]
+
+
+def _partners(information: FloatArray, flagged: BoolArray, names: Sequence[str]) -> str:
+    """The columns that the first flagged one is a combination of."""
+    first = int(np.flatnonzero(flagged)[0])
+    before = [k for k in range(first) if not flagged[k]]
+    scale = np.sqrt(np.diagonal(information))
+    scaled = information / np.outer(scale, scale)
+    weight = np.linalg.lstsq(scaled[np.ix_(before, before)], scaled[before, first], rcond=None)[0]
+    used = [names[k] for k, w in zip(before, weight, strict=True) if abs(w) > 1e-4]
+    return _list(tuple(used)) if used else "the others"
+
+
+def _list(terms: Sequence[str]) -> str:
+    return terms[0] if len(terms) == 1 else ", ".join(terms[:-1]) + " and " + terms[-1]

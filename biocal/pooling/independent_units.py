@@ -1,0 +1,62 @@
+"""Which rows depend on each other: matched sets, and sets that share a person."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.study.matched_sets import OutcomeRows
+from biocal.study.pooled import PooledStudies
+
+IntArray = NDArray[np.intp]
+
+
+def unit_codes(
+    pool: PooledStudies, chosen: OutcomeRows, calibrating: IntArray
+) -> tuple[IntArray, IntArray, int]:
+    """Independent units of the sandwich.
+
+    The unit is the matched set; a calibration person outside any set is a unit alone.  With a person
+    column, units that share a person are one cluster (connected components).
+
+    Parameters
+    ----------
+    pool : PooledStudies
+    chosen : OutcomeRows
+        Rows and sets of the outcome model.
+    calibrating : ndarray of int, shape (n_pairs,)
+        Rows of the pool in the calibration subset.
+
+    Returns
+    -------
+    set_unit : ndarray of int, shape (n_sets,)
+    pair_unit : ndarray of int, shape (n_pairs,)
+    n_units : int
+    """
+    # A key for every row of the pool: its set, or itself when it is in none.
+    key = np.where(pool.set_code >= 0, pool.set_code, len(pool.set_labels) + np.arange(pool.n_rows))
+    rows = np.concatenate([chosen.rows, calibrating])
+    values, unit = np.unique(key[rows], return_inverse=True)
+    n_units = values.size
+    if pool.person_code is not None:
+        unit, n_units = _joined_by_person(unit, pool.person_code[rows], n_units)
+    n_outcome = chosen.rows.size
+    n_sets = int(chosen.set_code[-1]) + 1
+    set_unit = np.empty(n_sets, dtype=np.intp)
+    set_unit[chosen.set_code] = unit[:n_outcome]
+    return set_unit, unit[n_outcome:].astype(np.intp), n_units
+
+
+def _joined_by_person(unit: IntArray, person: IntArray, n_units: int) -> tuple[IntArray, int]:
+    """Units that share a person made one; rows with a blank person (-1) join nothing."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    known = person >= 0
+    size = n_units + int(person.max(initial=-1)) + 1
+    edges = coo_array(
+        (np.ones(int(known.sum()), dtype=np.int8), (unit[known], n_units + person[known])), shape=(size, size)
+    )
+    _, component = connected_components(edges, directed=False)
+    _, joined = np.unique(component[:n_units], return_inverse=True)
+    return joined[unit].astype(np.intp), int(joined.max(initial=-1)) + 1

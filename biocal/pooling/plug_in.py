@@ -1,0 +1,103 @@
+"""The plug-in estimators: naive, full, internalized.
+
+Each replaces the exposure by one value a person and fits the conditional logistic model; they differ
+only in that value (Wu et al. 2022, section 2; METHODS section 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.calibration.regression import CalibrationFit
+from biocal.exposure.terms import Basis
+from biocal.kernels.sandwich import StackedScores
+from biocal.outcome.conditional_logistic import OutcomeFit, fit_conditional_logistic
+from biocal.pooling.model_columns import ModelColumns, lay_out_columns
+from biocal.pooling.problem import PooledProblem
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+PLUG_IN_METHODS = ("naive", "internalized", "full")
+
+
+@dataclass(frozen=True, slots=True)
+class PlugInExposure:
+    """One exposure a person.
+
+    Attributes
+    ----------
+    value : ndarray, shape (n,)
+        In the unit of the reference laboratory (naive: of whichever laboratory measured it).
+    calibrated : ndarray of bool, shape (n,)
+        Persons whose value is the calibration's prediction and so depends on its parameters.
+    """
+
+    value: FloatArray
+    calibrated: BoolArray
+
+
+def plug_in_exposure(problem: PooledProblem, method: str, calibration: CalibrationFit | None) -> PlugInExposure:
+    """Exposure that `method` uses for each person.
+
+    naive: X in reference studies, W elsewhere, as if the scales agreed.  full: X in reference studies and
+    mu(W, V) for everybody in local studies, calibration persons included.  internalized: as full, but the
+    observed X for persons of the calibration subset.
+    """
+    reference = problem.is_reference
+    if method == "naive":
+        value = np.where(reference, problem.reference_assay, problem.local_assay)
+        return PlugInExposure(value, np.zeros(value.size, dtype=bool))
+    calibrated = ~reference
+    if method == "internalized":
+        calibrated = calibrated & ~problem.in_calibration
+    if calibration is None:
+        return PlugInExposure(problem.reference_assay, np.zeros(reference.size, dtype=bool))
+    value = np.where(calibrated, calibration.predict(problem.calibration_rows), problem.reference_assay)
+    return PlugInExposure(value, calibrated)
+
+
+def fit_plug_in(
+    problem: PooledProblem, exposure: PlugInExposure, basis: Basis, calibration: CalibrationFit | None
+) -> tuple[ModelColumns, OutcomeFit, StackedScores]:
+    """Fit the outcome model on a plug-in exposure and stack its scores with the calibration's.
+
+    Returns
+    -------
+    ModelColumns, OutcomeFit, StackedScores
+        The columns and their names, the fit, and what the sandwich is made of.
+    """
+    model = lay_out_columns(basis, problem)
+    columns = model.build(basis.columns(exposure.value), problem)
+    outcome = fit_conditional_logistic(problem.layout, columns, model.terms)
+    cross = None
+    if calibration is not None and exposure.calibrated.any():
+        slopes = model.slopes(basis.slopes(exposure.value), problem)
+        # dU/dc = sum_i [(y_i - pi_i) g_i - Cov(T, 1_i) (beta'g_i)] C_i', and the bread is minus that.
+        weights = outcome.residual * slopes - outcome.slope * (outcome.beta @ slopes)
+        weights = np.where(exposure.calibrated, weights, 0.0)
+        cross = -calibration.fold(weights, problem.calibration_rows)
+    return model, outcome, stack(problem, outcome, calibration if cross is not None else None, cross)
+
+
+def stack(
+    problem: PooledProblem, outcome: OutcomeFit, calibration: CalibrationFit | None, cross: FloatArray | None
+) -> StackedScores:
+    """Scores and bread of calibration and outcome model on the same independent units (METHODS section 6)."""
+    scores = np.zeros((problem.n_units, outcome.beta.size))
+    np.add.at(scores, problem.set_unit, outcome.set_scores.T)
+    if calibration is None or cross is None:
+        return StackedScores(scores, outcome.information, None, None, None, None, None)
+    calibrators = problem.calibrators
+    return StackedScores(
+        scores,
+        outcome.information,
+        cross,
+        calibration.scores,
+        calibrators.unit,
+        calibrators.rows.study,
+        calibration.inverse_bread,
+    )

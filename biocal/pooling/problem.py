@@ -1,0 +1,129 @@
+"""The pooled problem in arrays: what every estimator starts from, once tables are left behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.calibration.regression import CalibrationLayout, CalibrationRows
+from biocal.kernels.set_layout import SetLayout, lay_out_sets
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrators:
+    """The calibration subset: persons with both measurements.
+
+    Attributes
+    ----------
+    rows : CalibrationRows
+        n_pairs persons.
+    response : ndarray, shape (n_pairs,)
+        Reference-laboratory values.
+    unit : ndarray of int, shape (n_pairs,)
+        Independent unit (matched set, person, or cluster of sets that share a person).
+    layout : CalibrationLayout
+        Parameters of the calibration model.
+    """
+
+    rows: CalibrationRows
+    response: FloatArray
+    unit: IntArray
+    layout: CalibrationLayout
+
+
+@dataclass(frozen=True, slots=True)
+class PooledProblem:
+    """Persons of the outcome model, and the calibration subset.
+
+    Attributes
+    ----------
+    study : ndarray of int, shape (n,)
+        Study, an index into `study_names`.
+    set_code : ndarray of int, shape (n,)
+        Matched sets 0..n_sets-1.
+    is_case : ndarray of bool, shape (n,)
+    local_assay, reference_assay : ndarray, shape (n,)
+        W and X, NaN where absent.
+    is_reference : ndarray of bool, shape (n,)
+        Person of a reference study.
+    in_calibration : ndarray of bool, shape (n,)
+        Person of the calibration subset.
+    covariates : ndarray, shape (kz, n)
+        Z, columns that vary within sets.
+    modifier : ndarray, shape (km, n)
+        Effect modifier's columns (km = 0 without).
+    modifier_main : tuple of int
+        Those of them that enter as main effects too (the others are constant within sets or in Z).
+    calibration_rows : CalibrationRows
+        Calibration columns of the same persons.
+    calibrators : Calibrators
+    set_unit : ndarray of int, shape (n_sets,)
+        Independent unit of each set.
+    n_units : int
+    layout : SetLayout
+        The sets in blocks.
+    study_names : tuple of str
+    local_names : tuple of str
+        Local studies, in the order of the calibration's index.
+    covariate_names, modifier_names : tuple of str
+    """
+
+    study: IntArray
+    set_code: IntArray
+    is_case: BoolArray
+    local_assay: FloatArray
+    reference_assay: FloatArray
+    is_reference: BoolArray
+    in_calibration: BoolArray
+    covariates: FloatArray
+    modifier: FloatArray
+    modifier_main: tuple[int, ...]
+    calibration_rows: CalibrationRows
+    calibrators: Calibrators
+    set_unit: IntArray
+    n_units: int
+    layout: SetLayout
+    study_names: tuple[str, ...]
+    local_names: tuple[str, ...]
+    covariate_names: tuple[str, ...]
+    modifier_names: tuple[str, ...]
+
+    @property
+    def n_sets(self) -> int:
+        """Matched sets."""
+        return int(self.set_unit.size)
+
+    @property
+    def is_control(self) -> BoolArray:
+        """Controls, shape (n,)."""
+        return ~self.is_case
+
+    def take_persons(self, persons: IntArray, set_code: IntArray, set_unit: IntArray, n_units: int) -> PooledProblem:
+        """The problem of some persons under new set codes; the calibration subset is left as it is."""
+        return replace(
+            self,
+            study=self.study[persons],
+            set_code=set_code,
+            is_case=self.is_case[persons],
+            local_assay=self.local_assay[persons],
+            reference_assay=self.reference_assay[persons],
+            is_reference=self.is_reference[persons],
+            in_calibration=self.in_calibration[persons],
+            covariates=self.covariates[:, persons],
+            modifier=self.modifier[:, persons],
+            calibration_rows=self.calibration_rows.take(persons),
+            set_unit=set_unit,
+            n_units=n_units,
+            layout=lay_out_sets(set_code, self.is_case[persons], n_columns=self.layout_columns),
+        )
+
+    @property
+    def layout_columns(self) -> int:
+        """Columns that the layout's blocks are sized for."""
+        return 4 + self.covariates.shape[0] + len(self.modifier_main) + 3 * self.modifier.shape[0]
