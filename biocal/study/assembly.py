@@ -52,11 +52,15 @@ class PoolOptions:
         as_reference, as_local = _names(reference_study), _names(local_study)
         both = sorted(as_reference & as_local)
         if both:
-            raise OptionError(f"declared both reference and local: {', '.join(both)}; choose one", studies=both)
+            raise OptionError(
+                f"declared both reference and local: {', '.join(both)}; choose one", studies=both
+            )
         factors: dict[str, float] = {}
         for name, factor in (scale_local or {}).items():
             if isinstance(factor, bool) or not isinstance(factor, int | float | np.integer | np.floating):
-                raise OptionError(f"scale_local of study '{name}' must be a number, not {factor!r}", study=name)
+                raise OptionError(
+                    f"scale_local of study '{name}' must be a number, not {factor!r}", study=name
+                )
             if not (math.isfinite(factor) and factor > 0):
                 message = f"scale_local of study '{name}' must be finite and above 0, not {factor}"
                 raise OptionError(message, study=name)
@@ -126,7 +130,13 @@ def assemble(
         parts[roles.person] = _labelled(person_id, person_words)
     frame = _frame(stack, parts, log)
     measured = _use_measurements(
-        stack, roles, options, study_names, _Rows(study, set_code, is_case, local.copy(), reference), is_reference, log
+        stack,
+        roles,
+        options,
+        study_names,
+        _Rows(study, set_code, is_case, local.copy(), reference),
+        is_reference,
+        log,
     )
     local, reference, in_calibration = measured
     pool_files = tuple(InputFile(t.name, t.sha256, t.n_rows) for t in tables if t.stem is not None)
@@ -229,9 +239,7 @@ class _TellByStudy:
     study: NDArray[np.intp]
     log: ProblemLog
 
-    def __call__(
-        self, marked: NDArray[np.bool_], level: Any, code: str, words: str, column: str
-    ) -> None:
+    def __call__(self, marked: NDArray[np.bool_], level: Any, code: str, words: str, column: str) -> None:
         rows = np.flatnonzero(marked)
         for s in np.unique(self.study[rows]):
             mine = rows[self.study[rows] == s]

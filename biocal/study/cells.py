@@ -24,7 +24,9 @@ RawColumn: TypeAlias = Any
 
 MISSING_WORDS = frozenset({"", ".", "na", "n/a", "#n/a", "nan", "<na>", "null"})
 # The same for pyarrow, which compares letter by letter; other spellings take the slower way.
-MISSING_SPELLINGS = sorted({s for word in MISSING_WORDS for s in (word, word.upper(), word.capitalize())} | {"NaN"})
+MISSING_SPELLINGS = sorted(
+    {s for word in MISSING_WORDS for s in (word, word.upper(), word.capitalize())} | {"NaN"}
+)
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
@@ -126,7 +128,9 @@ def as_numbers(column: RawColumn, *, decimal_comma: bool = False) -> NumberCells
         if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
             values = column.to_numpy(dtype=np.float64, na_value=np.nan)
             infinite = np.flatnonzero(np.isinf(values))
-            return NumberCells(np.where(np.isinf(values), np.nan, values), infinite, [str(x) for x in values[infinite]])
+            return NumberCells(
+                np.where(np.isinf(values), np.nan, values), infinite, [str(x) for x in values[infinite]]
+            )
         if not _holds_text(column) and not isinstance(column.dtype, pd.CategoricalDtype):
             return _numbers_of_words(as_words(column), decimal_comma=False)
     else:
@@ -175,7 +179,9 @@ def _cast(column: RawColumn) -> NDArray[np.float64] | None:
         numbers = pc.cast(column, pa.float64())
     except pa.ArrowInvalid:
         return None
-    values = np.asarray(numbers.to_numpy() if hasattr(numbers, "chunks") else numbers.to_numpy(zero_copy_only=False))
+    values = np.asarray(
+        numbers.to_numpy() if hasattr(numbers, "chunks") else numbers.to_numpy(zero_copy_only=False)
+    )
     values = values.astype(np.float64, copy=True)
     return None if np.isinf(values).any() else values
 

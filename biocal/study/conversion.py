@@ -34,7 +34,9 @@ def stacked_ids(stack: TableStack, column: str) -> tuple[NDArray[np.intp], tuple
     return in_natural_order(codes, list(place))
 
 
-def in_natural_order(codes: NDArray[np.intp], labels: Sequence[str]) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+def in_natural_order(
+    codes: NDArray[np.intp], labels: Sequence[str]
+) -> tuple[NDArray[np.intp], tuple[str, ...]]:
     """Renumber codes (-1 stays) so that their labels are in natural order."""
     ranks = natural_ranks(labels)
     ordered = np.empty(len(labels), dtype=object)

@@ -25,12 +25,18 @@ def covariate_column(stack: TableStack, name: str, log: ProblemLog) -> pd.Series
     kept = _own_type(raw)
     if kept is not None:
         return kept
-    cells = [numbers_of(table, name, log) if name in table.columns else _absent(table) for table in stack.tables]
+    cells = [
+        numbers_of(table, name, log) if name in table.columns else _absent(table) for table in stack.tables
+    ]
     odd = {word for part in cells for word in set(part.bad_words)}
     if all(_infinite(word) for word in odd):
         _tell_infinite(stack, name, cells, log)
         values = np.concatenate([part.values for part in cells])
-        whole = values.size > 0 and bool(np.all(values == np.floor(values))) and float(np.abs(values).max()) < 2.0**53
+        whole = (
+            values.size > 0
+            and bool(np.all(values == np.floor(values)))
+            and float(np.abs(values).max()) < 2.0**53
+        )
         return pd.Series(values.astype(np.int64) if whole else values, name=name)
     words = [as_words(column) if column is not None else None for column in raw]
     return _categorical(stack, words, name)

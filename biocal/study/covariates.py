@@ -71,7 +71,9 @@ def design_columns(pool: PooledStudies, formula: str | None) -> DesignColumns:
     missing = {name: pool.frame[name].isna().to_numpy(dtype=np.bool_) for name in used}
     complete = ~np.logical_or.reduce([*missing.values(), np.zeros(pool.n_rows, dtype=np.bool_)])
     if not complete.any():
-        raise FormulaError(f"no row has values for all of {', '.join(used)}", formula=text, name=",".join(used))
+        raise FormulaError(
+            f"no row has values for all of {', '.join(used)}", formula=text, name=",".join(used)
+        )
     data = {name: _values(pool.frame[name][complete], name, pool, text) for name in used}
     names, columns = _evaluate(description, data, int(complete.sum()), text)
     rows = np.flatnonzero(complete)
@@ -123,7 +125,9 @@ def _understood(formula: str, columns: tuple[str, ...]) -> tuple[Any, list[str]]
         description = ModelDesc.from_formula(formula)
     except (PatsyError, SyntaxError, ValueError, RecursionError) as failure:
         reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
-        raise FormulaError(f"formula '{formula}' cannot be understood: {reason}", formula=formula, name=formula) from failure
+        raise FormulaError(
+            f"formula '{formula}' cannot be understood: {reason}", formula=formula, name=formula
+        ) from failure
     if description.lhs_termlist:
         raise FormulaError(
             f"formula '{formula}' has an outcome before '~'; give covariates only, such as 'bmi + C(smoking)'",
@@ -195,7 +199,9 @@ def _evaluate(
         while cause.__cause__ is not None and not isinstance(cause, BiocalError):
             cause = cause.__cause__
         reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-        raise FormulaError(f"formula '{formula}' cannot be evaluated: {reason}", formula=formula, name=formula) from failure
+        raise FormulaError(
+            f"formula '{formula}' cannot be evaluated: {reason}", formula=formula, name=formula
+        ) from failure
     info = matrix.design_info
     kept = [i for i, name in enumerate(info.column_names) if name != "Intercept"]
     names = tuple(info.column_names[i] for i in kept)

@@ -9,7 +9,19 @@ from biocal.errors import FormulaError
 from biocal.study.columns import did_you_mean
 
 # Functions of one column (or an expression in columns) that a formula may call.
-TRANSFORMATIONS = ("I", "log", "log2", "log10", "log1p", "exp", "sqrt", "abs", "center", "standardize", "scale")
+TRANSFORMATIONS = (
+    "I",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "exp",
+    "sqrt",
+    "abs",
+    "center",
+    "standardize",
+    "scale",
+)
 SPLINES = ("rcs", "bs", "cr", "cc")
 CODINGS = ("C", "Treatment", "Sum", "Poly", "Diff", "Helmert")
 FUNCTIONS = frozenset((*TRANSFORMATIONS, *SPLINES, *CODINGS, "Q"))
@@ -40,7 +52,9 @@ def columns_of_factor(code: str, columns: Collection[str], formula: str) -> list
     try:
         tree = ast.parse(code.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as failure:
-        raise FormulaError(f"'{code}' in formula '{formula}' cannot be understood", formula=formula, name=code) from failure
+        raise FormulaError(
+            f"'{code}' in formula '{formula}' cannot be understood", formula=formula, name=code
+        ) from failure
     reader = _FactorReader(columns, formula)
     reader.read(tree.body)
     return list(dict.fromkeys(reader.used))
@@ -81,7 +95,9 @@ class _FactorReader:
         if name not in FUNCTIONS:
             raise FormulaError(
                 f"there is no function '{name}' for formula '{self.formula}'"
-                f"{did_you_mean(name, FUNCTIONS)} allowed are {', '.join(sorted(FUNCTIONS))}".replace("' allowed", "'; allowed"),
+                f"{did_you_mean(name, FUNCTIONS)} allowed are {', '.join(sorted(FUNCTIONS))}".replace(
+                    "' allowed", "'; allowed"
+                ),
                 formula=self.formula,
                 name=name,
             )
@@ -156,7 +172,7 @@ class _FactorReader:
         shown = ast.unparse(node)
         advice = "columns, numbers, arithmetic, comparisons and the functions " + ", ".join(sorted(FUNCTIONS))
         if isinstance(node, ast.Attribute):
-            advice += "; write log(x), not np.log(x); quote a column with a dot as Q(\"name\")"
+            advice += '; write log(x), not np.log(x); quote a column with a dot as Q("name")'
         raise FormulaError(
             f"'{shown}' is not allowed in formula '{self.formula}'; a formula may hold {advice}",
             formula=self.formula,

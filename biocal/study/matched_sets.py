@@ -276,9 +276,7 @@ def _nothing_left(pool: PooledStudies, flow: tuple[StudyFlow, ...]) -> str:
 
 
 def _set_names(pool: PooledStudies, counts: _SetCounts) -> tuple[tuple[str, str], ...]:
-    return tuple(
-        (pool.study_names[s], label) for s, label in zip(counts.study, pool.set_labels, strict=True)
-    )
+    return tuple((pool.study_names[s], label) for s, label in zip(counts.study, pool.set_labels, strict=True))
 
 
 def _of(count: int, noun: str) -> str:

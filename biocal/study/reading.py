@@ -166,7 +166,9 @@ def _named_columns(
         else:
             columns[name] = column
     for name, places in doubled.items():
-        message = f"the name occurs {len(places)} times (columns {', '.join(map(str, places))}); keep one of them"
+        message = (
+            f"the name occurs {len(places)} times (columns {', '.join(map(str, places))}); keep one of them"
+        )
         log.add("error", "duplicate-column", message, file=path, line=1, column=name, count=len(places))
     if unnamed:
         message = f"columns without a name ({', '.join(map(str, unnamed))}) are left out"

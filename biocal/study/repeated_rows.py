@@ -36,7 +36,15 @@ def tell_repeated_rows(
         known = (person_code >= 0) & (set_code >= 0)
         key = set_code * (int(person_code.max(initial=0)) + 1) + person_code
         first, again = _repeats(np.where(known, key, -1 - np.arange(key.size)))
-        _tell(stack, log, "person-twice", first, again, "the same person is in this set already, in", roles.person)
+        _tell(
+            stack,
+            log,
+            "person-twice",
+            first,
+            again,
+            "the same person is in this set already, in",
+            roles.person,
+        )
     local, reference = assays
     measured = np.where(np.isnan(local), reference, local)
     values = measured[~np.isnan(measured)]

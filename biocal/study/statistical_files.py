@@ -12,9 +12,7 @@ from biocal.study.notices import ProblemLog
 SUFFIXES = (".dta", ".sas7bdat", ".xpt", ".parquet")
 
 
-def read_statistical_file(
-    content: bytes, suffix: str, name: str, log: ProblemLog
-) -> pd.DataFrame | None:
+def read_statistical_file(content: bytes, suffix: str, name: str, log: ProblemLog) -> pd.DataFrame | None:
     """Read a file of a statistics program; None when it is broken (the log says why).
 
     Value labels are not applied: a variable keeps its codes, as in Stata's and SAS's own models.

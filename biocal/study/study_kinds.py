@@ -58,7 +58,9 @@ def study_kinds(
     for s, name in enumerate(study_names):
         counts = (int(n_rows[s]), int(n_local[s]), int(n_reference[s]))
         if counts[1] == 0 and counts[2] == 0:
-            log.add("error", "no-measurements", _nothing_measured(stack, roles, presence, s, name), study=name)
+            log.add(
+                "error", "no-measurements", _nothing_measured(stack, roles, presence, s, name), study=name
+            )
         elif name in declared_reference:
             is_reference[s] = True
             _require_all_reference(stack, roles, presence, s, name, log)

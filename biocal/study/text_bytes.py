@@ -63,7 +63,12 @@ def _decoded(content: bytes, name: str, log: ProblemLog) -> bytes | None:
         try:
             text = content.decode("utf-16")
         except UnicodeDecodeError:
-            log.add("error", "not-text", "the file begins like UTF-16 text but is not; save it as UTF-8", file=name)
+            log.add(
+                "error",
+                "not-text",
+                "the file begins like UTF-16 text but is not; save it as UTF-8",
+                file=name,
+            )
             return None
         log.add("note", "encoding", "the text is UTF-16; read as such", file=name)
         return text.encode()
