@@ -197,7 +197,7 @@ def _text_array(column: RawColumn) -> Any:
     if not isinstance(column, pd.Series):
         return pa.array(column, type=pa.string()) if isinstance(column, list) else column
     try:
-        return pa.array(column.to_numpy(dtype=object, na_value=None), type=pa.string(), from_pandas=True)
+        return pa.array(np.asarray(column, dtype=object), type=pa.string(), from_pandas=True)
     except (pa.ArrowTypeError, pa.ArrowInvalid):  # mixed cells, such as 1 and "1"
         return pa.array([_cell_text(value) for value in column], type=pa.string())
 

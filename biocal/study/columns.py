@@ -41,10 +41,8 @@ class ColumnRoles:
             if not isinstance(name, str) or not name.strip():
                 raise OptionError(f"the {part} column must be named by a word, not {name!r}", option=part)
             if name in part_of:
-                raise OptionError(
-                    f"column '{name}' is named both as {part_of[name]} and as {part}; each needs its own column",
-                    option=part,
-                )
+                message = f"column '{name}' is named both as {part_of[name]} and as {part}; name two columns"
+                raise OptionError(message, option=part)
             part_of[name] = part
 
     @property

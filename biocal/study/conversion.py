@@ -67,17 +67,17 @@ def studies(stack: TableStack, column: str, log: ProblemLog) -> tuple[NDArray[np
     codes, labels = stacked_ids(stack, column)
     names = list(labels)
     named_by: dict[str, str] = {}
+    advice = "the study is blank (or NA, which counts as blank); every row needs its study"
     for table, rows in stack.parts():
         if column in table.columns:
             blank = rows.start + np.flatnonzero(codes[rows] < 0)
-            advice = "the study is blank (or NA, which counts as blank); every row needs its study"
-            stack.tell_rows(log, "error", "study-blank", blank, lambda _, m=advice: m, column=column)
+            stack.tell_rows(log, "error", "study-blank", blank, lambda _: advice, column=column)
         elif table.stem is not None:
             name = table.stem.strip()
             if name in named_by:
                 message = (
-                    f"without a column '{column}' this file and {named_by[name]} would both be study '{name}'; "
-                    "rename one of them or add the column"
+                    f"without a column '{column}' this file and {named_by[name]} would both be "
+                    f"study '{name}'; rename one of them or add the column"
                 )
                 log.add("error", "study-twice", message, file=table.name, column=column, study=name)
             named_by.setdefault(name, table.name)
@@ -179,7 +179,8 @@ def numbers_of(table: SourceTable, column: str, log: ProblemLog) -> NumberCells:
 def _bad_number(word: str) -> str:
     """What is wrong with a cell of an assay column, and what to do."""
     if word[:1] in "<>≤≥":
-        return f"'{word}' is not a number; give a value (such as half the detection limit) or leave the cell blank"
+        advice = "give a value (such as half the detection limit) or leave the cell blank"
+        return f"'{word}' is not a number; {advice}"
     if not np.isnan(parse_number(word)) or word.casefold().lstrip("+-") in ("inf", "infinity"):
         return f"'{word}' is infinite; give a finite number or leave the cell blank"
     if not np.isnan(parse_number(word.replace(",", ".", 1))):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from biocal.study.cells import NumberCells, WordCells, as_words, parse_number
 from biocal.study.conversion import numbers_of
@@ -32,14 +33,14 @@ def covariate_column(stack: TableStack, name: str, log: ProblemLog) -> pd.Series
     if all(_infinite(word) for word in odd):
         _tell_infinite(stack, name, cells, log)
         values = np.concatenate([part.values for part in cells])
-        whole = (
-            values.size > 0
-            and bool(np.all(values == np.floor(values)))
-            and float(np.abs(values).max()) < 2.0**53
-        )
-        return pd.Series(values.astype(np.int64) if whole else values, name=name)
+        return pd.Series(values.astype(np.int64) if _whole(values) else values, name=name)
     words = [as_words(column) if column is not None else None for column in raw]
     return _categorical(stack, words, name)
+
+
+def _whole(values: NDArray[np.float64]) -> bool:
+    """Whether all are present, whole, and within what doubles hold exactly."""
+    return bool(values.size and np.all(values == np.floor(values)) and np.abs(values).max() < 2.0**53)
 
 
 def _own_type(raw: list[Any]) -> pd.Series[Any] | None:
@@ -53,7 +54,8 @@ def _own_type(raw: list[Any]) -> pd.Series[Any] | None:
         return None
     if isinstance(dtype, pd.CategoricalDtype) and raw[0].cat.categories.dtype.kind in "fiu":
         return None  # numbers in disguise
-    return pd.concat(raw, ignore_index=True)
+    joined: pd.Series[Any] = pd.concat(raw, ignore_index=True)
+    return joined
 
 
 def _absent(table: SourceTable) -> NumberCells:
@@ -66,8 +68,8 @@ def _infinite(word: str) -> bool:
 
 
 def _tell_infinite(stack: TableStack, name: str, cells: list[NumberCells], log: ProblemLog) -> None:
+    message = "the value is infinite; treated as missing"
     for (_, rows), part in zip(stack.parts(), cells, strict=True):
-        message = "the value is infinite; treated as missing"
         stack.tell_rows(
             log, "warning", "infinite-covariate", rows.start + part.bad_rows, lambda _: message, column=name
         )
@@ -84,4 +86,4 @@ def _categorical(stack: TableStack, parts: list[WordCells | None], name: str) ->
     new_code = np.full(len(place) + 1, -1, dtype=np.intp)
     for rank, word in enumerate(ordered):
         new_code[place[word]] = rank
-    return pd.Series(pd.Categorical.from_codes(new_code[codes], ordered), name=name)
+    return pd.Series(pd.Categorical.from_codes(new_code[codes], pd.Index(ordered, dtype=object)), name=name)

@@ -130,13 +130,13 @@ def _understood(formula: str, columns: tuple[str, ...]) -> tuple[Any, list[str]]
         ) from failure
     if description.lhs_termlist:
         raise FormulaError(
-            f"formula '{formula}' has an outcome before '~'; give covariates only, such as 'bmi + C(smoking)'",
+            f"formula '{formula}' has an outcome before '~'; give covariates only, as in 'bmi + C(smoking)'",
             formula=formula,
             name="~",
         )
     if INTERCEPT not in description.rhs_termlist:
         raise FormulaError(
-            f"formula '{formula}' removes the intercept; leave '0' and '-1' out: matched sets have no intercept",
+            f"formula '{formula}' removes the intercept; leave '0' and '-1' out, it is removed afterwards",
             formula=formula,
             name="-1",
         )

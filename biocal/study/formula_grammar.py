@@ -25,6 +25,7 @@ TRANSFORMATIONS = (
 SPLINES = ("rcs", "bs", "cr", "cc")
 CODINGS = ("C", "Treatment", "Sum", "Poly", "Diff", "Helmert")
 FUNCTIONS = frozenset((*TRANSFORMATIONS, *SPLINES, *CODINGS, "Q"))
+_ALLOWED = ", ".join(sorted(FUNCTIONS))
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.BitAnd, ast.BitOr)
 _COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 # Powers beyond this are a slip; it also keeps constants such as 9**9**9 from running for ever.
@@ -93,14 +94,11 @@ class _FactorReader:
 
     def _call(self, name: str, node: ast.Call) -> None:
         if name not in FUNCTIONS:
-            raise FormulaError(
+            message = (
                 f"there is no function '{name}' for formula '{self.formula}'"
-                f"{did_you_mean(name, FUNCTIONS)} allowed are {', '.join(sorted(FUNCTIONS))}".replace(
-                    "' allowed", "'; allowed"
-                ),
-                formula=self.formula,
-                name=name,
+                f"{did_you_mean(name, FUNCTIONS) or ';'} allowed are {_ALLOWED}"
             )
+            raise FormulaError(message, formula=self.formula, name=name)
         if name == "Q":
             match node.args, node.keywords:
                 case [ast.Constant(value=str() as column)], []:
@@ -162,7 +160,8 @@ class _FactorReader:
             if not suggestion:
                 suggestion = f"; the columns are {', '.join(list(self.columns)[:20])}"
             raise FormulaError(
-                f"formula '{self.formula}' names '{name}', which is not a column of the data{odd}{suggestion}",
+                f"formula '{self.formula}' names '{name}', "
+                f"which is not a column of the data{odd}{suggestion}",
                 formula=self.formula,
                 name=name,
             )
@@ -170,7 +169,7 @@ class _FactorReader:
 
     def _refuse(self, node: ast.expr) -> None:
         shown = ast.unparse(node)
-        advice = "columns, numbers, arithmetic, comparisons and the functions " + ", ".join(sorted(FUNCTIONS))
+        advice = "columns, numbers, arithmetic, comparisons and the functions " + _ALLOWED
         if isinstance(node, ast.Attribute):
             advice += '; write log(x), not np.log(x); quote a column with a dot as Q("name")'
         raise FormulaError(

@@ -24,10 +24,9 @@ def frame_as_table(
     names = [str(column).strip() for column in frame.columns]
     doubled = sorted({column for column in names if names.count(column) > 1})
     if doubled:
-        raise ColumnError(
-            f"{name + ': ' if name else ''}columns that occur more than once: {', '.join(doubled)}; keep one of each",
-            columns=tuple(doubled),
-        )
+        place = f"{name}: " if name else ""
+        message = f"{place}columns that occur more than once: {', '.join(doubled)}; keep one of each"
+        raise ColumnError(message, columns=tuple(doubled))
     columns = {column: frame.iloc[:, i].reset_index(drop=True) for i, column in enumerate(names)}
     line = np.arange(1, len(frame) + 1, dtype=np.intp)
     return SourceTable(columns, line, name=name, stem=stem, sha256=sha256)

@@ -102,15 +102,15 @@ class _SetCounts:
 
     @property
     def without_case(self) -> BoolArray:
-        return (self.cases == 0) & (self.controls > 0)
+        return np.logical_and(self.cases == 0, self.controls > 0)
 
     @property
     def without_control(self) -> BoolArray:
-        return (self.cases > 0) & (self.controls == 0)
+        return np.logical_and(self.cases > 0, self.controls == 0)
 
     @property
     def used(self) -> BoolArray:
-        return (self.cases > 0) & (self.controls > 0)
+        return np.logical_and(self.cases > 0, self.controls > 0)
 
 
 def select_outcome_rows(pool: PooledStudies, missing: Mapping[str, BoolArray]) -> OutcomeRows:
@@ -230,7 +230,8 @@ def _problems(
             rows = np.flatnonzero(lost & (pool.study == s))
             name = pool.study_names[s]
             first = "" if rows.size == 1 else " (first in this line)"
-            message = f"study '{name}': {_of(rows.size, 'row')} without a value left out of the outcome model{first}"
+            lost_rows = _of(rows.size, "row")
+            message = f"study '{name}': {lost_rows} without a value left out of the outcome model{first}"
             place = pool.place(int(rows[0]))
             log.add(
                 "warning", "missing-covariate", message, column=variable, study=name, count=rows.size, **place

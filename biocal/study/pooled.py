@@ -126,8 +126,9 @@ class PooledStudies:
         >>> pool.study_names, pool.set_labels, pool.is_reference_study.tolist()
         (('A',), ('1',), [True])
         """
-        from biocal.study.assembly import PoolOptions, assemble
+        from biocal.study.assembly import assemble
         from biocal.study.frame_table import frame_as_table
+        from biocal.study.pool_options import PoolOptions
 
         roles = ColumnRoles(study, set, case, local, reference, person)
         options = PoolOptions.of(reference_study, local_study, scale_local, calibrate_with_cases)

@@ -11,12 +11,13 @@ from pathlib import Path
 import pandas as pd
 
 from biocal.errors import OptionError
-from biocal.study.assembly import PoolOptions, assemble
+from biocal.study.assembly import assemble
 from biocal.study.cells import RawColumn
 from biocal.study.columns import ColumnRoles
 from biocal.study.delimited import DelimitedText, read_delimited
 from biocal.study.frame_table import frame_as_table
 from biocal.study.notices import ProblemLog
+from biocal.study.pool_options import PoolOptions
 from biocal.study.pooled import PooledStudies
 from biocal.study.source_table import SourceTable
 from biocal.study.statistical_files import SUFFIXES, read_statistical_file

@@ -53,7 +53,12 @@ def tell_repeated_rows(
     candidates = _rows_with_equal_keys(set_code, measured)
     if candidates.size:
         rows = frame.iloc[candidates]
-        group = rows.groupby(list(rows.columns), sort=False, dropna=False, observed=True).ngroup().to_numpy()
+        group = (
+            rows.groupby(list(rows.columns), sort=False, dropna=False, observed=True)
+            .ngroup()
+            .to_numpy()
+            .astype(np.intp)
+        )
         first, again = _repeats(group)
         words = "equal in every column to"
         _tell(stack, log, "row-twice", candidates[first], candidates[again], words, None)

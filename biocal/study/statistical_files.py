@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -33,6 +33,10 @@ def read_statistical_file(content: bytes, suffix: str, name: str, log: ProblemLo
     return frame
 
 
+def _read_sas(buffer: io.BytesIO, kind: Literal["xport", "sas7bdat"]) -> pd.DataFrame:
+    return pd.read_sas(buffer, format=kind, encoding="latin-1")
+
+
 def _read(buffer: io.BytesIO, suffix: str) -> pd.DataFrame:
     frame: Any
     if suffix == ".dta":
@@ -40,7 +44,6 @@ def _read(buffer: io.BytesIO, suffix: str) -> pd.DataFrame:
     elif suffix == ".parquet":
         frame = pd.read_parquet(buffer)
     else:
-        kind = "xport" if suffix == ".xpt" else "sas7bdat"
-        frame = pd.read_sas(buffer, format=kind, encoding="latin-1")
+        frame = _read_sas(buffer, "xport" if suffix == ".xpt" else "sas7bdat")
     assert isinstance(frame, pd.DataFrame)
     return frame

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.study.columns import ColumnRoles, did_you_mean
+from biocal.study.columns import ColumnRoles, near_names
 from biocal.study.notices import ProblemLog
 from biocal.study.table_stack import TableStack
 
@@ -119,10 +119,12 @@ def _nothing_measured(
     columns = list(dict.fromkeys(column for i in holders for column in stack.tables[i].columns))
     message = f"study '{name}' has neither local nor reference values"
     absent = [column for column in (roles.local, roles.reference) if column not in columns]
+    if absent:
+        message += f"; there is no column {' and none '.join(repr(column) for column in absent)}"
     free = [column for column in columns if column not in roles.named]
-    for column in absent:
-        message += f"; there is no column '{column}'{did_you_mean(column, free).replace('; did', ' (did', 1)}"
-        message += ")" if "(did you mean" in message.rsplit(";", 1)[-1] else ""
+    near = dict.fromkeys(name for column in absent for name in near_names(column, free))
+    if near:
+        message += f", but there is {' and '.join(repr(column) for column in near)}"
     return message
 
 

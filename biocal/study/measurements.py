@@ -1,0 +1,102 @@
+"""Which measurements an analysis may use; everything scaled, ignored or suspicious is counted and told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.study.columns import ColumnRoles
+from biocal.study.notices import Level, ProblemLog
+from biocal.study.pool_options import PoolOptions
+from biocal.study.table_stack import TableStack
+
+
+@dataclass(frozen=True, slots=True)
+class AssayRows:
+    """Arrays of shape (n,) that go together."""
+
+    study: NDArray[np.intp]
+    set_code: NDArray[np.intp]
+    is_case: NDArray[np.bool_]
+    local: NDArray[np.float64]
+    reference: NDArray[np.float64]
+
+
+def use_measurements(
+    stack: TableStack,
+    roles: ColumnRoles,
+    options: PoolOptions,
+    study_names: tuple[str, ...],
+    rows: AssayRows,
+    is_reference: NDArray[np.bool_],
+    log: ProblemLog,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Scale local values, hide what is not used, find the calibration subset; everything counted.
+
+    Returns
+    -------
+    local_assay, reference_assay, in_calibration : ndarrays of shape (n,)
+    """
+    local, reference = rows.local.copy(), rows.reference.copy()
+    for name, factor in options.scale_local.items():
+        local[rows.study == study_names.index(name)] *= factor
+    in_local_study = ~is_reference[rows.study]
+    by_study = _TellByStudy(stack, study_names, rows.study, log)
+    by_study(
+        ~in_local_study & ~np.isnan(local),
+        "note",
+        "local-ignored",
+        "local values in a reference study are not used",
+        roles.local,
+    )
+    by_study(local < 0, "warning", "negative-value", "negative values; used as they are", roles.local)
+    by_study(reference < 0, "warning", "negative-value", "negative values; used as they are", roles.reference)
+    by_study(
+        in_local_study & np.isnan(local),
+        "warning",
+        "without-local",
+        "rows of a local study without a local value; dropped in every method",
+        roles.local,
+    )
+    by_study(
+        (rows.set_code < 0) & rows.is_case,
+        "warning",
+        "case-without-set",
+        "cases with a blank set; they enter no outcome model",
+        roles.set,
+    )
+    measured_cases = in_local_study & rows.is_case & ~np.isnan(reference)
+    if options.calibrate_with_cases:
+        words = "cases of a local study with a reference value; used as calibrators, as asked"
+        by_study(measured_cases, "note", "case-with-reference", words, roles.reference)
+    else:
+        words = (
+            "cases of a local study with a reference value; the value is ignored "
+            "(--calibrate-with-cases uses it as a calibrator)"
+        )
+        by_study(measured_cases, "warning", "case-with-reference", words, roles.reference)
+        reference[measured_cases] = np.nan
+    in_calibration = in_local_study & ~np.isnan(local) & ~np.isnan(reference)
+    return local, reference, in_calibration
+
+
+@dataclass(frozen=True, slots=True)
+class _TellByStudy:
+    """Counts marked rows by study and tells them with the first place."""
+
+    stack: TableStack
+    study_names: tuple[str, ...]
+    study: NDArray[np.intp]
+    log: ProblemLog
+
+    def __call__(self, marked: NDArray[np.bool_], level: Level, code: str, words: str, column: str) -> None:
+        rows = np.flatnonzero(marked)
+        for s in np.unique(self.study[rows]):
+            mine = rows[self.study[rows] == s]
+            name = self.study_names[s]
+            place = self.stack.place(int(mine[0]))
+            first = "" if mine.size == 1 else " (first in this line)"
+            message = f"study '{name}': {mine.size:,} {words}{first}"
+            self.log.add(level, code, message, column=column, study=name, count=int(mine.size), **place)

@@ -1,0 +1,78 @@
+"""What the caller decides about studies: their kind and the unit of their local values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from biocal.errors import OptionError
+from biocal.study.cells import id_text
+from biocal.study.columns import did_you_mean
+from biocal.study.notices import ProblemLog
+
+
+@dataclass(frozen=True, slots=True)
+class PoolOptions:
+    """What the caller decided about studies; names are ids as `id_text` spells them."""
+
+    reference_study: frozenset[str] = frozenset()
+    local_study: frozenset[str] = frozenset()
+    scale_local: Mapping[str, float] = field(default_factory=dict)
+    calibrate_with_cases: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        reference_study: str | Sequence[str],
+        local_study: str | Sequence[str],
+        scale_local: Mapping[str, float] | None,
+        calibrate_with_cases: bool,
+    ) -> PoolOptions:
+        """Check what can be checked without data.
+
+        Raises
+        ------
+        OptionError
+            A study declared both reference and local, or a factor that is not a positive number.
+        """
+        as_reference, as_local = _names(reference_study), _names(local_study)
+        both = sorted(as_reference & as_local)
+        if both:
+            raise OptionError(
+                f"declared both reference and local: {', '.join(both)}; choose one", studies=both
+            )
+        factors: dict[str, float] = {}
+        for name, factor in (scale_local or {}).items():
+            if isinstance(factor, bool) or not isinstance(factor, int | float | np.integer | np.floating):
+                raise OptionError(
+                    f"scale_local of study '{name}' must be a number, not {factor!r}", study=name
+                )
+            if not (math.isfinite(factor) and factor > 0):
+                message = f"scale_local of study '{name}' must be finite and above 0, not {factor}"
+                raise OptionError(message, study=name)
+            factors[id_text(str(name))] = float(factor)
+        return cls(as_reference, as_local, factors, bool(calibrate_with_cases))
+
+
+def _names(studies_given: str | Sequence[str]) -> frozenset[str]:
+    given = [studies_given] if isinstance(studies_given, str | int | float) else studies_given
+    return frozenset(id_text(str(name)) for name in given)
+
+
+def require_known_studies(options: PoolOptions, study_names: tuple[str, ...], log: ProblemLog) -> None:
+    """Raise for an option that names no study, or log it beside the data's own errors."""
+    for option, names in (
+        ("reference_study", options.reference_study),
+        ("local_study", options.local_study),
+        ("scale_local", options.scale_local),
+    ):
+        for name in sorted(set(names) - set(study_names)):
+            shown = ", ".join(study_names[:12]) + (", ..." if len(study_names) > 12 else "")
+            message = f"{option} names study '{name}', which is not in the data"
+            message += (did_you_mean(name, study_names) or ";") + f" the studies are {shown}"
+            if not log.errors:
+                raise OptionError(message, option=option, study=name, allowed=study_names)
+            log.add("error", "unknown-study", message, study=name)
