@@ -19,6 +19,7 @@ References
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ import numpy as np
 import pandas as pd
 
 SEED = 20261122
+CURVE_SEED = 1976  # of the large draw that fixes the curves' factors
 NMOL_PER_NG = 2.496  # nmol/L of 25(OH)D per ng/mL
 
 # --- the law of controls' season-standardised exposure: FLOOR + Gamma(SHAPE) with a person's own mean
@@ -40,8 +42,8 @@ NORTHERN_PEAK, SOUTHERN_PEAK = 8.5, 2.5  # month of the highest level
 DETECTION_LIMIT = 5.0  # nmol/L; a local value below it is measured again
 
 # --- the planted risk: log odds ratios
-COVARIATE_EFFECTS = {"bmi": 0.015, "physical_activity": -0.004}
-KNOTS = np.array([30.0, 60.0, 85.0, 105.0])  # nmol/L; flat beyond the last
+COVARIATE_EFFECTS = {"bmi": 0.01, "physical_activity": -0.003}
+KNOTS = np.array([28.0, 50.0, 65.0, 100.0])  # nmol/L; flat beyond the last
 REFERENCE_EXPOSURE = 56.25  # nmol/L, the middle of 50-<62.5
 # exposure standing for each published category, and its relative risk against 50-<62.5 [1]_;
 # below 30 the mean of such persons in this consortium is near 24
@@ -97,24 +99,24 @@ COHORTS = (
     Cohort("Cedar", "United States", 40, 0.0, "1993-1995", 15, 63, 10, (0.94, 0.02, 0.03, 0.01), 0, 302,
            Laboratory("radioimmunoassay", -2.0, 0.98, 0.88, 29)),
     Cohort("Dogwood", "United States", 38, 0.45, "1994-2001", 13, 58, 11, (0.80, 0.10, 0.05, 0.05), 415, 0,
-           Laboratory("chemiluminescence", -6.0, 1.18, 0.85, 80)),
+           Laboratory("chemiluminescence", 12.0, 0.78, 0.84, 80)),
     Cohort("Elm", "United Kingdom", 52, 0.6, "1994-1998", 14, 54, 13, (0.97, 0.01, 0.02, 0.0), 388, 0,
-           Laboratory("chemiluminescence", 11.0, 0.86, 0.78, 60)),
+           Laboratory("chemiluminescence", 10.0, 0.76, 0.78, 60)),
     Cohort("Fir", "Finland", 62, 0.0, "1985-1988", 20, 45, 13, (1.0, 0.0, 0.0, 0.0), 416, 0),
     Cohort("Ginkgo", "Japan", 36, 0.5, "1990-1995", 13, 62, 10, (0.0, 0.0, 1.0, 0.0), 0, 341,
-           Laboratory("competitive protein-binding assay", 2.0, 0.80, 0.75, 100, "ng/mL")),
+           Laboratory("competitive protein-binding assay", 4.0, 0.68, 0.75, 100, "ng/mL")),
     Cohort("Hazel", "Southern Europe", 41, 0.7, "1992-1998", 12, 55, 12, (1.0, 0.0, 0.0, 0.0), 372, 0,
            Laboratory("ELISA", 8.0, 1.50, 0.60, 50)),
     Cohort("Ilex", "Norway", 60, 0.4, "1973-2003", 20, 58, 13, (1.0, 0.0, 0.0, 0.0), 334, 0,
-           Laboratory("radioimmunoassay", 5.0, 0.95, 0.82, 30)),
+           Laboratory("competitive protein-binding assay", 5.0, 0.70, 0.76, 30)),
     Cohort("Juniper", "Australia", -38, 0.5, "1990-1994", 14, 58, 11, (0.96, 0.0, 0.04, 0.0), 0, 250),
     Cohort("Katsura", "United States", 40, 1.0, "1993-1998", 12, 55, 11, (0.84, 0.10, 0.03, 0.03), 351, 0,
            Laboratory("radioimmunoassay", 1.0, 1.00, 0.84, 29)),
     Cohort("Larch", "Sweden", 58, 0.5, "1987-2006", 15, 58, 13, (1.0, 0.0, 0.0, 0.0), 262, 0,
-           Laboratory("chemiluminescence", -3.0, 1.12, 0.82, 36)),
+           Laboratory("chemiluminescence", 9.0, 0.82, 0.82, 36)),
     Cohort("Maple", "Canada", 45, 0.6, "1999-2005", 10, 59, 12, (0.92, 0.02, 0.05, 0.01), 398, 0),
     Cohort("Neem", "Hawaii and California, USA", 28, 0.5, "2001-2006", 9, 68, 5, (0.27, 0.17, 0.34, 0.22),
-           231, 0, Laboratory("chemiluminescence", 7.0, 0.92, 0.80, 48)),
+           231, 0, Laboratory("chemiluminescence", 10.0, 0.80, 0.80, 48)),
     Cohort("Oak", "United States", 41, 0.0, "1982-1984", 18, 62, 10, (0.96, 0.01, 0.02, 0.01), 0, 186,
            Laboratory("radioimmunoassay", 6.0, 0.96, 0.80, 30)),
     Cohort("Pine", "Eastern China", 31, 1.0, "1997-2000", 11, 52, 10, (0.0, 0.0, 1.0, 0.0), 310, 0),
@@ -144,7 +146,8 @@ def shared_shape() -> np.ndarray:
     columns = spline_columns(points)
     contrasts = columns[1:] - columns[0]
     targets = np.log(list(PUBLISHED_CATEGORIES.values()))
-    flat = np.linalg.svd(slope_beyond[None, :])[2][1:].T  # all coefficients with no slope beyond the last knot
+    # a basis of the coefficients that have no slope beyond the last knot
+    flat = np.linalg.svd(slope_beyond[None, :])[2][1:].T
     free = np.linalg.lstsq(contrasts @ flat, targets, rcond=None)[0]
     return flat @ free
 
@@ -194,8 +197,9 @@ def log_risk(people: pd.DataFrame, curves: dict[str, np.ndarray]) -> np.ndarray:
     columns = columns - spline_columns(np.array([REFERENCE_EXPOSURE]))
     women = (people["sex"] == "female").to_numpy()
     exposure = np.where(women, columns @ curves["female"], columns @ curves["male"])
-    covariates = COVARIATE_EFFECTS["bmi"] * (people["bmi"] - BMI_CENTRE)
-    return exposure + (covariates + COVARIATE_EFFECTS["physical_activity"] * people["physical_activity"]).to_numpy()
+    body = COVARIATE_EFFECTS["bmi"] * (people["bmi"] - BMI_CENTRE)
+    activity = COVARIATE_EFFECTS["physical_activity"] * people["physical_activity"]
+    return exposure + (body + activity).to_numpy()
 
 
 def draw_cases(
@@ -219,7 +223,9 @@ def draw_cases(
     return people
 
 
-def linear_summary(first: np.ndarray, second: np.ndarray, log_first: np.ndarray, log_second: np.ndarray) -> float:
+def linear_summary(
+    first: np.ndarray, second: np.ndarray, log_first: np.ndarray, log_second: np.ndarray
+) -> float:
     """Slope that a linear model tends to in 1:1 sets whose members have these exposures and log risks."""
     probability = 1 / (1 + np.exp(log_second - log_first))  # that the first is the case
     weight = np.exp(log_first) + np.exp(log_second)  # how often such a pair arises
@@ -233,7 +239,7 @@ def linear_summary(first: np.ndarray, second: np.ndarray, log_first: np.ndarray,
 
 def curves_by_sex(shape: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """The shared shape times a factor for each sex, so that the published linear summaries hold."""
-    rng = np.random.default_rng(np.random.SeedSequence(SEED, spawn_key=(1000,)))
+    rng = np.random.default_rng(np.random.SeedSequence(CURVE_SEED))
     firsts, seconds = [], []
     for cohort in COHORTS:
         n = 20 * (cohort.pairs + cohort.triples)
@@ -250,8 +256,8 @@ def curves_by_sex(shape: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, f
         low, high = 0.0, 4.0
         for _ in range(40):
             factor = (low + high) / 2
-            steeper = linear_summary(x1, x2, factor * (f1 - centre), factor * (f2 - centre)) < np.log(risk) / 25
-            low, high = (low, factor) if steeper else (factor, high)
+            slope = linear_summary(x1, x2, factor * (f1 - centre), factor * (f2 - centre))
+            low, high = (low, factor) if slope < np.log(risk) / 25 else (factor, high)
         factors[sex] = round((low + high) / 2, 4)
     return {sex: factor * shape for sex, factor in factors.items()}, factors
 
@@ -264,8 +270,8 @@ def draw_cohort(cohort: Cohort, curves: dict[str, np.ndarray], rng: np.random.Ge
     for _ in range(2 if cohort.triples else 1):
         controls = draw_controls(cohort, near_match(strata, rng), rng)
         groups.append(controls.assign(case=0, set=np.arange(1, n_sets + 1)))
-    people = pd.concat(groups, ignore_index=True).sort_values(["set", "case"], ascending=[True, False], kind="stable")
-    people = people.reset_index(drop=True).assign(study=cohort.name)
+    people = pd.concat(groups, ignore_index=True).assign(study=cohort.name)
+    people = people.sort_values(["set", "case"], ascending=[True, False], kind="stable", ignore_index=True)
     is_case = people["case"].to_numpy() == 1
     years = 0.1 + (cohort.follow_up - 0.1) * rng.beta(1.3, 1.4, len(people))
     people["years_to_diagnosis"] = np.where(is_case, years, np.nan)
@@ -307,13 +313,16 @@ def choose_calibrators(people: pd.DataFrame, n: int, rng: np.random.Generator) -
     tenths = np.array_split(by_local, 10)
     counts = np.full(10, n // 10)
     counts[rng.permutation(10)[: n % 10]] += 1
-    return np.concatenate([rng.choice(tenth, size=k, replace=False) for tenth, k in zip(tenths, counts, strict=True)])
+    chosen = [rng.choice(tenth, size=k, replace=False) for tenth, k in zip(tenths, counts, strict=True)]
+    return np.concatenate(chosen)
 
 
-def measure(people: pd.DataFrame, cohort: Cohort, rng: np.random.Generator) -> tuple[pd.DataFrame, dict[str, object]]:
+def measure(
+    people: pd.DataFrame, cohort: Cohort, rng: np.random.Generator
+) -> tuple[pd.DataFrame, dict[str, float]]:
     """Give a cohort its assays and its gaps; also what is true of its measurements."""
     mean, sd = population_moments(cohort, rng)
-    facts: dict[str, object] = {"mean": mean, "sd": sd}
+    facts: dict[str, float] = {"mean": mean, "sd": sd}
     exposure = people["exposure"].to_numpy()
     reference, local = exposure.copy(), np.full(len(people), np.nan)
     if cohort.laboratory is not None:
@@ -332,8 +341,10 @@ def measure(people: pd.DataFrame, cohort: Cohort, rng: np.random.Generator) -> t
     return people, facts
 
 
-def build() -> tuple[pd.DataFrame, dict[str, dict[str, object]], dict[str, np.ndarray], dict[str, float]]:
-    """The whole consortium.
+def build(
+    seed: int = SEED,
+) -> tuple[pd.DataFrame, dict[str, dict[str, float]], dict[str, np.ndarray], dict[str, float]]:
+    """The whole consortium; another seed draws other persons from the same laws, with the same curves.
 
     Returns
     -------
@@ -350,7 +361,7 @@ def build() -> tuple[pd.DataFrame, dict[str, dict[str, object]], dict[str, np.nd
     curves, factors = curves_by_sex(shared_shape())
     frames, facts = [], {}
     for index, cohort in enumerate(COHORTS):
-        rng = np.random.default_rng(np.random.SeedSequence(SEED, spawn_key=(index,)))
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
         people, facts[cohort.name] = measure(draw_cohort(cohort, curves, rng), cohort, rng)
         frames.append(people)
     return pd.concat(frames, ignore_index=True), facts, curves, factors
@@ -382,30 +393,26 @@ def write_cohorts(people: pd.DataFrame, out: Path) -> None:
     pd.DataFrame(table).to_csv(out / "cohorts.csv", index=False, lineterminator="\n")
 
 
-def truth_text(facts: dict[str, dict[str, object]], curves: dict[str, np.ndarray], factors: dict[str, float]) -> str:
-    """truth.toml: what was planted."""
+def numbers(values: Iterable[float], form: str = ".10g") -> str:
+    """A TOML array."""
+    return "[" + ", ".join(format(float(value), form) for value in values) + "]"
 
-    def numbers(values: object) -> str:
-        return "[" + ", ".join(f"{float(v):.10g}" for v in values) + "]"  # type: ignore[attr-defined]
 
+def curve_lines(curves: dict[str, np.ndarray], factors: dict[str, float]) -> list[str]:
+    """The part of truth.toml on the curves and the risks they come from."""
     at = np.array([*PUBLISHED_CATEGORIES, 110.0])
     columns = spline_columns(at) - spline_columns(np.array([REFERENCE_EXPOSURE]))
+    shared = shared_shape()
     lines = [
-        "# SYNTHETIC DATA: what make_data.py planted.  Written by make_data.py; do not edit.",
-        f"seed = {SEED}",
-        'exposure = "25(OH)D at the reference laboratory, standardised to the annual mean"',
-        'unit = "nmol/L"',
-        f"reference_exposure = {REFERENCE_EXPOSURE}",
-        "",
-        "# log OR(x against x0) = (f(x) - f(x0)) . beta, f the restricted cubic spline columns divided by the",
-        "# squared knot range; linear below the first knot, flat above the last.",
-        "# Published categories are met, in shape, by `shared`; each sex has `factor` times it, so that a linear",
-        "# model of one sex tends to the published risk per 25 nmol/L.",
+        "# log OR(x against x0) = (f(x) - f(x0)) . beta, f the restricted cubic spline columns divided by",
+        "# the squared knot range; linear below the first knot, flat above the last.",
+        "# `shared` is nearest the published categories; each sex has `factor` times it, so that a linear",
+        "# model of one sex, given the covariates, tends to the published risk per 25 nmol/L.",
         "[truth]",
         'type = "rcs"',
         f"knots = {numbers(KNOTS)}",
         "[truth.shared]",
-        f"beta = {numbers(shared_shape())}",
+        f"beta = {numbers(shared)}",
     ]
     for sex, beta in curves.items():
         lines += [
@@ -414,16 +421,28 @@ def truth_text(facts: dict[str, dict[str, object]], curves: dict[str, np.ndarray
             f"beta = {numbers(beta)}",
             f"risk_per_25 = {PUBLISHED_PER_25[sex]}  # of the linear summary",
         ]
-    lines += ["", "# at these exposures, against the reference exposure", "[truth.odds_ratios]", f"at = {numbers(at)}"]
-    published = [f"{risk}" for risk in PUBLISHED_CATEGORIES.values()]
-    lines += [f"published = [{', '.join(published)}]  # below 30, 75-<87.5, 87.5-<100; none for the plateau"]
-    for name, beta in {"shared": shared_shape(), **curves}.items():
-        lines.append(f"{name} = [{', '.join(f'{v:.3f}' for v in np.exp(columns @ beta))}]")
-    lines += ["", "# log OR per kg/m2 and per MET-h/week", "[covariates]"]
-    lines += [f"{name} = {effect}" for name, effect in COVARIATE_EFFECTS.items()]
     lines += [
         "",
-        "# annual-mean level among controls = floor + (mean - floor) * Gamma(shape) / shape, mean linear in:",
+        "# at these exposures, against the reference exposure",
+        "[truth.odds_ratios]",
+        f"at = {numbers(at)}",
+        "# below 30, 75-<87.5, 87.5-<100; none for the plateau",
+        f"published = {numbers(PUBLISHED_CATEGORIES.values())}",
+    ]
+    for name, beta in {"shared": shared, **curves}.items():
+        lines.append(f"{name} = {numbers(np.exp(columns @ beta), '.3f')}")
+    return lines
+
+
+def law_lines() -> list[str]:
+    """The part of truth.toml on covariates and on the controls' exposure."""
+    return [
+        "# log OR per kg/m2 and per MET-h/week",
+        "[covariates]",
+        *(f"{name} = {effect}" for name, effect in COVARIATE_EFFECTS.items()),
+        "",
+        "# annual-mean level among controls = floor + (mean - floor) * Gamma(shape) / shape; the mean is",
+        "# the cohort's base_mean and, added to it:",
         "[exposure_law]",
         f"floor = {FLOOR}",
         f"shape = {SHAPE}",
@@ -431,21 +450,57 @@ def truth_text(facts: dict[str, dict[str, object]], curves: dict[str, np.ndarray
         f"bmi = {BMI_SLOPE}  # per kg/m2 from {BMI_CENTRE}",
         f"physical_activity = {ACTIVITY_SLOPE}  # per MET-h/week from {ACTIVITY_CENTRE}",
         *(f"{race} = {shift}" for race, shift in RACE_SHIFT.items()),
+    ]
+
+
+def cohort_lines(cohort: Cohort, facts: dict[str, float]) -> list[str]:
+    """The part of truth.toml on one cohort and its laboratory."""
+    lines = [
+        "[[cohorts]]",
+        f'name = "{cohort.name}"',
+        f"base_mean = {cohort.mean}",
+        f"mean = {facts['mean']:.3f}",
+        f"sd = {facts['sd']:.3f}",
+        f"amplitude = {cohort.amplitude}",
+        f"peak = {NORTHERN_PEAK if cohort.latitude > 0 else SOUTHERN_PEAK}",
+    ]
+    if cohort.laboratory is None:
+        return [*lines, 'laboratory = "reference"']
+    return [
+        *lines,
+        'laboratory = "local"',
+        f'assay = "{cohort.laboratory.assay}"',
+        f"intercept = {cohort.laboratory.intercept}",
+        f"slope = {cohort.laboratory.slope}",
+        f"r_squared = {cohort.laboratory.r_squared}",
+        f"calibrators = {cohort.laboratory.calibrators}",
+        f"residual_sd = {facts['residual_sd']:.3f}",
+        f"measured_again = {facts['measured_again']:.0f}",
+    ]
+
+
+def truth_text(
+    facts: dict[str, dict[str, float]], curves: dict[str, np.ndarray], factors: dict[str, float]
+) -> str:
+    """truth.toml: what was planted."""
+    lines = [
+        "# SYNTHETIC DATA: what make_data.py planted.  Written by make_data.py; do not edit.",
+        f"seed = {SEED}",
+        'exposure = "25(OH)D at the reference laboratory, standardised to the annual mean"',
+        'unit = "nmol/L"',
+        f"reference_exposure = {REFERENCE_EXPOSURE}",
         "",
-        "# mean and sd: measured level among controls, season included; reference = intercept + slope * local,",
-        "# local in nmol/L; residual_sd = sd * sqrt(1 - r_squared); season = amplitude * cos(2 pi (month - peak) / 12)",
+        *curve_lines(curves, factors),
+        "",
+        *law_lines(),
+        "",
+        "# mean and sd: measured level among controls, season included.",
+        "# reference = intercept + slope * local, local in nmol/L; residual_sd = sd * sqrt(1 - r_squared).",
+        "# season = amplitude * cos(2 pi (month - peak) / 12).",
+        "# measured_again: local values below the detection limit, replaced by a second measurement.",
     ]
     for cohort in COHORTS:
-        fact = facts[cohort.name]
-        lines += ["[[cohorts]]", f'name = "{cohort.name}"', f"base_mean = {cohort.mean}"]
-        lines += [f"mean = {fact['mean']:.3f}", f"sd = {fact['sd']:.3f}", f"amplitude = {cohort.amplitude}"]
-        lines += [f"peak = {NORTHERN_PEAK if cohort.latitude > 0 else SOUTHERN_PEAK}"]
-        if (lab := cohort.laboratory) is None:
-            lines += ['laboratory = "reference"']
-        else:
-            lines += ['laboratory = "local"', f'assay = "{lab.assay}"', f"intercept = {lab.intercept}"]
-            lines += [f"slope = {lab.slope}", f"r_squared = {lab.r_squared}", f"calibrators = {lab.calibrators}"]
-            lines += [f"residual_sd = {fact['residual_sd']:.3f}", f"measured_again = {fact['measured_again']}"]
+        lines += cohort_lines(cohort, facts[cohort.name])
     return "\n".join(lines) + "\n"
 
 
@@ -468,8 +523,9 @@ def check_targets(people: pd.DataFrame) -> list[str]:
     return [
         f"{len(COHORTS)} cohorts, {cases} cases, {controls} controls; sets 1:1 {sizes[2]}, 1:2 {sizes[3]}",
         f"whole reference cohorts: {share:.2%} of participants",
-        f"controls' 25(OH)D: mean {level.mean():.1f}, SD {level.std():.1f}, range {level.min():.1f}-{level.max():.1f}"
-        f" nmol/L; below 30 {np.mean(level < 30):.1%}, 100 and over {np.mean(level >= 100):.1%};"
+        f"controls' 25(OH)D in nmol/L: mean {level.mean():.1f}, SD {level.std():.1f},"
+        f" range {level.min():.1f}-{level.max():.1f};",
+        f"  below 30 {np.mean(level < 30):.1%}, 100 and over {np.mean(level >= 100):.1%};"
         f" season {season_share:.0%} of the variance",
     ]
 
