@@ -31,6 +31,8 @@ VECTOR = {"estimate", "covariance", "q", "q_p_value"}
 
 # Closed forms: the same arithmetic in two languages, through chi-square and t tails.
 CLOSED_FORM = 1e-10
+# Interval limits hold a t quantile, which SciPy 1.12 computes to about ten digits.
+T_QUANTILE = 1e-8
 # Two optimisers of the multivariate restricted likelihood, relative as compare.py says.
 # On the boundary metafor's general-purpose search stops where the likelihood is flat to rounding.
 TWO_OPTIMISERS = 1e-6
@@ -80,7 +82,9 @@ def test_the_grids_hold_both_boundary_and_interior_maxima():
 def test_every_univariate_number_agrees_with_metafor(differences):
     compared = [d for d in differences if not d.fit.startswith("mv_")]
     assert len(compared) == 18 * (9 * len(UNIVARIATE) + 3)
-    assert [d for d in compared if d.size > CLOSED_FORM] == []
+    limits = [d for d in compared if d.quantity in ("conf_low", "conf_high")]
+    assert [d for d in limits if d.size > T_QUANTILE] == []
+    assert [d for d in compared if d not in limits and d.size > CLOSED_FORM] == []
 
 
 def test_every_multivariate_number_agrees_with_metafor(differences):
