@@ -50,6 +50,9 @@ def assemble(
     log = ProblemLog() if log is None else log
     stack = TableStack.of(tables)
     check_columns(stack, roles, log)
+    if stack.n_rows == 0:
+        log.add("error", "header-only", "there are no data rows")
+        log.require_no_errors()
     study, study_names = studies(stack, roles.study, log)
     set_id, set_words = stacked_ids(stack, roles.set)
     set_code, id_of_code = within_study(study, set_id, len(set_words))
@@ -61,7 +64,8 @@ def assemble(
     )
     presence = AssayPresence(study, has_local, has_reference)
     is_reference = np.zeros(len(study_names), dtype=np.bool_)
-    if not any(problem.code == "missing-column" for problem in log.errors):
+    assays = (roles.study, roles.local, roles.reference)
+    if not any(problem.code == "missing-column" and problem.column in assays for problem in log.errors):
         declared = (options.reference_study, options.local_study)
         is_reference = study_kinds(stack, roles, study_names, presence, declared, log)
     if not any(problem.column == roles.study for problem in log.errors):
@@ -69,6 +73,10 @@ def assemble(
     log.require_no_errors()
 
     person_code, person_id, person_words = _persons(stack, roles, study)
+    if person_code is not None and (person_code < 0).any():
+        n_blank = int((person_code < 0).sum())
+        message = f"{n_blank:,} rows have a blank person; each counts as a person of its own"
+        log.add("note", "person-blank", message, column=roles.person, count=n_blank)
     parts: dict[str, pd.Series[Any]] = {
         roles.study: _labelled(study, study_names),
         roles.set: _labelled(set_id, set_words),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from biocal.study.cells import NumberCells, as_ids, as_numbers, as_words, parse_number
+from biocal.study.cells import NumberCells, as_ids, as_numbers, as_words, id_text, parse_number
 from biocal.study.natural_order import natural_ranks
 from biocal.study.notices import ProblemLog
 from biocal.study.source_table import SourceTable
@@ -73,8 +73,14 @@ def studies(stack: TableStack, column: str, log: ProblemLog) -> tuple[NDArray[np
             blank = rows.start + np.flatnonzero(codes[rows] < 0)
             stack.tell_rows(log, "error", "study-blank", blank, lambda _: advice, column=column)
         elif table.stem is not None:
-            name = table.stem.strip()
-            if name in named_by:
+            name = id_text(table.stem)
+            if name in labels:
+                message = (
+                    f"without a column '{column}' this file would be study '{name}', which another file "
+                    "names in its column; rename the file or add the column"
+                )
+                log.add("error", "study-twice", message, file=table.name, column=column, study=name)
+            elif name in named_by:
                 message = (
                     f"without a column '{column}' this file and {named_by[name]} would both be "
                     f"study '{name}'; rename one of them or add the column"

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from biocal.study.cells import MISSING_SPELLINGS, RawColumn
 from biocal.study.notices import ProblemLog
 from biocal.study.text_bytes import as_utf8
 
+_SOMETHING = re.compile(rb"[^\s,;|]")
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
@@ -65,15 +67,51 @@ def read_delimited(content: bytes, name: str, log: ProblemLog) -> DelimitedText 
     if delimiter != ",":
         words = f"columns are separated by {DELIMITERS[delimiter]}; read as such"
         log.add("note", "delimiter", words, file=name)
-    if not utf8[start:].strip():
+    if len(header) == 1:
+        message = (
+            f"the header is one column, '{header[0]}'; columns must be separated by commas, "
+            "semicolons, tabs or vertical bars"
+        )
+        log.add("error", "delimiter", message, file=name, line=header_lines)
+        return None
+    if not _SOMETHING.search(utf8, start):
         message = "there is a header line but no data rows"
         log.add("error", "header-only", message, file=name, line=header_lines)
         return None
-    fast = _read_fast(utf8, start, len(header), delimiter)
-    if fast is not None:
-        line = np.arange(header_lines + 1, header_lines + 1 + fast.num_rows, dtype=np.intp)
-        return DelimitedText(header, fast.columns, line, delimiter)
-    return _read_slowly(utf8, header, delimiter, header_lines, start, name, log)
+    body = _Body(utf8, start, header_lines + 1, delimiter, len(header))
+    read = _read_fast(body) or _read_slowly(body, name, log)
+    if read is None:
+        return None
+    columns, line = _without_blank_rows(*read, name, log)
+    return DelimitedText(header, columns, line, delimiter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """The data rows: text from byte ``start``, which is in line ``first_line``."""
+
+    utf8: bytes
+    start: int
+    first_line: int
+    delimiter: str
+    width: int
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Line and cells of every row that is not a blank line (the slow way)."""
+        text = io.TextIOWrapper(io.BytesIO(memoryview(self.utf8)[self.start :]), "utf-8", newline="")
+        reader = csv.reader(text, delimiter=self.delimiter, strict=True)
+        line = self.first_line
+        try:
+            for row in reader:
+                if len(row) > 1 or (row and row[0].strip()):
+                    yield line, row
+                line = self.first_line + reader.line_num
+        except csv.Error as failure:
+            raise _UnclosedQuote(line, str(failure)) from failure
+
+
+class _UnclosedQuote(Exception):
+    """Quotes that are not closed: the line, and the csv reader's words."""
 
 
 def _header(utf8: bytes) -> tuple[list[str], str, int, int] | None:
@@ -102,19 +140,18 @@ def _split(text: str, delimiter: str) -> list[str]:
     return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
 
 
-def _read_fast(utf8: bytes, start: int, n_columns: int, delimiter: str) -> Any | None:
-    """The body as a pyarrow table of text; None when a slower look is needed."""
+def _read_fast(body: _Body) -> tuple[list[RawColumn], NDArray[np.intp]] | None:
+    """Columns of text and the line of each row; None when a slower look is needed."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    names = [str(i) for i in range(n_columns)]
-    body = pa.py_buffer(utf8).slice(start)
-    has_quotes = utf8.find(b'"', start) >= 0
+    names = [str(i) for i in range(body.width)]
+    has_quotes = body.utf8.find(b'"', body.start) >= 0
     try:
         table = arrow_csv.read_csv(
-            pa.BufferReader(body),
+            pa.BufferReader(pa.py_buffer(body.utf8).slice(body.start)),
             read_options=arrow_csv.ReadOptions(column_names=names),
-            parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=has_quotes),
+            parse_options=arrow_csv.ParseOptions(delimiter=body.delimiter, newlines_in_values=has_quotes),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
                 null_values=MISSING_SPELLINGS,
@@ -123,47 +160,65 @@ def _read_fast(utf8: bytes, start: int, n_columns: int, delimiter: str) -> Any |
         )
     except pa.ArrowInvalid:
         return None
-    n_lines = utf8.count(b"\n", start) + (not utf8.endswith(b"\n"))
-    # Blank lines and line breaks inside quotes: row numbers are not line numbers.
-    return table if table.num_rows == n_lines else None
+    n_lines = body.utf8.count(b"\n", body.start) + (not body.utf8.endswith(b"\n"))
+    if table.num_rows == n_lines:
+        return table.columns, np.arange(n_lines, dtype=np.intp) + body.first_line
+    # Blank lines, or line breaks inside quotes: row numbers are not line numbers.
+    try:
+        line = np.fromiter((line for line, _ in body.rows()), dtype=np.intp)
+    except _UnclosedQuote:
+        return None
+    return (table.columns, line) if line.size == table.num_rows else None
 
 
-def _read_slowly(
-    utf8: bytes,
-    header: list[str],
-    delimiter: str,
-    header_lines: int,
-    start: int,
-    name: str,
-    log: ProblemLog,
-) -> DelimitedText | None:
-    """The body row by row, with the line of each; ragged rows are told and left blank beyond repair."""
+def _read_slowly(body: _Body, name: str, log: ProblemLog) -> tuple[list[RawColumn], NDArray[np.intp]] | None:
+    """The same row by row; ragged rows are told, filled up or cut; None when quotes are not closed."""
     import pyarrow as pa
 
-    width = len(header)
     rows: list[list[str]] = []
     lines: list[int] = []
     ragged: list[tuple[int, int]] = []
-    reader = csv.reader(io.StringIO(utf8[start:].decode(), newline=""), delimiter=delimiter, strict=True)
-    at = header_lines + 1
     try:
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                if len(row) != width and (len(row) < width or any(cell.strip() for cell in row[width:])):
-                    ragged.append((at, len(row)))
-                rows.append((row + [""] * width)[:width])
-                lines.append(at)
-            at = header_lines + 1 + reader.line_num
-    except csv.Error as failure:
-        message = f"quotes are not closed properly from here on ({failure})"
-        log.add("error", "quotes", message, file=name, line=at)
+        for line, row in body.rows():
+            beyond = any(cell.strip() for cell in row[body.width :])
+            if any(cell.strip() for cell in row) and (len(row) < body.width or beyond):
+                ragged.append((line, len(row)))
+            rows.append((row + [""] * body.width)[: body.width])
+            lines.append(line)
+    except _UnclosedQuote as failure:
+        line, reason = failure.args
+        message = f"quotes are not closed properly from here on ({reason})"
+        log.add("error", "quotes", message, file=name, line=line)
         return None
     log.add_lines(
         "error",
         "ragged-row",
         [line for line, _ in ragged],
-        lambda k: f"{ragged[k][1]} cells where the header has {width}; is a quote or a delimiter missing?",
+        lambda k: (
+            f"{ragged[k][1]} cells where the header has {body.width}; is a quote or a delimiter missing?"
+        ),
         file=name,
     )
     columns = [pa.array(cells, type=pa.string()) for cells in zip(*rows, strict=True)]
-    return DelimitedText(header, columns, np.array(lines, dtype=np.intp), delimiter)
+    return columns, np.array(lines, dtype=np.intp)
+
+
+def _without_blank_rows(
+    columns: list[RawColumn], line: NDArray[np.intp], name: str, log: ProblemLog
+) -> tuple[list[RawColumn], NDArray[np.intp]]:
+    """Leave out rows such as ``,,,`` that spreadsheets write below the data, and say so."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    blank = np.ones(line.size, dtype=np.bool_)
+    for column in columns:
+        empty = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(column), ""), True)
+        blank &= np.asarray(empty)
+        if not blank.any():
+            return columns, line
+    n_blank = int(blank.sum())
+    first = int(line[blank][0])
+    message = f"{n_blank:,} rows without any value are left out (first in this line)"
+    log.add("note", "blank-row", message, file=name, line=first, count=n_blank)
+    kept = pa.array(~blank)
+    return [column.filter(kept) for column in columns], line[~blank]

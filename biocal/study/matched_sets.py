@@ -102,15 +102,18 @@ class _SetCounts:
 
     @property
     def without_case(self) -> BoolArray:
-        return np.logical_and(self.cases == 0, self.controls > 0)
+        chosen: BoolArray = np.logical_and(self.cases == 0, self.controls > 0)
+        return chosen
 
     @property
     def without_control(self) -> BoolArray:
-        return np.logical_and(self.cases > 0, self.controls == 0)
+        chosen: BoolArray = np.logical_and(self.cases > 0, self.controls == 0)
+        return chosen
 
     @property
     def used(self) -> BoolArray:
-        return np.logical_and(self.cases > 0, self.controls > 0)
+        chosen: BoolArray = np.logical_and(self.cases > 0, self.controls > 0)
+        return chosen
 
 
 def select_outcome_rows(pool: PooledStudies, missing: Mapping[str, BoolArray]) -> OutcomeRows:

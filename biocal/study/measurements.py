@@ -67,6 +67,14 @@ def use_measurements(
         "cases with a blank set; they enter no outcome model",
         roles.set,
     )
+    pair = in_local_study & ~np.isnan(local) & ~np.isnan(reference)
+    by_study(
+        (rows.set_code < 0) & ~pair,
+        "warning",
+        "unused-row",
+        "rows with a blank set serve calibration only, but are no calibration pair; they are not used",
+        roles.set,
+    )
     measured_cases = in_local_study & rows.is_case & ~np.isnan(reference)
     if options.calibrate_with_cases:
         words = "cases of a local study with a reference value; used as calibrators, as asked"

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any, Literal
 
 import pandas as pd
 
 from biocal.study.notices import ProblemLog
 
+# What pandas' readers let through when they stumble over broken bytes.
+_READER_FAILURES = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError),
+    *(OSError, EOFError, NotImplementedError, struct.error),
+)
 SUFFIXES = (".dta", ".sas7bdat", ".xpt", ".parquet")
 
 
@@ -20,7 +26,7 @@ def read_statistical_file(content: bytes, suffix: str, name: str, log: ProblemLo
     buffer = io.BytesIO(content)
     try:
         frame = _read(buffer, suffix)
-    except Exception as failure:  # readers raise whatever their parser stumbles on
+    except _READER_FAILURES as failure:
         reason = str(failure).strip().splitlines() or [type(failure).__name__]
         message = f"cannot be read as {suffix} ({reason[0]})"
         log.add("error", "unreadable", message, file=name)
@@ -34,7 +40,9 @@ def read_statistical_file(content: bytes, suffix: str, name: str, log: ProblemLo
 
 
 def _read_sas(buffer: io.BytesIO, kind: Literal["xport", "sas7bdat"]) -> pd.DataFrame:
-    return pd.read_sas(buffer, format=kind, encoding="latin-1")
+    # SAS data sets name their encoding; transport files cannot.
+    encoding = "infer" if kind == "sas7bdat" else "latin-1"
+    return pd.read_sas(buffer, format=kind, encoding=encoding)
 
 
 def _read(buffer: io.BytesIO, suffix: str) -> pd.DataFrame:

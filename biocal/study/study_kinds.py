@@ -48,6 +48,7 @@ def study_kinds(
     reference values for all and local values for some or all are refused, because both readings are
     possible; every other study is local.
     """
+    judge = _KindJudge(stack, roles, presence, log)
     n_studies = len(study_names)
     known = presence.study >= 0
     n_rows = np.bincount(presence.study[known], minlength=n_studies)
@@ -56,77 +57,71 @@ def study_kinds(
     declared_reference, declared_local = declared
     is_reference = np.zeros(n_studies, dtype=np.bool_)
     for s, name in enumerate(study_names):
-        counts = (int(n_rows[s]), int(n_local[s]), int(n_reference[s]))
-        if counts[1] == 0 and counts[2] == 0:
-            log.add(
-                "error", "no-measurements", _nothing_measured(stack, roles, presence, s, name), study=name
-            )
+        if n_local[s] == 0 and n_reference[s] == 0:
+            judge.tell_unmeasured(s, name)
         elif name in declared_reference:
             is_reference[s] = True
-            _require_all_reference(stack, roles, presence, s, name, log)
+            judge.require_all_reference(s, name)
         elif name in declared_local:
-            if counts[1] == 0:
-                message = f"study '{name}' is declared local but has no local values (column '{roles.local}')"
-                log.add("error", "local-study-without-local", message, study=name, column=roles.local)
-        else:
-            is_reference[s] = _undeclared_kind(roles, name, counts, log, stack, presence, s)
+            if n_local[s] == 0:
+                message = f"study '{name}' is declared local but has no local values"
+                judge.tell(s, name, "local-study-without-local", message, roles.local)
+        elif n_local[s] == 0:
+            is_reference[s] = True
+            judge.require_all_reference(s, name)
+        elif n_reference[s] == n_rows[s]:
+            judge.tell_undecided(s, name, int(n_rows[s]), int(n_local[s]))
     return is_reference
 
 
-def _undeclared_kind(
-    roles: ColumnRoles,
-    name: str,
-    counts: tuple[int, int, int],
-    log: ProblemLog,
-    stack: TableStack,
-    presence: AssayPresence,
-    s: int,
-) -> bool:
-    n_rows, n_local, n_reference = counts
-    if n_reference == n_rows and n_local == 0:
-        return True
-    if n_reference == n_rows:
+@dataclass(frozen=True, slots=True)
+class _KindJudge:
+    """Tells what is wrong with a study, s being its index."""
+
+    stack: TableStack
+    roles: ColumnRoles
+    presence: AssayPresence
+    log: ProblemLog
+
+    def tell(self, s: int, name: str, code: str, message: str, column: str | None = None) -> None:
+        """Record an error with the file in which the study begins."""
+        first = int(np.flatnonzero(self.presence.study == s)[0])
+        file = self.stack.place(first)["file"]
+        self.log.add("error", code, message, file=file, column=column, study=name)
+
+    def tell_undecided(self, s: int, name: str, n_rows: int, n_local: int) -> None:
+        """A study that could be of either kind."""
+        option = f'"{name}"' if " " in name else name
         message = (
-            f"study '{name}' has reference values for all its {n_rows:,} rows and local values for {n_local:,}; "
-            f"say which it is: --reference-study {_quoted(name)} (use the reference values) or "
-            f"--local-study {_quoted(name)} (calibrate its local values)"
+            f"study '{name}' has reference values for all its {n_rows:,} rows and local values for "
+            f"{n_local:,}; say which it is: --reference-study {option} (use the reference values) or "
+            f"--local-study {option} (calibrate its local values)"
         )
-        log.add("error", "kind-undecided", message, study=name, count=n_local)
-    elif n_local == 0:
-        _require_all_reference(stack, roles, presence, s, name, log)
-    return False
+        self.tell(s, name, "kind-undecided", message)
 
+    def require_all_reference(self, s: int, name: str) -> None:
+        """Tell the rows of a reference study that have no reference value."""
+        absent = np.flatnonzero((self.presence.study == s) & ~self.presence.reference)
+        message = (
+            f"no reference value, but study '{name}' is a reference study (declared, or without local "
+            "values): all its rows need one; leave out persons who were not measured"
+        )
+        column = self.roles.reference
+        self.stack.tell_rows(
+            self.log, "error", "reference-missing", absent, lambda _: message, column=column, study=name
+        )
 
-def _require_all_reference(
-    stack: TableStack, roles: ColumnRoles, presence: AssayPresence, s: int, name: str, log: ProblemLog
-) -> None:
-    """Tell the rows of a reference study that have no reference value."""
-    absent = np.flatnonzero((presence.study == s) & ~presence.reference)
-    message = (
-        f"no reference value, but study '{name}' is a reference study: all its rows need one; "
-        "leave out persons who were not measured"
-    )
-    stack.tell_rows(
-        log, "error", "reference-missing", absent, lambda _: message, column=roles.reference, study=name
-    )
-
-
-def _nothing_measured(
-    stack: TableStack, roles: ColumnRoles, presence: AssayPresence, s: int, name: str
-) -> str:
-    """Say that a study has no measurements, and whether a column may be misnamed."""
-    holders = np.unique(stack.table_of(np.flatnonzero(presence.study == s)))
-    columns = list(dict.fromkeys(column for i in holders for column in stack.tables[i].columns))
-    message = f"study '{name}' has neither local nor reference values"
-    absent = [column for column in (roles.local, roles.reference) if column not in columns]
-    if absent:
-        message += f"; there is no column {' and none '.join(repr(column) for column in absent)}"
-    free = [column for column in columns if column not in roles.named]
-    near = dict.fromkeys(name for column in absent for name in near_names(column, free))
-    if near:
-        message += f", but there is {' and '.join(repr(column) for column in near)}"
-    return message
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"' if " " in name else name
+    def tell_unmeasured(self, s: int, name: str) -> None:
+        """A study without measurements; perhaps a column is misnamed."""
+        holders = np.unique(self.stack.table_of(np.flatnonzero(self.presence.study == s)))
+        tables = [self.stack.tables[i] for i in holders]
+        columns = list(dict.fromkeys(column for table in tables for column in table.columns))
+        message = f"study '{name}' has neither local nor reference values"
+        absent = [column for column in (self.roles.local, self.roles.reference) if column not in columns]
+        if absent:
+            message += f"; there is no column {' and none '.join(repr(column) for column in absent)}"
+        free = [column for column in columns if column not in self.roles.named]
+        near = dict.fromkeys(near for column in absent for near in near_names(column, free))
+        if near:
+            message += f", but there is {' and '.join(repr(column) for column in near)}"
+        self.tell(s, name, "no-measurements", message)
