@@ -4,7 +4,6 @@
 SHELL := /bin/bash
 export PYTHON
 VENV := .venv
-RUN := $(VENV)/bin/python -m
 PYTEST := -m pytest -n auto
 
 .PHONY: help demo test test-slow lint format wheel-test test-oldest test-newest bench clean
@@ -51,15 +50,16 @@ test: $(VENV)/.installed-dev
 test-slow: $(VENV)/.installed-dev
 	$(VENV)/bin/python $(PYTEST) -m slow
 
+# all four run, so that one failure does not hide another
 lint: $(VENV)/.installed-dev
-	$(RUN) ruff check .
-	$(RUN) ruff format --check .
-	$(RUN) mypy
-	$(VENV)/bin/lint-imports
+	@status=0; \
+	for check in "ruff check ." "ruff format --check ." mypy lint-imports; do \
+	    echo "$$check"; $(VENV)/bin/$$check || status=1; \
+	done; exit $$status
 
 format: $(VENV)/.installed-dev
-	$(RUN) ruff check --fix .
-	$(RUN) ruff format .
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
 
 wheel-test:
 	@.ci/wheel-test
