@@ -15,7 +15,9 @@ from biocal.errors import OptionError
 from biocal.plots.odds_ratio_axis import odds_ratio, odds_ratio_limits, use_odds_ratio_ticks
 from biocal.plots.style import (
     GREY,
+    LETTER_MM,
     MIDDLE_MM,
+    MILLIMETRES_PER_INCH,
     SeriesStyle,
     new_figure,
     place_legend,
@@ -180,10 +182,21 @@ def _draw(
         names = [f"{name}\n{count:,.0f}" for name, count in zip(names, control_counts, strict=True)]
         exposure_label += "; number of controls"
     axes.set_xticks(range(len(categories)), names)
+    _turn_crowded_names(axes, names)
     axes.set_xlim(-0.5, len(categories) - 0.5)
     axes.set_xlabel(exposure_label)
     axes.set_ylabel(odds_ratio_label + (", cut at the edge" if cut else ""))
     return [*bars, mark]
+
+
+def _turn_crowded_names(axes: Axes, names: Sequence[str]) -> None:
+    """Turn the names of the categories when they would run into each other."""
+    room_mm = axes.get_window_extent().width / axes.figure.dpi * MILLIMETRES_PER_INCH / len(names)
+    longest = max(len(line) for name in names for line in name.splitlines())
+    if longest * LETTER_MM > 0.95 * room_mm:
+        axes.tick_params(axis="x", rotation=40)
+        for text in axes.get_xticklabels():
+            text.set(horizontalalignment="right", rotation_mode="anchor")
 
 
 def _draw_method(

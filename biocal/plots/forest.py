@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import blended_transform_factory
 
 from biocal.errors import OptionError
+from biocal.plots.forest_table import NAME_LETTERS, ForestTable
 from biocal.plots.odds_ratio_axis import odds_ratio, odds_ratio_limits, use_odds_ratio_ticks
-from biocal.plots.style import GREY, TWO_COLUMNS_MM, new_figure, plain, print_style, thin_ticks
+from biocal.plots.style import (
+    GREY,
+    MILLIMETRES_PER_INCH,
+    TWO_COLUMNS_MM,
+    new_figure,
+    plain,
+    print_style,
+    thin_ticks,
+    wrapped,
+)
 
 _STUDY_COLOUR = "#0072B2"
 _POOLED_COLOUR = "#D55E00"
 _LARGEST_SQUARE, _SMALLEST_SQUARE = 8.5, 2.5  # points
-_ROW_MM = 5.2
+_ROW_MM, _LINE_MM = 5.2, 3.2
+_DIAMOND_MM = 3.6
+_LABEL_MM = 90.0  # of the axis label, before it is broken
 #: Estimates farther than a factor of six from the median study may lie beyond the axis (ours).
 _FARTHEST = float(np.log(6.0))
 
@@ -120,13 +132,14 @@ def draw_forest(
     if not any(np.isfinite(row.estimate) for row in rows):
         raise OptionError("there is no study with an estimate to draw", option="rows")
     n_lines = len(rows) + len(summaries) + (prediction is not None) + 1
+    row_mm = _ROW_MM + _LINE_MM * (max(_lines_of_text(row) for row in rows) - 1)
     with print_style():
-        figure = new_figure(width_mm, _ROW_MM * n_lines + 22 + (5 if heterogeneity else 0))
+        figure = new_figure(width_mm, row_mm * n_lines + 22 + (5 if heterogeneity else 0))
         axes: Axes = figure.subplots()
         axes.set_xscale("log")
         axes.set_xlim(*_limits(rows, summaries, prediction))
         axes.set_ylim(n_lines - 0.4, -0.6)
-        table = _Table(axes, level)
+        table = ForestTable(axes, level)
         _draw_studies(axes, rows, table)
         _draw_summaries(axes, summaries, prediction, table, first_line=len(rows) + 1)
         table.place()
@@ -137,6 +150,12 @@ def draw_forest(
             foot=heterogeneity.text() if heterogeneity else None,
         )
     return figure
+
+
+def _lines_of_text(row: ForestRow) -> int:
+    """Return how many lines the name or the note of a study takes."""
+    named = f"{row.label} ({row.note})" if row.note else row.label
+    return max(1, len(textwrap.wrap(named, NAME_LETTERS)))
 
 
 def _limits(
@@ -156,7 +175,7 @@ def _limits(
     return lower, upper
 
 
-def _draw_studies(axes: Axes, rows: Sequence[ForestRow], table: _Table) -> None:
+def _draw_studies(axes: Axes, rows: Sequence[ForestRow], table: ForestTable) -> None:
     """Draw a square and an interval for each study, the square's area in proportion to the weight."""
     heaviest = np.nanmax([row.weight for row in rows], initial=0.0)
     for line, row in enumerate(rows, start=1):
@@ -188,7 +207,7 @@ def _draw_summaries(
     axes: Axes,
     summaries: Sequence[ForestSummary],
     prediction: tuple[float, float] | None,
-    table: _Table,
+    table: ForestTable,
     *,
     first_line: int,
 ) -> None:
@@ -196,10 +215,16 @@ def _draw_summaries(
     if summaries or prediction is not None:
         axes.axhline(first_line - 0.5, color=GREY, linewidth=0.5)
     line = first_line
+    rows_mm = axes.figure.get_figheight() * MILLIMETRES_PER_INCH / axes.get_ylim()[0]
+    half_height = _DIAMOND_MM / 2 / rows_mm
     for summary in summaries:
         corners = odds_ratio(np.array([summary.low, summary.estimate, summary.high, summary.estimate]))
         axes.fill(
-            corners, [line, line - 0.32, line, line + 0.32], color=_POOLED_COLOUR, linewidth=0, zorder=3
+            corners,
+            [line, line - half_height, line, line + half_height],
+            color=_POOLED_COLOUR,
+            linewidth=0,
+            zorder=3,
         )
         table.add(line, summary.label, summary.estimate, summary.low, summary.high, bold=True)
         line += 1
@@ -222,80 +247,7 @@ def _finish(axes: Axes, *, contrast: str, outcome_name: str, foot: str | None) -
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     label = f"Odds ratio of {outcome_name}" if outcome_name else "Odds ratio"
-    axes.set_xlabel(plain(f"{label}, {contrast}" if contrast else label))
+    axes.set_xlabel(wrapped(plain(f"{label}, {contrast}" if contrast else label), _LABEL_MM))
     thin_ticks(axes)
     if foot:
         axes.figure.supxlabel(foot, fontsize=7.5, x=0.01, ha="left")
-
-
-class _Table:
-    """The text left and right of the plot, in columns whose widths follow from what is written."""
-
-    def __init__(self, axes: Axes, level: float) -> None:
-        self._axes = axes
-        self._cells: dict[str, list[tuple[float, str, bool]]] = {
-            "study": [(0, "Study", True)],
-            "effect": [(0, f"OR ({100 * level:g}% interval)", True)],
-            "weight": [],
-        }
-
-    def add(
-        self,
-        line: float,
-        label: str,
-        estimate: float,
-        low: float,
-        high: float,
-        *,
-        weight: float = float("nan"),
-        note: str = "",
-        bold: bool = False,
-    ) -> None:
-        """Write one line: name, odds ratio with interval (or the note in its place), weight."""
-        estimated = bool(np.isfinite(estimate))
-        named = f"{label} ({note})" if note and estimated else label
-        self._cells["study"].append((line, plain(named), bold))
-        interval = f"({_digits(low)} to {_digits(high)})" if np.isfinite(low) or np.isfinite(high) else ""
-        effect = f"{_digits(estimate)} {interval}" if estimated else (interval or plain(note) or "not fitted")
-        self._cells["effect"].append((line, effect, bold))
-        if np.isfinite(weight):
-            self._cells["weight"].append((line, f"{100 * weight:.1f}%", bold))
-
-    def place(self) -> None:
-        """Put the columns beside the axes: names to the left, odds ratios and weights to the right."""
-        if self._cells["weight"]:
-            self._cells["weight"].insert(0, (0, "Weight", True))
-        gap = 8.0  # points between columns, and from the axes
-        widths = {name: self._width(name) for name in self._cells}
-        self._write("study", edge=0.0, points=-gap - widths["study"], align="left")
-        self._write("effect", edge=1.0, points=gap + widths["effect"], align="right")
-        self._write("weight", edge=1.0, points=2 * gap + widths["effect"] + widths["weight"], align="right")
-
-    def _width(self, column: str) -> float:
-        """Return the width of a column in points."""
-        widest = 0.0
-        for _, text, bold in self._cells[column]:
-            trial = self._axes.text(0, 0, text, weight="bold" if bold else "normal")
-            extent = trial.get_window_extent()
-            widest = max(widest, extent.width * 72.0 / self._axes.get_figure().dpi)  # type: ignore[union-attr]
-            trial.remove()
-        return widest
-
-    def _write(self, column: str, *, edge: float, points: float, align: str) -> None:
-        """Write a column at so many points from an edge of the axes."""
-        transform = blended_transform_factory(self._axes.transAxes, self._axes.transData)
-        for line, text, bold in self._cells[column]:
-            self._axes.annotate(
-                text, (edge, line), xycoords=transform, xytext=(points, 0), textcoords="offset points",
-                ha=align, va="center", weight="bold" if bold else "normal", annotation_clip=False,
-            )  # fmt: skip
-
-
-def _digits(log_odds_ratio: float) -> str:
-    """Return an odds ratio with two decimals, or as many figures as it needs when very small or large."""
-    value = float(odds_ratio(log_odds_ratio))
-    if value < 0.1:
-        return f"{value:.2g}" if value > 1e-4 else "<0.0001"
-    if value < 100:
-        return f"{value:.2f}"
-    return f"{value:.0f}" if value < 1e5 else ">100000"

@@ -25,7 +25,7 @@ ONE_COLUMN_MM, MIDDLE_MM, TWO_COLUMNS_MM = 89.0, 120.0, 180.0
 
 GREY, LIGHT_GREY = "#5f5f5f", "#c4c4c4"
 #: Mean width of a letter of 8 point type (mm), for breaking long labels.
-_LETTER_MM = 1.55
+LETTER_MM = 1.55
 
 #: A dash pattern in matplotlib's (offset, on-off) form, or a solid line.
 LineStyle = tuple[int, tuple[float, ...]] | Literal["-"]
@@ -128,7 +128,7 @@ def place_legend(owner: Axes | Figure, handles: Sequence[Artist], *, available: 
 
 def wrapped(label: str, available_mm: float) -> str:
     """Break a label so that each line fits in so many millimetres of print."""
-    letters = max(12, int(available_mm / _LETTER_MM))
+    letters = max(12, int(available_mm / LETTER_MM))
     return "\n".join(textwrap.fill(line, letters, break_long_words=False) for line in label.splitlines())
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -68,3 +70,18 @@ def test_pieces_that_do_not_fit_are_refused():
         draw_category_odds_ratios(
             [estimates("full")], categories=CATEGORIES, reference_category="<30", control_counts=[1]
         )
+
+
+def test_names_of_many_categories_do_not_run_into_each_other():
+    names = [f"[{k}.5, {k + 12}.5)" for k in range(10, 90, 10)]
+    given = CategoryEstimates("full", np.zeros(8), np.full(8, -0.1), np.full(8, 0.1))
+    for width_mm in (89.0, 120.0, 180.0):
+        axes = draw_category_odds_ratios(
+            [given], categories=names, reference_category=names[3], width_mm=width_mm
+        )
+        axes.figure.draw_without_rendering()
+        texts = axes.get_xticklabels()
+        boxes = [text.get_window_extent() for text in texts]
+        turned = texts[0].get_rotation() != 0
+        assert turned or all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+        assert turned or width_mm > 100

@@ -100,3 +100,18 @@ def test_nothing_to_draw_is_an_error():
         draw_forest([])
     with pytest.raises(OptionError):
         draw_forest([ForestRow("A", NOT_A_NUMBER, NOT_A_NUMBER, NOT_A_NUMBER)])
+
+
+def test_long_names_and_reasons_are_broken_not_run_together():
+    name = "The Prospective Investigation with the Longest Name of All Cohorts, Second Follow-Up"
+    reason = "not fitted: its calibration subset holds fewer than three pairs, and no line can be drawn"
+    lost = ForestRow(name, NOT_A_NUMBER, NOT_A_NUMBER, NOT_A_NUMBER, NOT_A_NUMBER, reason)
+    figure = draw_forest([*ROWS, ForestRow(name, 0.1, 0.0, 0.2, 0.1), lost])
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    assert axes.get_window_extent().width > 0.3 * figure.bbox.width
+    names = sorted(
+        (text.get_window_extent() for text in axes.texts if text.get_text().startswith("The Prospective")),
+        key=lambda box: box.y0,
+    )
+    assert names[0].y1 <= names[1].y0
