@@ -310,3 +310,13 @@ def test_dictionary_describes_every_column(people: pd.DataFrame) -> None:
 
 def test_files_stay_small() -> None:
     assert sum(path.stat().st_size for path in FOLDER.rglob("*.csv")) < SPREADSHEET_BYTES
+
+
+def test_readme_recipe_keeps_whole_sets_of_one_subsite(people: pd.DataFrame) -> None:
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    recipe = 'people.groupby(["study", "set"])["subsite"].transform(lambda s: (s == "rectum").any())'
+    assert recipe in readme
+    rectum = people[eval(recipe, {"people": people})]
+    assert set(rectum["subsite"].dropna()) == {"rectum"}
+    assert (rectum["case"] == 1).sum() == (people["subsite"] == "rectum").sum()
+    assert (rectum.groupby(["study", "set"])["case"].sum() == 1).all()
