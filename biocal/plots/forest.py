@@ -215,7 +215,7 @@ def _draw_summaries(
     if summaries or prediction is not None:
         axes.axhline(first_line - 0.5, color=GREY, linewidth=0.5)
     line = first_line
-    rows_mm = axes.figure.get_figheight() * MILLIMETRES_PER_INCH / axes.get_ylim()[0]
+    rows_mm = axes.figure.bbox.height / axes.figure.dpi * MILLIMETRES_PER_INCH / axes.get_ylim()[0]
     half_height = _DIAMOND_MM / 2 / rows_mm
     for summary in summaries:
         corners = odds_ratio(np.array([summary.low, summary.estimate, summary.high, summary.estimate]))
