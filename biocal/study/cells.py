@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -87,31 +88,36 @@ def number_text(value: float) -> str:
 def id_text(word: str) -> str:
     """Return the one spelling of an id: trimmed, and 1.0 as 1."""
     word = word.strip()
+    if "." not in word:
+        return word
     whole = _WHOLE_WITH_ZEROS.fullmatch(word)
     return whole.group(1) if whole else word
 
 
-def as_words(column: RawColumn) -> WordCells:
-    """Return the distinct trimmed words of a column; typed numbers as `number_text` writes them."""
+def as_words(column: RawColumn, spelling: Callable[[str], str] = str.strip) -> WordCells:
+    """Return the distinct words of a column; typed numbers as `number_text` writes them.
+
+    ``spelling`` gives the one form of a word; words of one form are one.
+    """
     if isinstance(column, pd.Series) and isinstance(column.dtype, pd.CategoricalDtype):
         words = [_cell_text(value) for value in column.cat.categories]
-        return _merge_words(column.cat.codes.to_numpy().astype(np.intp), words)
+        return _merge_words(column.cat.codes.to_numpy().astype(np.intp), words, spelling)
     if isinstance(column, pd.Series) and not _holds_text(column):
         codes, distinct = pd.factorize(column)
-        return _merge_words(codes.astype(np.intp), [_cell_text(value) for value in distinct])
+        return _merge_words(codes.astype(np.intp), [_cell_text(value) for value in distinct], spelling)
     encoded = _text_array(column).dictionary_encode()
     if hasattr(encoded, "chunks"):
         encoded = encoded.unify_dictionaries().combine_chunks()
         if hasattr(encoded, "chunks"):  # older pyarrow leaves an empty or single chunk wrapped
             encoded = encoded.chunk(0) if encoded.num_chunks else _text_array([]).dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
-    return _merge_words(codes, encoded.dictionary.to_pylist())
+    words = encoded.dictionary.to_numpy(zero_copy_only=False).tolist()
+    return _merge_words(codes, words, spelling)
 
 
 def as_ids(column: RawColumn) -> WordCells:
     """Return a column as ids: 1, "1", 1.0 and "1.0 " are one."""
-    cells = as_words(column)
-    return _merge_words(cells.codes, [id_text(word) for word in cells.words])
+    return as_words(column, id_text)
 
 
 def as_numbers(column: RawColumn, *, decimal_comma: bool = False) -> NumberCells:
@@ -219,12 +225,12 @@ def _finite_text(value: float) -> str:
     return "-inf" if math.isinf(value) else number_text(value)
 
 
-def _merge_words(codes: NDArray[np.intp], words: list[str]) -> WordCells:
-    """Trim words, join those that become equal, and give missing ones the code -1."""
+def _merge_words(codes: NDArray[np.intp], words: list[str], spelling: Callable[[str], str]) -> WordCells:
+    """Spell words alike, join those that become equal, and give missing ones the code -1."""
     place: dict[str, int] = {}
     new_code = np.full(len(words) + 1, -1, dtype=np.intp)
     for i, word in enumerate(words):
-        trimmed = word.strip() if word else ""
-        if trimmed.casefold() not in MISSING_WORDS:
-            new_code[i] = place.setdefault(trimmed, len(place))
+        spelt = spelling(word)
+        if spelt.casefold() not in MISSING_WORDS:
+            new_code[i] = place.setdefault(spelt, len(place))
     return WordCells(new_code[codes], list(place))
