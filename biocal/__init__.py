@@ -1,3 +1,66 @@
-"""biocal: one calibrated dose-response curve from pooled nested case-control studies."""
+"""biocal: one calibrated dose-response curve from pooled nested case-control studies.
+
+Names are loaded when first used, so that ``import biocal`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from biocal import datasets as datasets
+    from biocal.errors import BiocalError as BiocalError
+    from biocal.errors import BiocalWarning as BiocalWarning
+    from biocal.errors import FitError as FitError
+    from biocal.errors import InputError as InputError
+    from biocal.exposure.terms import categories as categories
+    from biocal.exposure.terms import linear as linear
+    from biocal.exposure.terms import rcs as rcs
+    from biocal.pooling.api import fit as fit
+    from biocal.pooling.calibrate import calibrate as calibrate
+    from biocal.results.calibration import CalibrationResults as CalibrationResults
+    from biocal.results.comparison import Comparison as Comparison
+    from biocal.results.dose_response import DoseResponse as DoseResponse
+    from biocal.results.fits import Fit as Fit
+    from biocal.study.checks import check_pool as check_pool
+    from biocal.study.pooled import PooledStudies as PooledStudies
+    from biocal.study.reading import read_studies as read_studies
 
 __version__ = "0.1.0"
+
+#: Public names, in the order in which a reader meets them, and where they live.
+_PUBLIC = {
+    "read_studies": "biocal.study.reading",
+    "PooledStudies": "biocal.study.pooled",
+    "check_pool": "biocal.study.checks",
+    "calibrate": "biocal.pooling.calibrate",
+    "fit": "biocal.pooling.api",
+    "linear": "biocal.exposure.terms",
+    "rcs": "biocal.exposure.terms",
+    "categories": "biocal.exposure.terms",
+    "Fit": "biocal.results.fits",
+    "Comparison": "biocal.results.comparison",
+    "DoseResponse": "biocal.results.dose_response",
+    "CalibrationResults": "biocal.results.calibration",
+    "datasets": "",
+    "BiocalError": "biocal.errors",
+    "InputError": "biocal.errors",
+    "FitError": "biocal.errors",
+    "BiocalWarning": "biocal.errors",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'biocal' has no attribute {name!r}")
+    home = _PUBLIC[name]
+    value = getattr(import_module(home), name) if home else import_module(f"biocal.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

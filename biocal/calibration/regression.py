@@ -276,9 +276,7 @@ def _without_collinear(
     dropped: list[tuple[int, int]] = []
     for column in range(2, k):
         studies = range(n_studies) if by_study else range(1)
-        dropped += [
-            (s if by_study else -1, column) for s in studies if flagged[layout.position[s, column]]
-        ]
+        dropped += [(s if by_study else -1, column) for s in studies if flagged[layout.position[s, column]]]
     return (
         CalibrationLayout(renumber[layout.position], kept.size, layout.n_groups, layout.group_study),
         tuple(dropped),

@@ -220,9 +220,7 @@ def linear() -> Linear:
     return Linear()
 
 
-def rcs(
-    knots: int | Sequence[float] = 4, *, probs: Sequence[float] | None = None
-) -> RestrictedCubicSpline:
+def rcs(knots: int | Sequence[float] = 4, *, probs: Sequence[float] | None = None) -> RestrictedCubicSpline:
     """A restricted cubic spline of the exposure.
 
     Parameters
@@ -303,7 +301,8 @@ def categories(cuts: Sequence[float], *, reference: str | int = 0) -> Categories
         position = int(reference)
         if not 0 <= position < len(labels):
             raise OptionError(
-                f"reference category {reference} is not a position from 0 to {len(labels) - 1}", allowed=labels
+                f"reference category {reference} is not a position from 0 to {len(labels) - 1}",
+                allowed=labels,
             )
     return Categories(kept, position)
 

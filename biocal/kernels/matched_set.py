@@ -23,6 +23,8 @@ BoolArray = NDArray[np.bool_]
 
 #: A column whose spread within every set is below this share of its largest value is constant.
 CONSTANT_WITHIN_SETS = 1e-13
+#: A case this much below a control, relative to the largest difference in any set, counts as level with it.
+_ROUNDING_OF_DIRECTION = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,24 +209,22 @@ class ConditionalLikelihood:
         Such a direction proves that the likelihood has no finite maximum (Albert and Anderson 1984, for
         matched sets).  For the first problem of the batch.
         """
-        strictly = False
-        for block, (_, columns) in zip(self.layout.blocks, self._blocks, strict=True):
-            value = np.tensordot(direction, columns[0], axes=1)
-            if block.n_first == 1:
-                gap = -value  # single person less others, in the block's sign
-                if block.real is not None:
-                    gap = np.where(block.real[1:], gap, np.inf)
-                gap = gap.min(axis=0)
-            else:
-                first, others = value[: block.n_first], value[block.n_first :]
-                if block.real is not None:
-                    others = np.where(block.real[block.n_first :], others, -np.inf)
-                gap = first.min(axis=0) - others.max(axis=0)
-            scale = 1e-9 * np.abs(value).max(initial=0.0)
-            if (gap < -scale).any():
+        values = [np.tensordot(direction, columns[0], axes=1) for _, columns in self._blocks]
+        largest = max((float(np.abs(value).max(initial=0.0)) for value in values), default=0.0)
+        if not (0 < largest < np.inf):
+            return False
+        # One scale for all blocks: a sparse column leaves nothing but rounding in most of them.
+        below = -_ROUNDING_OF_DIRECTION * largest
+        moved = False
+        for block, value in zip(self.layout.blocks, values, strict=True):
+            counted = np.ones(block.n_sets, dtype=bool)
+            if self._weights is not None:
+                counted = self._weights[0, block.sets] > 0
+            if (_case_gaps(block, value)[counted] < below).any():
                 return False
-            strictly = strictly or bool((gap > scale).any()) or bool((np.abs(value).max(initial=0.0) > 0))
-        return strictly
+            # With no case below a control, any difference within a set is a case above a control.
+            moved = moved or bool((np.abs(value).max(axis=0) > -below)[counted].any())
+        return moved
 
     def _terms(self, index: int, beta: FloatArray, *, persons: bool = False) -> SetTerms:
         block, (lead, columns) = self.layout.blocks[index], self._blocks[index]
@@ -238,7 +238,9 @@ class ConditionalLikelihood:
             real = block.real[1:] if block.n_first == 1 else block.real
             eta[:, ~real] = -np.inf
         if block.n_first == 1:
-            terms = one_case_terms(eta, columns, information=weight is None, persons=persons or weight is not None)
+            terms = one_case_terms(
+                eta, columns, information=weight is None, persons=persons or weight is not None
+            )
         else:
             terms = many_case_terms(
                 eta,
@@ -250,13 +252,31 @@ class ConditionalLikelihood:
             )
         if weight is None:
             return terms
-        return SetTerms(terms.loglik, terms.score, _weighted_information(block, terms, columns, weight), terms.persons)
+        return SetTerms(
+            terms.loglik, terms.score, _weighted_information(block, terms, columns, weight), terms.persons
+        )
 
     def _block_weights(self, block: SetBlock) -> FloatArray | None:
         return None if self._weights is None else self._weights[:, block.sets]
 
 
-def _weighted_information(block: SetBlock, terms: SetTerms, columns: FloatArray, weight: FloatArray) -> FloatArray:
+def _case_gaps(block: SetBlock, value: FloatArray) -> FloatArray:
+    """Lowest case less highest control in each set (n_sets,), from values of the copied columns (rows, n_sets)."""
+    if block.n_first == 1:  # differences of the others against the single person, in the block's sign
+        others, first = value, np.zeros(block.n_sets)
+        real = None if block.real is None else block.real[1:]
+    else:
+        others, first = value[block.n_first :], value[: block.n_first].min(axis=0)
+        real = None if block.real is None else block.real[block.n_first :]
+    if real is not None:
+        others = np.where(real, others, -np.inf)
+    gaps: FloatArray = first - others.max(axis=0)
+    return gaps
+
+
+def _weighted_information(
+    block: SetBlock, terms: SetTerms, columns: FloatArray, weight: FloatArray
+) -> FloatArray:
     """Sum of w_j Cov_j(T) = sum of w_j slope_i q_i', because sum_i Cov(T, 1_i) q_i' = Cov(T)."""
     assert terms.persons is not None
     slope = terms.persons.slope[..., 1:, :] if block.n_first == 1 else terms.persons.slope

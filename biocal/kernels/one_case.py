@@ -75,7 +75,5 @@ def _pair_terms(
     detail: PersonTerms | None = None
     if persons:
         slope = (own * other)[..., None, :] * difference
-        detail = PersonTerms(
-            np.stack([own, other], axis=-2), np.stack([-slope, slope], axis=-2)
-        )
+        detail = PersonTerms(np.stack([own, other], axis=-2), np.stack([-slope, slope], axis=-2))
     return SetTerms(loglik, score, gram, detail)

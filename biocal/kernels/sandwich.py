@@ -93,7 +93,9 @@ def stacked_covariance(stacked: StackedScores, n_studies: int) -> SandwichCovari
         shift = stacked.calibration_scores @ transfer.T
         scores = scores.copy()
         np.subtract.at(scores, stacked.calibration_unit, shift)
-        parts = _calibration_parts(shift @ inverse, stacked.calibration_unit, stacked.calibration_study, parts)
+        parts = _calibration_parts(
+            shift @ inverse, stacked.calibration_unit, stacked.calibration_study, parts
+        )
     influence = scores @ inverse
     return SandwichCovariance(influence.T @ influence, inverse, parts, influence)
 

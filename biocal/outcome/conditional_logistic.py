@@ -16,6 +16,10 @@ from biocal.kernels.set_layout import SetLayout
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
+#: Where separation is suspected the ascent goes on until the log-likelihood can rise by no more than this,
+#: whatever its size: by then the step points along the separating direction to about as many digits.
+_NOTHING_LEFT = 1e-12
+
 
 @dataclass(frozen=True, slots=True)
 class OutcomeFit:
@@ -52,9 +56,7 @@ class OutcomeFit:
     decrement: float
 
 
-def fit_conditional_logistic(
-    layout: SetLayout, columns: FloatArray, names: Sequence[str]
-) -> OutcomeFit:
+def fit_conditional_logistic(layout: SetLayout, columns: FloatArray, names: Sequence[str]) -> OutcomeFit:
     """Maximise the exact conditional likelihood.
 
     Parameters
@@ -142,8 +144,10 @@ def require_maximum(optimum: Optimum, likelihood: ConditionalLikelihood, names: 
     flat = optimum.flatness[0] < FLAT_INFORMATION
     if optimum.converged[0] and not flat:
         return
-    step, point = optimum.last_step[0], optimum.point[0]
-    for direction in (step, point):
+    # The stopping rule is relative to the log-likelihood of all sets, a sparse column moves that of a few.
+    small = _NOTHING_LEFT / (float(np.abs(optimum.loglik).max()) + 1.0)
+    further = maximise(likelihood.evaluate, optimum.point, tolerance=small)
+    for direction in (further.last_step[0], optimum.last_step[0], optimum.point[0]):
         if likelihood.separates(direction):
             share = np.abs(direction) * np.sqrt(np.maximum(np.diagonal(_start_information(likelihood)), 0.0))
             terms = tuple(name for name, size in zip(names, share, strict=True) if size > 0.05 * share.max())

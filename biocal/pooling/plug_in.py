@@ -40,7 +40,9 @@ class PlugInExposure:
     calibrated: BoolArray
 
 
-def plug_in_exposure(problem: PooledProblem, method: str, calibration: CalibrationFit | None) -> PlugInExposure:
+def plug_in_exposure(
+    problem: PooledProblem, method: str, calibration: CalibrationFit | None
+) -> PlugInExposure:
     """Exposure that `method` uses for each person.
 
     naive: X in reference studies, W elsewhere, as if the scales agreed.  full: X in reference studies and

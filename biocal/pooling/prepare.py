@@ -95,7 +95,9 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
     study_local = local_index[pool.study]
     local_names = tuple(np.asarray(pool.study_names, dtype=object)[~pool.is_reference_study])
     calibrating = np.flatnonzero(pool.in_calibration & np.isfinite(calibration.values).all(axis=1))
-    group, group_study, notes = _variance_groups(pool, study_local, modifier, chosen.rows, calibrating, len(local_names))
+    group, group_study, notes = _variance_groups(
+        pool, study_local, modifier, chosen.rows, calibrating, len(local_names)
+    )
     compact = np.vstack([np.ones(pool.n_rows), pool.local_assay, calibration.values.T])
     everybody = CalibrationRows(study_local, compact, group)
     layout_parameters = lay_out_parameters(

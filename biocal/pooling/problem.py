@@ -104,7 +104,9 @@ class PooledProblem:
         """Controls, shape (n,)."""
         return ~self.is_case
 
-    def take_persons(self, persons: IntArray, set_code: IntArray, set_unit: IntArray, n_units: int) -> PooledProblem:
+    def take_persons(
+        self, persons: IntArray, set_code: IntArray, set_unit: IntArray, n_units: int
+    ) -> PooledProblem:
         """The problem of some persons under new set codes; the calibration subset is left as it is."""
         return replace(
             self,

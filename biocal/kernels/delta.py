@@ -1,0 +1,75 @@
+"""Contrasts of estimated coefficients: standard errors, Wald statistics, intervals, tail probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class WaldTest:
+    """A Wald test that some combinations of coefficients are 0.
+
+    Attributes
+    ----------
+    test : str
+        What is tested.
+    statistic : float
+        Chi-squared.
+    df : int
+        Degrees of freedom.
+    p_value : float
+        Upper tail, from the survival function.
+    """
+
+    test: str
+    statistic: float
+    df: int
+    p_value: float
+
+
+def contrast_errors(contrasts: FloatArray, vcov: FloatArray) -> FloatArray:
+    """Standard errors of contrasts.
+
+    Parameters
+    ----------
+    contrasts : ndarray, shape (p, m)
+        One contrast a column.
+    vcov : ndarray, shape (p, p)
+    """
+    variance = np.einsum("pm,pq,qm->m", contrasts, vcov, contrasts)
+    # Rounding can leave -1e-18 where the contrast is a hair from 0.
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
+
+
+def wald_test(name: str, beta: FloatArray, vcov: FloatArray, positions: IntArray) -> WaldTest:
+    """Test that the coefficients at `positions` are all 0; nan with no position."""
+    from scipy.special import chdtrc
+
+    df = int(np.size(positions))
+    if df == 0:
+        return WaldTest(name, float("nan"), 0, float("nan"))
+    part = beta[positions]
+    block = vcov[np.ix_(positions, positions)]
+    scale = 1.0 / np.sqrt(np.diagonal(block))
+    statistic = float((part * scale) @ np.linalg.solve(block * np.outer(scale, scale), part * scale))
+    return WaldTest(name, statistic, df, float(chdtrc(df, statistic)))
+
+
+def two_sided_p(statistic: FloatArray) -> FloatArray:
+    """Two-sided normal tail probability."""
+    from scipy.special import ndtr
+
+    return np.asarray(2.0 * ndtr(-np.abs(statistic)))
+
+
+def normal_quantile(level: float) -> float:
+    """Half-width of a two-sided normal interval in standard errors: 1.96 at .95."""
+    from scipy.special import ndtri
+
+    return float(-ndtri((1.0 - level) / 2.0))

@@ -1,0 +1,84 @@
+"""Expectations under a residual law: Gauss-Hermite nodes, and what tilting by exp(h) does to them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.errors import OptionError
+
+FloatArray = NDArray[np.float64]
+
+#: NumPy computes Gauss-Hermite rules to full accuracy up to this order.
+MAX_NODES = 100
+
+
+def normal_nodes(n_nodes: int) -> tuple[FloatArray, FloatArray]:
+    """Gauss-Hermite rule for the standard normal law (the probabilists' weight).
+
+    Parameters
+    ----------
+    n_nodes : int
+        1 to 100; the rule is exact for polynomials up to degree 2 n - 1.
+
+    Returns
+    -------
+    nodes, weights : ndarray, shape (n_nodes,)
+        Nodes in standard deviations, increasing and symmetric; weights that sum to 1.
+
+    Raises
+    ------
+    OptionError
+        Another number of nodes.
+
+    Examples
+    --------
+    >>> nodes, weights = normal_nodes(3)
+    >>> float(round(weights @ nodes**4, 12))
+    3.0
+    """
+    if not 1 <= n_nodes <= MAX_NODES:
+        raise OptionError(
+            f"the number of quadrature nodes must lie from 1 to {MAX_NODES}, not {n_nodes}", nodes=n_nodes
+        )
+    nodes, weights = np.polynomial.hermite_e.hermegauss(int(n_nodes))
+    # The rule is symmetric; its computed values are so to the last digit only after this.
+    nodes, weights = (nodes - nodes[::-1]) / 2, (weights + weights[::-1]) / 2
+    return nodes, weights / weights.sum()
+
+
+def log_mean_exp(exponent: FloatArray, log_weights: FloatArray) -> FloatArray:
+    """log of the weighted mean of exp(exponent) over the first axis, safe from overflow.
+
+    Parameters
+    ----------
+    exponent : ndarray, shape (n_nodes, ...)
+    log_weights : ndarray, broadcasting with `exponent`
+        Logs of weights that sum to 1; -inf for a node that does not count.
+    """
+    return tilted(exponent, log_weights)[0]
+
+
+def tilted(exponent: FloatArray, log_weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """log E[exp(h)], and the probabilities of the nodes under the law tilted by exp(h).
+
+    Parameters
+    ----------
+    exponent : ndarray, shape (n_nodes, ...)
+        h at the nodes.
+    log_weights : ndarray, broadcasting with `exponent`
+        As in :func:`log_mean_exp`; at least one finite at each place.
+
+    Returns
+    -------
+    log_mean : ndarray, shape (...)
+    probability : ndarray, shape (n_nodes, ...)
+        Sums to 1 over the first axis.
+    """
+    work = exponent + log_weights
+    top = work.max(axis=0)
+    work -= top
+    np.exp(work, out=work)
+    total = work.sum(axis=0)
+    work /= total
+    return top + np.log(total), work

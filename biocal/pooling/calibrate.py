@@ -1,0 +1,301 @@
+"""Calibrating a pool: from validated studies to the calibration that users see."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.calibration.regression import (
+    CalibrationFit,
+    CalibrationRows,
+    dense_rows,
+    fit_calibration,
+    lay_out_parameters,
+)
+from biocal.errors import OptionError
+from biocal.kernels.delta import WaldTest, wald_test
+from biocal.results.calibration import (
+    CalibrationResults,
+    CovariateCoefficient,
+    StudyCalibration,
+    calibration_notes,
+)
+from biocal.results.model import Labels
+from biocal.study.covariates import design_columns
+from biocal.study.pooled import PooledStudies
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+
+def calibrate(
+    pool: PooledStudies,
+    *,
+    calibration_covariates: str | None = None,
+    calibration_coefficients: str = "common",
+    unit: str = "",
+) -> CalibrationResults:
+    """Fit the calibration of every local study.
+
+    Parameters
+    ----------
+    pool : PooledStudies
+        From :func:`biocal.read_studies`.
+    calibration_covariates : str, optional
+        A formula; "none" or None (the default here, there being no outcome model) for a line a study.
+    calibration_coefficients : {"common", "by-study"}
+        Whether covariates' coefficients are common to the studies.
+    unit : str
+        Unit of the reference laboratory, for figures.
+
+    Returns
+    -------
+    CalibrationResults
+        ``tidy()`` has a row a study.
+
+    Raises
+    ------
+    CalibrationDesignError
+        Fewer than 3 pairs in a local study, or constant local values there.
+    FormulaError
+        A formula that cannot be read.
+
+    Notes
+    -----
+    X = a_s + b_s W + c'V + e by ordinary least squares in controls with both measurements ([1]_, eq. 2; V
+    empty there).
+
+    References
+    ----------
+    .. [1] Wu, Gail, Smith-Warner, Ziegler, Wang. Cancers 2022;14:2783; arXiv:1911.09254.
+    """
+    by_study = require_coefficients(calibration_coefficients)
+    formula = None if calibration_covariates in (None, "none") else calibration_covariates
+    design = design_columns(pool, formula)
+    local_index = local_indices(pool)
+    local_names = local_study_names(pool)
+    rows = np.flatnonzero(pool.in_calibration & np.isfinite(design.values).all(axis=1))
+    compact = np.vstack([np.ones(pool.n_rows), pool.local_assay, design.values.T])
+    study = local_index[pool.study]
+    everybody = CalibrationRows(study, compact, np.maximum(study, 0))
+    layout = lay_out_parameters(
+        len(local_names), compact.shape[0], np.arange(len(local_names)), by_study=by_study
+    )
+    if not local_names:
+        return calibration_results(pool, None, rows, everybody.take(rows), design.names, Labels(unit=unit))
+    fitted = fit_calibration(everybody.take(rows), pool.reference_assay[rows], layout, local_names)
+    return calibration_results(pool, fitted, rows, everybody.take(rows), design.names, Labels(unit=unit))
+
+
+def require_coefficients(choice: str) -> bool:
+    """True for "by-study", False for "common"."""
+    if choice not in ("common", "by-study"):
+        raise OptionError(
+            f"calibration coefficients are 'common' or 'by-study', not {choice!r}",
+            allowed=("common", "by-study"),
+        )
+    return choice == "by-study"
+
+
+def local_indices(pool: PooledStudies) -> IntArray:
+    """Index of each study among the local ones; -1 for reference studies."""
+    return np.where(pool.is_reference_study, -1, np.cumsum(~pool.is_reference_study) - 1).astype(np.intp)
+
+
+def local_study_names(pool: PooledStudies) -> tuple[str, ...]:
+    """Names of the local studies, in order."""
+    return tuple(n for n, r in zip(pool.study_names, pool.is_reference_study, strict=True) if not r)
+
+
+def calibration_results(
+    pool: PooledStudies,
+    fitted: CalibrationFit | None,
+    pool_rows: IntArray,
+    rows: CalibrationRows,
+    covariate_names: tuple[str, ...],
+    labels: Labels,
+) -> CalibrationResults:
+    """Put a fitted calibration into the words of its studies.
+
+    Parameters
+    ----------
+    pool : PooledStudies
+    fitted : CalibrationFit or None
+        None when all studies are reference studies.
+    pool_rows : ndarray of int, shape (n_pairs,)
+        Rows of the pool in the calibration subset.
+    rows : CalibrationRows
+        The same persons.
+    covariate_names : tuple of str
+        Calibration covariates, in the order of the columns after 1 and W.
+    labels : Labels
+    """
+    errors = None if fitted is None else np.sqrt(np.diagonal(calibration_covariance(fitted, rows)))
+    local_index = local_indices(pool)
+    studies = tuple(
+        _study_calibration(pool, s, int(local_index[s]), fitted, errors, pool_rows, rows)
+        for s in range(pool.n_studies)
+    )
+    covariates: tuple[CovariateCoefficient, ...] = ()
+    notes = calibration_notes(studies)
+    if fitted is not None and errors is not None:
+        covariates = _covariate_coefficients(fitted, errors, covariate_names, local_study_names(pool))
+        notes += _dropped_notes(fitted, covariate_names, local_study_names(pool))
+    return CalibrationResults(studies, covariates, covariate_names, notes, labels)
+
+
+def calibration_covariance(fitted: CalibrationFit, rows: CalibrationRows) -> FloatArray:
+    """Least-squares covariance of the calibration parameters with each group's own residual variance, (G, G)."""
+    design = dense_rows(rows, fitted.layout)
+    meat = (design * fitted.variance[rows.group][:, None]).T @ design
+    return np.asarray(fitted.inverse_bread @ meat @ fitted.inverse_bread.T)
+
+
+def partial_association(
+    rows: CalibrationRows, covariates: FloatArray, response: FloatArray, local_names: tuple[str, ...]
+) -> WaldTest | None:
+    """Test that covariates left out of the calibration say nothing beyond the local value.
+
+    Parameters
+    ----------
+    rows : CalibrationRows
+        Calibration subset without covariates (columns 1 and W).
+    covariates : ndarray, shape (k, n_pairs)
+        What was left out, NaN where missing.
+    response : ndarray, shape (n_pairs,)
+        Reference values.
+    local_names : tuple of str
+
+    Returns
+    -------
+    WaldTest or None
+        None when nothing can be tested.
+    """
+    kept = np.isfinite(covariates).all(axis=0)
+    if covariates.shape[0] == 0 or kept.sum() < 2 * len(local_names) + covariates.shape[0] + 3:
+        return None
+    some = rows.take(np.flatnonzero(kept))
+    wider = CalibrationRows(some.study, np.vstack([some.columns[:2], covariates[:, kept]]), some.study)
+    layout = lay_out_parameters(
+        len(local_names), wider.columns.shape[0], np.arange(len(local_names)), by_study=False
+    )
+    fitted = fit_calibration(wider, response[kept], layout, local_names)
+    extra = np.unique(fitted.layout.position[:, 2:])
+    extra = extra[extra >= 0]
+    if extra.size == 0:
+        return None
+    # Heteroscedasticity-consistent, as the calibration block of the sandwich is.
+    meat = fitted.scores.T @ fitted.scores
+    vcov = fitted.inverse_bread @ meat @ fitted.inverse_bread.T
+    return wald_test("calibration covariates", fitted.gamma, vcov, extra)
+
+
+def _study_calibration(
+    pool: PooledStudies,
+    study: int,
+    local: int,
+    fitted: CalibrationFit | None,
+    errors: FloatArray | None,
+    pool_rows: IntArray,
+    rows: CalibrationRows,
+) -> StudyCalibration:
+    mine = pool.study == study
+    name = pool.study_names[study]
+    nothing = np.empty(0)
+    nan = float("nan")
+    if local < 0 or fitted is None or errors is None:
+        n = int(np.isfinite(pool.reference_assay[mine]).sum())
+        return StudyCalibration(
+            name,
+            "reference",
+            n,
+            0,
+            0.0,
+            1.0,
+            nan,
+            nan,
+            nan,
+            nan,
+            nan,
+            nan,
+            nan,
+            nan,
+            nan,
+            nothing,
+            nothing,
+            nan,
+        )
+    values = pool.local_assay[mine]
+    values = values[np.isfinite(values)]
+    pairs = rows.study == local
+    w, x = rows.columns[1, pairs], pool.reference_assay[pool_rows[pairs]]
+    low, high = float(w.min()), float(w.max())
+    residuals = fitted.residuals[pairs]
+    spread = float(((x - x.mean()) ** 2).sum())
+    coefficients = fitted.coefficients()[local]
+    groups = fitted.layout.group_study == local
+    variance = float((fitted.variance[groups] * fitted.freedom[groups]).sum() / fitted.freedom[groups].sum())
+    position = fitted.layout.position[local]
+    mean_covariates = rows.columns[2:, pairs].mean(axis=1)
+    return StudyCalibration(
+        study=name,
+        kind="local",
+        n=int(values.size),
+        n_calibration=int(w.size),
+        intercept=float(coefficients[0]),
+        slope=float(coefficients[1]),
+        se_intercept=float(errors[position[0]]),
+        se_slope=float(errors[position[1]]),
+        residual_sd=float(np.sqrt(variance)),
+        r_squared=1.0 - float((residuals**2).sum()) / spread if spread > 0 else nan,
+        local_min=float(values.min()),
+        local_max=float(values.max()),
+        calibration_min=low,
+        calibration_max=high,
+        outside=float(((values < low) | (values > high)).mean()),
+        pairs_local=w,
+        pairs_reference=x,
+        intercept_at_mean=float(coefficients[0] + coefficients[2:] @ mean_covariates),
+    )
+
+
+def _covariate_coefficients(
+    fitted: CalibrationFit, errors: FloatArray, names: tuple[str, ...], local_names: tuple[str, ...]
+) -> tuple[CovariateCoefficient, ...]:
+    position = fitted.layout.position[:, 2:]
+    found = []
+    for k, name in enumerate(names):
+        common = bool((position[:, k] == position[0, k]).all())
+        for s in range(1 if common else len(local_names)):
+            place = position[s, k]
+            if place >= 0:
+                found.append(
+                    CovariateCoefficient(
+                        "" if common and len(local_names) > 1 else local_names[s],
+                        name,
+                        float(fitted.gamma[place]),
+                        float(errors[place]),
+                    )
+                )
+    return tuple(found)
+
+
+def _dropped_notes(
+    fitted: CalibrationFit, names: tuple[str, ...], local_names: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Calibration covariates whose coefficient could not be estimated, by name and study."""
+    if not fitted.dropped:
+        return ()
+    common = [names[c - 2] for s, c in fitted.dropped if s < 0]
+    notes = []
+    reason = "constant or collinear in the calibration subset, coefficient set to 0"
+    if common:
+        notes.append(f"calibration covariates left out, {reason}: {', '.join(common)}")
+    own: dict[str, list[str]] = {}
+    for s, c in fitted.dropped:
+        if s >= 0:
+            own.setdefault(local_names[s], []).append(names[c - 2])
+    notes += [
+        f"calibration covariates left out of study {s}, {reason}: {', '.join(c)}" for s, c in own.items()
+    ]
+    return tuple(notes)

@@ -1,0 +1,123 @@
+"""One method on one problem, arrays in and arrays out: what `fit`, the bootstrap and simulations call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.calibration.regression import CalibrationFit, fit_calibration
+from biocal.errors import OptionError
+from biocal.exposure.terms import Basis
+from biocal.kernels.delta import WaldTest
+from biocal.kernels.sandwich import SandwichCovariance, stacked_covariance
+from biocal.outcome.conditional_logistic import OutcomeFit
+from biocal.pooling.model_columns import ModelColumns
+from biocal.pooling.plug_in import PLUG_IN_METHODS, fit_plug_in, plug_in_exposure
+from biocal.pooling.problem import PooledProblem
+
+FloatArray = NDArray[np.float64]
+
+#: Methods in the order in which they are shown.
+METHODS = ("naive", "internalized", "full")
+
+PLAIN_SANDWICH = "sandwich over matched sets"
+STACKED_SANDWICH = "stacked sandwich over matched sets: the calibration's uncertainty is carried"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MethodEstimate:
+    """What a method found.
+
+    Attributes
+    ----------
+    method : str
+    model : ModelColumns
+        Terms and their places.
+    outcome : OutcomeFit
+        beta, log-likelihood, scores.
+    covariance : SandwichCovariance
+    variance : str
+        Kind of the standard errors, in words.
+    tests : tuple of WaldTest
+        Tests beyond those of the coefficients.
+    notes : tuple of str
+    """
+
+    method: str
+    model: ModelColumns
+    outcome: OutcomeFit
+    covariance: SandwichCovariance
+    variance: str
+    tests: tuple[WaldTest, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def require_methods(methods: tuple[str, ...]) -> None:
+    """Raise OptionError, listing those that exist, for a method that does not."""
+    for method in methods:
+        if method not in METHODS:
+            raise OptionError(f"method {method!r} is not one of {', '.join(METHODS)}, all", allowed=METHODS)
+
+
+def calibrate_problem(problem: PooledProblem) -> CalibrationFit | None:
+    """The calibration of a problem; None when all its studies are reference studies."""
+    if not problem.local_names:
+        return None
+    calibrators = problem.calibrators
+    return fit_calibration(calibrators.rows, calibrators.response, calibrators.layout, problem.local_names)
+
+
+def estimate_method(
+    problem: PooledProblem, method: str, basis: Basis, calibration: CalibrationFit | None
+) -> MethodEstimate:
+    """Fit one method.
+
+    Parameters
+    ----------
+    problem : PooledProblem
+    method : str
+        One of METHODS.
+    basis : Basis
+        Exposure terms, knots placed.
+    calibration : CalibrationFit or None
+        Not needed by naive.
+
+    Raises
+    ------
+    FitError
+        Collinear columns, separation, no convergence: by name.
+    """
+    assert method in PLUG_IN_METHODS
+    exposure = plug_in_exposure(problem, method, calibration)
+    model, outcome, stacked = fit_plug_in(problem, exposure, basis, calibration)
+    covariance = stacked_covariance(stacked, len(problem.local_names))
+    variance = PLAIN_SANDWICH if stacked.cross is None else STACKED_SANDWICH
+    return MethodEstimate(
+        method, model, outcome, covariance, variance, notes=_plug_in_notes(problem, method, basis)
+    )
+
+
+def _plug_in_notes(problem: PooledProblem, method: str, basis: Basis) -> tuple[str, ...]:
+    """What a reader should know before trusting this method here."""
+    notes = []
+    if method == "naive" and problem.local_names:
+        notes.append(
+            "naive takes local values as if all laboratories agreed; it is shown for comparison only"
+        )
+    if method == "internalized":
+        local_controls = problem.is_control & ~problem.is_reference
+        share = float(problem.in_calibration[local_controls].mean()) if local_controls.any() else 0.0
+        if share > 0.1:
+            notes.append(
+                f"internalized puts the reference value of {100 * share:.0f} % of the local studies' controls, but of "
+                "no case, into the model: the error then differs between cases and controls and the curve is biased, "
+                "the more so the larger the calibration subset; prefer full or induced"
+            )
+    if basis.kind == "categories" and problem.local_names:
+        notes.append(
+            f"{method}: categories of the plugged-in exposure are taken as fixed by the sandwich; the bootstrap "
+            "redraws them, and induced uses category probabilities instead"
+        )
+    return tuple(notes)

@@ -1,0 +1,229 @@
+"""Fitted calibrations as users see them: a row a study, a summary, panels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.results.model import Labels
+from biocal.results.text import number, paragraph, percent, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FloatArray = NDArray[np.float64]
+
+#: Fewer pairs than real projects take (29-30 a study; Gail et al. 2016) are worth a word.
+FEW_PAIRS = 20
+#: Below this the local assay tells less than half of what the reference assay sees (our choice).
+POOR_R_SQUARED = 0.5
+#: Share of a study's local values beyond its calibrators worth a word (our choice).
+MUCH_OUTSIDE = 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StudyCalibration:
+    """One study's calibration.
+
+    Attributes
+    ----------
+    study : str
+    kind : str
+        "reference" or "local".
+    n : int
+        Rows of the study with the measurement that the analysis uses.
+    n_calibration : int
+        Pairs.
+    intercept, slope : float
+        reference = intercept + slope * local, covariates at 0 (0 and 1 for a reference study).
+    se_intercept, se_slope : float
+        From least squares with the study's own residual variance.
+    residual_sd : float
+        In reference units.
+    r_squared : float
+        1 - RSS/TSS within the study's pairs.
+    local_min, local_max, calibration_min, calibration_max : float
+        Local values of the study, and of its pairs.
+    outside : float
+        Share of the study's local values outside the pairs' range.
+    pairs_local, pairs_reference : ndarray, shape (n_calibration,)
+        The pairs, for the figure.
+    intercept_at_mean : float
+        Intercept at the pairs' mean covariates, for the figure.
+    """
+
+    study: str
+    kind: str
+    n: int
+    n_calibration: int
+    intercept: float
+    slope: float
+    se_intercept: float
+    se_slope: float
+    residual_sd: float
+    r_squared: float
+    local_min: float
+    local_max: float
+    calibration_min: float
+    calibration_max: float
+    outside: float
+    pairs_local: FloatArray
+    pairs_reference: FloatArray
+    intercept_at_mean: float
+
+
+#: Columns of calibration.csv, in order.
+CALIBRATION_COLUMNS = (
+    "study",
+    "kind",
+    "n",
+    "n_calibration",
+    "intercept",
+    "slope",
+    "se_intercept",
+    "se_slope",
+    "residual_sd",
+    "r_squared",
+    "local_min",
+    "local_max",
+    "calibration_min",
+    "calibration_max",
+    "outside",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CovariateCoefficient:
+    """A calibration covariate's coefficient; `study` is blank when common to the studies."""
+
+    study: str
+    term: str
+    estimate: float
+    std_error: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CalibrationResults:
+    """Calibrations of all studies of a pool.
+
+    Attributes
+    ----------
+    studies : tuple of StudyCalibration
+    covariates : tuple of CovariateCoefficient
+    covariate_names : tuple of str
+        Calibration covariates.
+    notes : tuple of str
+        What should be known before the calibration is trusted.
+    labels : Labels
+    """
+
+    studies: tuple[StudyCalibration, ...]
+    covariates: tuple[CovariateCoefficient, ...]
+    covariate_names: tuple[str, ...]
+    notes: tuple[str, ...]
+    labels: Labels
+
+    def tidy(self) -> pd.DataFrame:
+        """One row a study, columns as in calibration.csv."""
+        import pandas as pd
+
+        return pd.DataFrame({name: [getattr(s, name) for s in self.studies] for name in CALIBRATION_COLUMNS})
+
+    def tidy_covariates(self) -> pd.DataFrame:
+        """One row a coefficient of a calibration covariate: study, term, estimate, std_error."""
+        import pandas as pd
+
+        names = ("study", "term", "estimate", "std_error")
+        return pd.DataFrame({name: [getattr(c, name) for c in self.covariates] for name in names})
+
+    def summary(self) -> str:
+        """The calibrations in a table, and what to beware of."""
+        local = [s for s in self.studies if s.kind == "local"]
+        reference = [s.study for s in self.studies if s.kind == "reference"]
+        covariates = ", ".join(self.covariate_names) if self.covariate_names else "none"
+        lines = [
+            "Calibration: reference = intercept + slope * local, by least squares in controls measured in both "
+            "laboratories",
+            f"  calibration covariates: {covariates}",
+        ]
+        if reference:
+            lines.append(paragraph(f"reference studies (need none): {', '.join(reference)}"))
+        if local:
+            header = (
+                "study",
+                "n",
+                "pairs",
+                "intercept",
+                "(SE)",
+                "slope",
+                "(SE)",
+                "residual SD",
+                "R2",
+                "outside",
+            )
+            rows = [
+                (
+                    s.study,
+                    f"{s.n:,}",
+                    str(s.n_calibration),
+                    number(s.intercept),
+                    number(s.se_intercept, 3),
+                    number(s.slope),
+                    number(s.se_slope, 3),
+                    number(s.residual_sd, 3),
+                    number(s.r_squared, 3),
+                    percent(s.outside),
+                )
+                for s in local
+            ]
+            lines += ["", table(header, rows)]
+            lines.append("  outside: share of the study's local values beyond the range of its calibrators")
+        if self.covariates:
+            lines += ["", table(("study", "covariate", "estimate", "SE"), self._covariate_rows(), left=2)]
+        if self.notes:
+            lines += ["", "Take note", *(paragraph(note, bullet="- ") for note in self.notes)]
+        return "\n".join(lines)
+
+    def _covariate_rows(self) -> list[tuple[str, str, str, str]]:
+        return [
+            (c.study or "all", c.term, number(c.estimate), number(c.std_error, 3)) for c in self.covariates
+        ]
+
+    def plot(self) -> Any:
+        """Draw reference against local values by study, with fitted and identity lines.
+
+        Returns
+        -------
+        matplotlib Figure
+        """
+        from biocal.results.figures import draw_calibrations
+
+        return draw_calibrations(self)
+
+
+def calibration_notes(studies: tuple[StudyCalibration, ...]) -> tuple[str, ...]:
+    """Few pairs, poor agreement, extrapolation, inverted lines: by name."""
+    local = [s for s in studies if s.kind == "local"]
+    notes = []
+    few = [f"{s.study} ({s.n_calibration})" for s in local if s.n_calibration < FEW_PAIRS]
+    if few:
+        notes.append(f"fewer than {FEW_PAIRS} calibration pairs: {', '.join(few)}; their lines are uncertain")
+    poor = [f"{s.study} ({s.r_squared:.2f})" for s in local if s.r_squared < POOR_R_SQUARED]
+    if poor:
+        notes.append(
+            f"R2 below {POOR_R_SQUARED}: {', '.join(poor)}; such an assay says little about the exposure"
+        )
+    beyond = [f"{s.study} ({percent(s.outside)})" for s in local if s.outside > MUCH_OUTSIDE]
+    if beyond:
+        notes.append(
+            f"local values beyond the range of the calibrators, where the line is extrapolated: {', '.join(beyond)}"
+        )
+    falling = [s.study for s in local if s.slope <= 0]
+    if falling:
+        notes.append(
+            f"slope not positive: {', '.join(falling)}; are local and reference columns what they should be?"
+        )
+    return tuple(notes)

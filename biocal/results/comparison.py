@@ -1,0 +1,72 @@
+"""Several methods on the same persons, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from biocal.results.fits import Fit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison(Mapping[str, Fit]):
+    """A mapping from method to :class:`Fit`, in the order asked for.
+
+    Attributes
+    ----------
+    fits : dict of str to Fit
+    failures : dict of str to str
+        Methods that failed and why (only when asked to keep going).
+    """
+
+    fits: dict[str, Fit]
+    failures: dict[str, str]
+
+    def __getitem__(self, method: str) -> Fit:
+        return self.fits[method]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.fits)
+
+    def __len__(self) -> int:
+        return len(self.fits)
+
+    def tidy(self, *, exponentiate: bool = False, level: float | None = None) -> pd.DataFrame:
+        """Coefficients of all methods, one below the other; see :meth:`Fit.tidy`."""
+        import pandas as pd
+
+        return pd.concat(
+            [fit.tidy(exponentiate=exponentiate, level=level) for fit in self.values()], ignore_index=True
+        )
+
+    def dose_response(self) -> pd.DataFrame:
+        """Curves of all methods, one below the other."""
+        import pandas as pd
+
+        return pd.concat([r.tidy() for fit in self.values() for r in fit.dose_responses()], ignore_index=True)
+
+    def summary(self) -> str:
+        """One text: what is common, then the methods side by side."""
+        from biocal.results.summaries import comparison_summary
+
+        return comparison_summary(self)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Overlay the methods' curves.
+
+        Returns
+        -------
+        matplotlib Axes, or a Figure with a panel a level when there is an effect modifier.
+        """
+        from biocal.results.figures import draw_dose_responses, draw_modified_responses
+
+        curves = [fit.dose_responses() for fit in self.values()]
+        all_knots = {getattr(fit.basis, "knots", None) for fit in self.values()}
+        knots = next(iter(all_knots)) if len(all_knots) == 1 else None
+        if len(curves[0]) == 1:
+            return draw_dose_responses([c[0] for c in curves], knots=knots, ax=ax)
+        return draw_modified_responses([list(level) for level in zip(*curves, strict=True)], knots=knots)

@@ -1,0 +1,128 @@
+"""The dose-response curve: log odds ratios against a reference exposure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.kernels.delta import normal_quantile
+from biocal.results.model import Labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DoseResponse:
+    """Log odds ratios of exposures against one reference exposure.
+
+    Attributes
+    ----------
+    method : str
+    exposure : ndarray, shape (m,)
+        In the unit of the reference laboratory; positions 0..m-1 for categories.
+    categories : tuple of str or None
+        Labels when the exposure is categorised.
+    reference : float
+        Reference exposure; position of the reference category for categories.
+    log_or, std_error : ndarray, shape (m,)
+        Exactly 0 at the reference.
+    shares : ndarray, shape (m, L)
+        Share of the variance of each log OR that each local study's calibration adds; NaN at the
+        reference.  Cross terms are apart, so that shares need not add to 1.
+    local_names : tuple of str, length L
+    modifier : str
+        Modifier and its level, "" without.
+    level : float
+        Confidence level of the intervals.
+    labels : Labels
+    control_exposure : ndarray
+        Exposure of the controls, for the figure.
+    """
+
+    method: str
+    exposure: FloatArray
+    categories: tuple[str, ...] | None
+    reference: float
+    log_or: FloatArray
+    std_error: FloatArray
+    shares: FloatArray
+    local_names: tuple[str, ...]
+    modifier: str
+    level: float
+    labels: Labels
+    control_exposure: FloatArray
+
+    @property
+    def half_width(self) -> FloatArray:
+        """Half the width of the interval of the log OR, shape (m,)."""
+        return normal_quantile(self.level) * self.std_error
+
+    def tidy(self) -> pd.DataFrame:
+        """One row an exposure.
+
+        Returns
+        -------
+        DataFrame
+            method, (modifier,) exposure, reference_exposure, log_or, std_error, or, or_low, or_high.
+        """
+        import pandas as pd
+
+        exposure: Any = self.exposure
+        reference: Any = self.reference
+        if self.categories is not None:
+            exposure = list(self.categories)
+            reference = self.categories[int(self.reference)]
+        frame: dict[str, Any] = {"method": self.method}
+        if self.modifier:
+            frame["modifier"] = self.modifier
+        with np.errstate(over="ignore"):
+            frame |= {
+                "exposure": exposure,
+                "reference_exposure": reference,
+                "log_or": self.log_or,
+                "std_error": self.std_error,
+                "or": np.exp(self.log_or),
+                "or_low": np.exp(self.log_or - self.half_width),
+                "or_high": np.exp(self.log_or + self.half_width),
+            }
+        return pd.DataFrame(frame)
+
+    def variance_shares(self) -> pd.DataFrame:
+        """Share of Var(log OR) that each study's calibration adds; no row at the reference exposure."""
+        import pandas as pd
+
+        kept = self.std_error > 0
+        exposure: Any = self.exposure[kept]
+        if self.categories is not None:
+            exposure = np.asarray(self.categories, dtype=object)[kept]
+        n_studies = len(self.local_names)
+        return pd.DataFrame(
+            {
+                "method": self.method,
+                "exposure": np.repeat(exposure, n_studies),
+                "study": list(self.local_names) * int(kept.sum()),
+                "share": self.shares[kept].ravel(),
+            }
+        )
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the curve (odds ratio on a log axis) with its band.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        from biocal.results.figures import draw_dose_responses
+
+        return draw_dose_responses([self], ax=ax)

@@ -1,0 +1,308 @@
+"""A fitted estimator: coefficients, covariance, tests, curves and a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.errors import OptionError
+from biocal.kernels.delta import WaldTest, contrast_errors, normal_quantile, two_sided_p, wald_test
+from biocal.results.calibration import CalibrationResults
+from biocal.results.dose_response import DoseResponse
+from biocal.results.model import ExposureBasis, ModelInfo, Sample
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+
+class Tidy(Protocol):
+    """Anything with a table."""
+
+    def tidy(self) -> pd.DataFrame: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FitStatus:
+    """How the maximum was found.
+
+    Attributes
+    ----------
+    iterations : int
+        Evaluations of the likelihood.
+    decrement : float
+        Rise that a further Newton step promised.
+    converged : bool
+        Always true: a fit that has not converged is not made.
+    """
+
+    iterations: int
+    decrement: float
+    converged: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """A fit of one method.
+
+    Attributes
+    ----------
+    method : str
+    terms : tuple of str, length p
+    estimates : ndarray, shape (p,)
+        Log odds ratios per unit of each column.
+    vcov : ndarray, shape (p, p)
+        Stacked sandwich: carries the uncertainty of the calibration.
+    vcov_uncorrected : ndarray, shape (p, p)
+        Inverse information, the calibration taken as known.
+    calibration_parts : ndarray, shape (L, p, p)
+        What each local study's calibration adds to the covariance, cross terms apart.
+    exposure_positions : ndarray of int, shape (1 + km, K)
+        Positions of the exposure terms, and of their products with each column of the modifier.
+    loglik, loglik_null : float
+        Log conditional likelihood at the estimates, and at 0; NaN for two-stage.
+    basis : ExposureBasis
+        Exposure terms with their knots.
+    info : ModelInfo
+    sample : Sample
+    calibration : CalibrationResults or None
+    local_names : tuple of str, length L
+    status : FitStatus or None
+    variance : str
+        Kind of the standard errors, in words.
+    extra_tests : tuple of WaldTest
+        Tests beyond those of the coefficients (trend, heterogeneity).
+    notes : tuple of str
+    influence : ndarray, shape (n_units, p), or None
+        Influence of each independent unit on the coefficients; their outer products sum to `vcov`.
+    studies : object with ``tidy()``, or None
+        Two-stage: estimates by study and pooled (studies.csv).
+    bootstrap : object with ``tidy()``, or None
+        Bootstrap intervals (bootstrap.csv).
+    """
+
+    method: str
+    terms: tuple[str, ...]
+    estimates: FloatArray
+    vcov: FloatArray
+    vcov_uncorrected: FloatArray
+    calibration_parts: FloatArray
+    exposure_positions: IntArray
+    loglik: float
+    loglik_null: float
+    basis: ExposureBasis
+    info: ModelInfo
+    sample: Sample
+    calibration: CalibrationResults | None
+    local_names: tuple[str, ...]
+    status: FitStatus | None
+    variance: str
+    extra_tests: tuple[WaldTest, ...] = ()
+    notes: tuple[str, ...] = ()
+    influence: FloatArray | None = field(default=None, repr=False)
+    studies: Tidy | None = None
+    bootstrap: Tidy | None = None
+
+    @property
+    def params(self) -> pd.Series:
+        """Coefficients (log odds ratios) by term."""
+        import pandas as pd
+
+        return pd.Series(self.estimates, index=list(self.terms), name=self.method)
+
+    @property
+    def std_errors(self) -> FloatArray:
+        """Standard errors from `vcov`, shape (p,)."""
+        return np.asarray(np.sqrt(np.diagonal(self.vcov)))
+
+    @property
+    def bse(self) -> pd.Series:
+        """Standard errors by term."""
+        import pandas as pd
+
+        return pd.Series(self.std_errors, index=list(self.terms), name="std_error")
+
+    @property
+    def aic(self) -> float:
+        """-2 loglik + 2 p, p the coefficients (knots count as known)."""
+        return -2.0 * self.loglik + 2.0 * len(self.terms)
+
+    def cov_params(self) -> pd.DataFrame:
+        """Covariance matrix of the coefficients."""
+        import pandas as pd
+
+        return pd.DataFrame(self.vcov, index=list(self.terms), columns=list(self.terms))
+
+    def conf_int(self, level: float | None = None) -> pd.DataFrame:
+        """Confidence limits of the coefficients: columns conf_low, conf_high."""
+        import pandas as pd
+
+        half = normal_quantile(self._level(level)) * self.std_errors
+        limits = {"conf_low": self.estimates - half, "conf_high": self.estimates + half}
+        return pd.DataFrame(limits, index=list(self.terms))
+
+    def tidy(self, *, exponentiate: bool = False, level: float | None = None) -> pd.DataFrame:
+        """One row a coefficient.
+
+        Parameters
+        ----------
+        exponentiate : bool, default False
+            Give odds ratios and their limits; standard errors stay on the log scale, as in broom.
+        level : float, optional
+            Confidence level; default the fit's.
+
+        Returns
+        -------
+        DataFrame
+            method, term, estimate, std_error, statistic, p_value, conf_low, conf_high,
+            std_error_uncorrected.
+        """
+        import pandas as pd
+
+        errors = self.std_errors
+        half = normal_quantile(self._level(level)) * errors
+        with np.errstate(divide="ignore", invalid="ignore"):
+            statistic = self.estimates / errors
+        scale = np.exp if exponentiate else np.asarray
+        return pd.DataFrame(
+            {
+                "method": self.method,
+                "term": list(self.terms),
+                "estimate": scale(self.estimates),
+                "std_error": errors,
+                "statistic": statistic,
+                "p_value": two_sided_p(statistic),
+                "conf_low": scale(self.estimates - half),
+                "conf_high": scale(self.estimates + half),
+                "std_error_uncorrected": np.sqrt(np.diagonal(self.vcov_uncorrected)),
+            }
+        )
+
+    def test_overall(self) -> WaldTest:
+        """Wald test that no exposure column matters (products with a modifier included)."""
+        return wald_test("overall", self.estimates, self.vcov, self.exposure_positions.ravel())
+
+    def test_nonlinearity(self) -> WaldTest:
+        """Wald test that the curve is straight: all exposure columns but the first (spline only)."""
+        positions = (
+            self.exposure_positions[:, 1:].ravel() if self.basis.kind == "rcs" else np.empty(0, dtype=np.intp)
+        )
+        return wald_test("nonlinearity", self.estimates, self.vcov, positions)
+
+    def test_interaction(self) -> WaldTest:
+        """Wald test that the modifier does not change the curve: all products."""
+        return wald_test("interaction", self.estimates, self.vcov, self.exposure_positions[1:].ravel())
+
+    def tests(self) -> tuple[WaldTest, ...]:
+        """All tests that apply, in the order of tests.csv."""
+        chosen = [self.test_overall()]
+        if self.basis.kind == "rcs":
+            chosen.append(self.test_nonlinearity())
+        if self.exposure_positions.shape[0] > 1:
+            chosen.append(self.test_interaction())
+        return (*chosen, *self.extra_tests)
+
+    def dose_response(
+        self,
+        at: Sequence[float] | FloatArray | None = None,
+        reference: float | None = None,
+        *,
+        modifier_level: str | None = None,
+        level: float | None = None,
+    ) -> DoseResponse:
+        """Log odds ratios against a reference exposure.
+
+        Parameters
+        ----------
+        at : sequence of float, optional
+            Exposures in the unit of the reference laboratory; default the fit's grid.  Not used for
+            categories, which have a row each.
+        reference : float, optional
+            Reference exposure; default the fit's.
+        modifier_level : str, optional
+            With effect modification: the level to show, by its label; default the first.
+        level : float, optional
+            Confidence level; default the fit's.
+
+        Raises
+        ------
+        OptionError
+            An exposure that is not finite, or an unknown level.
+        """
+        vector, label = self._modifier_vector(modifier_level)
+        scale = self.info.scale
+        categories = getattr(self.basis, "labels", None) if self.basis.kind == "categories" else None
+        if categories is not None:
+            position = int(self.basis.reference)  # type: ignore[attr-defined]
+            exposure = np.arange(len(categories), dtype=float)
+            difference = np.zeros((len(self.basis.names), exposure.size))
+            difference[np.arange(exposure.size - 1), [k for k in range(exposure.size) if k != position]] = 1.0
+            anchor = float(position)
+        else:
+            exposure = np.asarray(scale.grid if at is None else list(at), dtype=float)
+            anchor = scale.reference if reference is None else float(reference)
+            if not (np.isfinite(exposure).all() and np.isfinite(anchor)):
+                raise OptionError("exposures and the reference exposure must be finite numbers", at=exposure)
+            difference = self.basis.columns(exposure) - self.basis.columns(np.array([anchor]))
+        contrasts = np.zeros((len(self.terms), exposure.size))
+        for row, multiplier in zip(self.exposure_positions, (1.0, *vector), strict=True):
+            contrasts[row] = multiplier * difference
+        errors = contrast_errors(contrasts, self.vcov)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts = np.einsum("pm,spq,qm->ms", contrasts, self.calibration_parts, contrasts)
+            shares = parts / (errors * errors)[:, None]
+        return DoseResponse(
+            method=self.method,
+            exposure=exposure,
+            categories=categories,
+            reference=anchor,
+            log_or=contrasts.T @ self.estimates,
+            std_error=errors,
+            shares=shares,
+            local_names=self.local_names,
+            modifier=label,
+            level=self._level(level),
+            labels=self.info.labels,
+            control_exposure=scale.control_exposure,
+        )
+
+    def dose_responses(self, at: Sequence[float] | FloatArray | None = None) -> tuple[DoseResponse, ...]:
+        """The curve, or with effect modification the curves at all levels shown."""
+        levels = self.info.modifier_levels
+        if levels is None:
+            return (self.dose_response(at),)
+        return tuple(self.dose_response(at, modifier_level=label) for label in levels.labels)
+
+    def summary(self) -> str:
+        """What was fitted, to whom, and what came out: text for a person."""
+        from biocal.results.summaries import fit_summary
+
+        return fit_summary(self)
+
+    def _level(self, level: float | None) -> float:
+        chosen = self.info.level if level is None else level
+        if not 0.0 < chosen < 1.0:
+            raise OptionError(f"a confidence level lies between 0 and 1, not {chosen}", level=chosen)
+        return chosen
+
+    def _modifier_vector(self, wanted: str | None) -> tuple[tuple[float, ...], str]:
+        """The modifier's columns at a level, and what to call it."""
+        levels = self.info.modifier_levels
+        if levels is None:
+            if wanted is not None:
+                raise OptionError("this fit has no effect modifier")
+            return (), ""
+        if wanted is None:
+            wanted = levels.labels[0]
+        if wanted not in levels.labels:
+            raise OptionError(
+                f"{wanted!r} is not a level of {levels.name}; levels: {', '.join(levels.labels)}",
+                allowed=levels.labels,
+            )
+        return tuple(levels.values[levels.labels.index(wanted)]), f"{levels.name} = {wanted}"

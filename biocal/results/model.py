@@ -1,0 +1,163 @@
+"""What all results of one call share: the model's shape, the exposure's scale, the sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.study.matched_sets import StudyFlow
+from biocal.study.pooled import InputFile
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+
+class ExposureBasis(Protocol):
+    """What a result needs of an exposure basis; see :mod:`biocal.exposure.terms`."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    def columns(self, exposure: FloatArray) -> FloatArray: ...
+    def describe(self, unit: str = "") -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Words for tables and figures.
+
+    Attributes
+    ----------
+    exposure, unit, outcome : str
+        As in "25(OH)D", "nmol/L", "colorectal cancer".
+    """
+
+    exposure: str = "exposure"
+    unit: str = ""
+    outcome: str = ""
+
+    @property
+    def exposure_with_unit(self) -> str:
+        """As in "25(OH)D (nmol/L)"."""
+        return f"{self.exposure} ({self.unit})" if self.unit else self.exposure
+
+
+@dataclass(frozen=True, slots=True)
+class ModifierLevels:
+    """Levels of the effect modifier at which curves are shown.
+
+    Attributes
+    ----------
+    name : str
+        The modifier as asked for.
+    terms : tuple of str, length km
+        Its columns.
+    labels : tuple of str
+        One a level.
+    values : ndarray, shape (n_levels, km)
+        The columns' values at each level.
+    """
+
+    name: str
+    terms: tuple[str, ...]
+    labels: tuple[str, ...]
+    values: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExposureScale:
+    """The exposure axis, one for all methods of a call.
+
+    Attributes
+    ----------
+    reference : float
+        Reference exposure x0.
+    reference_rule : str
+        Where it comes from, in words.
+    grid : ndarray, shape (m,)
+        Exposures at which curves are tabulated.
+    low, high : float
+        1st and 99th percentile among the controls of the fit.
+    control_exposure : ndarray, shape (n_controls,)
+        Full calibration's exposure of the controls of the fit.
+    """
+
+    reference: float
+    reference_rule: str
+    grid: FloatArray
+    low: float
+    high: float
+    control_exposure: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Who is in the analysis.
+
+    Attributes
+    ----------
+    n_studies, n_reference_studies, n_sets, n_cases, n_controls : int
+    n_calibrators : int
+        Persons of the calibration subset used.
+    calibrated_controls : int
+        Controls of local studies in the outcome model that are in the calibration subset.
+    local_controls : int
+        Controls of local studies in the outcome model.
+    flow : tuple of StudyFlow
+        Losses by study.
+    set_shapes : dict
+        (cases, controls) to number of sets.
+    files : tuple of InputFile
+    """
+
+    n_studies: int
+    n_reference_studies: int
+    n_sets: int
+    n_cases: int
+    n_controls: int
+    n_calibrators: int
+    calibrated_controls: int
+    local_controls: int
+    flow: tuple[StudyFlow, ...]
+    set_shapes: dict[tuple[int, int], int]
+    files: tuple[InputFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelInfo:
+    """The outcome model as all methods of a call share it.
+
+    Attributes
+    ----------
+    covariates, matching, modifier, calibration_covariates : str
+        Formulas as asked for ("" for none).
+    knot_rule : str
+        "common" or "published".
+    omitted : tuple of str
+        Covariates constant within every set.
+    calibration_names : tuple of str
+        Columns of the calibration covariates.
+    labels : Labels
+    scale : ExposureScale
+    modifier_levels : ModifierLevels or None
+    level : float
+        Confidence level.
+    """
+
+    covariates: str
+    matching: str
+    modifier: str
+    calibration_covariates: str
+    calibration_coefficients: str
+    knot_rule: str
+    omitted: tuple[str, ...]
+    calibration_names: tuple[str, ...]
+    labels: Labels
+    scale: ExposureScale
+    modifier_levels: ModifierLevels | None
+    level: float
+    notes: tuple[str, ...] = field(default=())
