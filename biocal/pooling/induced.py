@@ -1,0 +1,177 @@
+"""The induced estimator: the conditional likelihood of the local measurements themselves.
+
+Not a plug-in: exp(b'f(exposure)) is replaced by its expectation given the local value among controls,
+Prentice's induced relative risk (METHODS section 7).  Calibration controls enter with their local value,
+not their reference value: being calibrated reveals being a control.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.calibration.regression import CalibrationFit
+from biocal.errors import FitError, OptionError
+from biocal.exposure.terms import Basis
+from biocal.kernels.sandwich import StackedScores
+from biocal.outcome.conditional_logistic import OutcomeFit, fit_conditional_logistic
+from biocal.outcome.induced import InducedDesign, InducedDetails, InducedLikelihood
+from biocal.outcome.induced_fit import fit_induced_likelihood
+from biocal.outcome.induced_law import ExposureLaw
+from biocal.outcome.induced_risk import DEFAULT_NODES
+from biocal.pooling.model_columns import ModelColumns, lay_out_columns
+from biocal.pooling.plug_in import fit_plug_in, plug_in_exposure, stack
+from biocal.pooling.problem import PooledProblem
+
+FloatArray = NDArray[np.float64]
+
+#: "normal": residuals of the calibration are normal.  "smearing": they are the calibration's own residuals.
+ResidualLaw = Literal["normal", "smearing"]
+
+
+def fit_induced(
+    problem: PooledProblem,
+    basis: Basis,
+    calibration: CalibrationFit | None,
+    *,
+    residual_law: ResidualLaw = "normal",
+    nodes: int = DEFAULT_NODES,
+    start: FloatArray | None = None,
+    interpolate: bool | None = None,
+) -> tuple[ModelColumns, OutcomeFit, StackedScores | None]:
+    """Fit the induced likelihood and stack its scores with those of all calibration parameters.
+
+    Parameters
+    ----------
+    problem : PooledProblem
+    basis : Basis
+        Exposure terms; the knots are those of the other methods.
+    calibration : CalibrationFit or None
+        None when every study is a reference study: the plain conditional logit.
+    residual_law : {"normal", "smearing"}
+        Law of the reference value about the calibrated mean: normal, or the variance group's own
+        calibration residuals, each as likely.
+    nodes : int, default 20
+        Gauss-Hermite nodes of a spline; linear terms and categories have closed forms.
+    start : ndarray, shape (p,), optional
+        The full-calibration estimate when it is there already; otherwise it is fitted.
+    interpolate : bool, optional
+        Whether quadrature is interpolated in the calibrated mean; default where it saves time.
+
+    Returns
+    -------
+    ModelColumns, OutcomeFit, StackedScores or None
+        `information` is the observed one (minus the Hessian), and so is B22 of the stacked scores.  No
+        stacked scores under smearing: the residuals are nodes, not a few parameters, and the bootstrap is
+        the way to intervals.
+
+    Raises
+    ------
+    SingularInformationError, SeparationError, ConvergenceError
+        The likelihood has no single finite maximum, or it was not found.
+    OptionError
+        An unknown residual law or number of nodes.
+
+    Notes
+    -----
+    theta = (gamma, sigma^2 of each variance group, beta); sigma_g^2 solves
+    ``sum over the group's calibrators of r_i^2 - sigma_g^2 mean(1 - h) = 0``.
+    """
+    if residual_law not in ("normal", "smearing"):
+        raise OptionError(
+            f"residual law {residual_law!r} is not one of normal, smearing", allowed=("normal", "smearing")
+        )
+    exposure = plug_in_exposure(problem, "full", calibration)
+    if calibration is None or not exposure.calibrated.any():
+        return fit_plug_in(problem, exposure, basis, calibration)
+    model = lay_out_columns(basis, problem)
+    group = np.where(exposure.calibrated, problem.calibration_rows.group, -1)
+    residuals = _residuals_by_group(problem, calibration) if residual_law == "smearing" else None
+    law = ExposureLaw(exposure.value, group, calibration.variance, residuals)
+    design = _design(model, problem)
+    likelihood = InducedLikelihood(problem.layout, design, law, basis, nodes=nodes, interpolate=interpolate)
+    if start is None:
+        start = _full_estimate(problem, model, basis.columns(exposure.value))
+    outcome, details = fit_induced_likelihood(likelihood, start, model.terms)
+    if residual_law == "smearing":
+        return model, outcome, None
+    return model, outcome, _stack_induced(problem, outcome, details, calibration)
+
+
+def _design(model: ModelColumns, problem: PooledProblem) -> InducedDesign:
+    """The outcome model's columns, the exposure's apart."""
+    ones = np.ones((1, problem.is_case.size))
+    return InducedDesign(
+        multipliers=np.concatenate([ones, problem.modifier]),
+        exposure_positions=model.exposure_positions,
+        others=np.concatenate([problem.covariates, problem.modifier[list(problem.modifier_main)]]),
+        other_positions=np.concatenate([model.covariate_positions, model.modifier_positions]),
+    )
+
+
+def _full_estimate(
+    problem: PooledProblem, model: ModelColumns, exposure_columns: FloatArray
+) -> FloatArray | None:
+    """Full calibration's coefficients, or None where it has none: the induced fit then looks for itself.
+
+    A category in which no calibrated mean falls, say, stops full calibration alone.
+    """
+    try:
+        return fit_conditional_logistic(
+            problem.layout, model.build(exposure_columns, problem), model.terms
+        ).beta
+    except FitError:
+        return None
+
+
+def _residuals_by_group(problem: PooledProblem, calibration: CalibrationFit) -> tuple[FloatArray, ...]:
+    group = problem.calibrators.rows.group
+    return tuple(calibration.residuals[group == g] for g in range(calibration.layout.n_groups))
+
+
+def _stack_induced(
+    problem: PooledProblem, outcome: OutcomeFit, details: InducedDetails, calibration: CalibrationFit
+) -> StackedScores:
+    """Stacked scores with the calibration's coefficients and residual variances (METHODS sections 6 and 7)."""
+    rows, n_groups = problem.calibration_rows, calibration.layout.n_groups
+    by_group = np.stack(
+        [np.bincount(rows.group, weights=part, minlength=n_groups) for part in details.by_variance]
+    )
+    cross = -np.hstack([calibration.fold(details.by_mean, rows), by_group])
+    plain = stack(problem, outcome, None, None)
+    calibrators = problem.calibrators
+    return StackedScores(
+        plain.outcome_scores,
+        outcome.information,
+        cross,
+        np.hstack([calibration.scores, variance_scores(calibration, calibrators.rows.group)]),
+        calibrators.unit,
+        calibrators.rows.study,
+        inverse_bread_with_variances(calibration, calibrators.rows.group),
+    )
+
+
+def variance_scores(calibration: CalibrationFit, group: NDArray[np.intp]) -> FloatArray:
+    """Estimating functions r_i^2 - sigma_g^2 mean(1 - h), each in its group's column: (n_pairs, n_groups)."""
+    n_groups = calibration.layout.n_groups
+    share = calibration.freedom / np.maximum(np.bincount(group, minlength=n_groups), 1)
+    scores = np.zeros((group.size, n_groups))
+    scores[np.arange(group.size), group] = calibration.residuals**2 - (calibration.variance * share)[group]
+    return scores
+
+
+def inverse_bread_with_variances(calibration: CalibrationFit, group: NDArray[np.intp]) -> FloatArray:
+    """Inverse of the calibration's bread with the residual variances last: (G + n_groups, G + n_groups).
+
+    The bread is [[sum C C', 0], [R, D]], R_g = 2 sum over the group of r_i C_i', D_g = sum of 1 - h_i.
+    """
+    size, n_groups = calibration.gamma.size, calibration.layout.n_groups
+    lower = np.zeros((n_groups, size))
+    np.add.at(lower, group, 2 * calibration.scores)
+    inverse = np.zeros((size + n_groups, size + n_groups))
+    inverse[:size, :size] = calibration.inverse_bread
+    inverse[size:, :size] = -(lower @ calibration.inverse_bread) / calibration.freedom[:, None]
+    inverse[size:, size:] = np.diag(1.0 / calibration.freedom)
+    return inverse
