@@ -131,8 +131,7 @@ def _table(path: str, content: bytes, roles: ColumnRoles, log: ProblemLog) -> So
         frame = read_statistical_file(content, suffix, path, log)
         if frame is None:
             return None
-        if suffix in (".sas7bdat", ".xpt"):
-            frame = _sas_names(frame, roles, path, log)
+        frame = _asked_names(frame, suffix, roles, path, log)
         return frame_as_table(frame, path, stem=stem, sha256=digest)
     text = read_delimited(content, path, log)
     if text is None:
@@ -141,14 +140,27 @@ def _table(path: str, content: bytes, roles: ColumnRoles, log: ProblemLog) -> So
     return SourceTable(columns, text.line, path, stem=stem, sha256=digest, delimiter=text.delimiter)
 
 
-def _sas_names(frame: pd.DataFrame, roles: ColumnRoles, path: str, log: ProblemLog) -> pd.DataFrame:
-    """SAS does not tell upper from lower case: give role columns the spelling that was asked for."""
+def _asked_names(
+    frame: pd.DataFrame, suffix: str, roles: ColumnRoles, path: str, log: ProblemLog
+) -> pd.DataFrame:
+    """Give role columns the spelling that was asked for, where the format could not keep it.
+
+    SAS does not tell upper from lower case, and pandas writes ``case`` and ``local`` as ``_case``
+    and ``_local`` into Stata files because it takes them for reserved words.
+    """
+    if suffix == ".parquet":
+        return frame
     there = [str(name) for name in frame.columns]
-    asked = {name.casefold(): name for name in roles.named if name not in there}
-    renamed = {name: asked[name.casefold()] for name in there if name.casefold() in asked}
+    absent = [name for name in roles.named if name not in there]
+    if suffix == ".dta":
+        spelt = {f"_{name}": name for name in absent}
+        renamed = {name: spelt[name] for name in there if name in spelt}
+    else:
+        spelt = {name.casefold(): name for name in absent}
+        renamed = {name: spelt[name.casefold()] for name in there if name.casefold() in spelt}
     if renamed:
-        message = f"SAS names are taken without regard to letter case: {', '.join(renamed)}"
-        log.add("note", "letter-case", message, file=path)
+        words = ", ".join(f"'{found}' is taken as '{asked}'" for found, asked in renamed.items())
+        log.add("note", "renamed-column", words, file=path, count=len(renamed))
     return frame.rename(columns=renamed)
 
 

@@ -10,6 +10,8 @@ import pandas as pd
 
 from biocal.study.notices import ProblemLog
 
+# 5.4e-79.  pandas turns the all-zero bits of IBM's hexadecimal zero into it (seen in 2.2 and 3.1).
+_IBM_SMALLEST = 16.0**-65
 # What pandas' readers let through when they stumble over broken bytes.
 _READER_FAILURES = (
     *(ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError),
@@ -42,7 +44,14 @@ def read_statistical_file(content: bytes, suffix: str, name: str, log: ProblemLo
 def _read_sas(buffer: io.BytesIO, kind: Literal["xport", "sas7bdat"]) -> pd.DataFrame:
     # SAS data sets name their encoding; transport files cannot.
     encoding = "infer" if kind == "sas7bdat" else "latin-1"
-    return pd.read_sas(buffer, format=kind, encoding=encoding)
+    frame = pd.read_sas(buffer, format=kind, encoding=encoding)
+    return frame if kind == "sas7bdat" else _with_zeros(frame)
+
+
+def _with_zeros(frame: pd.DataFrame) -> pd.DataFrame:
+    """Zeros of a transport file, which pandas reads as the smallest number of IBM's format."""
+    numbers = frame.select_dtypes("number").columns
+    return frame.assign(**{name: frame[name].mask(frame[name] == _IBM_SMALLEST, 0.0) for name in numbers})
 
 
 def _read(buffer: io.BytesIO, suffix: str) -> pd.DataFrame:
