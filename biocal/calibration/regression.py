@@ -1,6 +1,6 @@
 """The calibration model: least squares from local-laboratory to reference-laboratory values.
 
-One linear model for all local studies, fitted in their calibration subsets (METHODS: X = a_s + b_s W + c'V + e).
+One linear model for all local studies, fitted in their calibration subsets (X = a_s + b_s W + c'V + e).
 Every person carries a short row of columns (1, W, V...); a table of positions says which parameter each
 of them has in each study, so that common and study-specific coefficients are the same code.
 """
@@ -208,7 +208,7 @@ def fit_calibration(
     residuals = response - design @ gamma
     leverage = np.einsum("ij,ij->i", q, q)
     root = np.linalg.solve(r, np.eye(r.shape[0])) / scale[:, None]
-    freedom = np.bincount(rows.group, weights=1.0 - leverage, minlength=layout.n_groups)
+    freedom = np.bincount(rows.group, weights=1.0 - leverage, minlength=layout.n_groups).astype(float)
     rss = np.bincount(rows.group, weights=residuals * residuals, minlength=layout.n_groups)
     _require_freedom(freedom, rows, layout, study_names)
     return CalibrationFit(
@@ -300,4 +300,4 @@ def _collinear(design: FloatArray) -> NDArray[np.bool_]:
             flagged[column] = True
             continue
         basis = np.column_stack([basis, rest / size])
-    return flagged
+    return np.asarray(flagged)

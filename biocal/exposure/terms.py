@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +119,7 @@ class CategoryBasis:
     def columns(self, exposure: FloatArray) -> FloatArray:
         """Indicators, shape (number of categories - 1, n)."""
         kept = np.array([k for k in range(len(self.cuts) + 1) if k != self.reference])
-        return (self.codes(exposure)[None, :] == kept[:, None]).astype(float)
+        return np.asarray(self.codes(exposure)[None, :] == kept[:, None], dtype=float)
 
     def slopes(self, exposure: FloatArray) -> FloatArray:
         """Zero: a step has no slope; the sandwich treats the categories as fixed."""
@@ -177,7 +178,8 @@ class RestrictedCubicSpline:
             Equal quantiles, or knots outside the data.
         """
         if self.knots is None:
-            assert exposure is not None and self.probabilities is not None
+            assert exposure is not None
+            assert self.probabilities is not None
             return SplineBasis(tuple(float(t) for t in quantile_knots(exposure, self.probabilities)))
         if exposure is not None and exposure.size:
             low, high = float(exposure.min()), float(exposure.max())
@@ -310,5 +312,5 @@ def categories(cuts: Sequence[float], *, reference: str | int = 0) -> Categories
 def category_labels(cuts: Sequence[float]) -> tuple[str, ...]:
     """Labels of the categories, lowest first: "(-inf, 30)", "[30, 50)", ..., "[75, inf)"."""
     edges = [f"{cut:.15g}" for cut in cuts]
-    inner = [f"[{low}, {high})" for low, high in zip(edges, edges[1:], strict=False)]
+    inner = [f"[{low}, {high})" for low, high in pairwise(edges)]
     return (f"(-inf, {edges[0]})", *inner, f"[{edges[-1]}, inf)")

@@ -115,7 +115,7 @@ def case_residuals(block: SetBlock, terms: SetTerms) -> tuple[FloatArray, FloatA
 def _centred(block: SetBlock, columns: FloatArray) -> FloatArray:
     """Columns less their mean within the set, turned with the block; padding 0."""
     if block.real is None:
-        return block.sign * (columns - columns.mean(axis=-2, keepdims=True))
+        return np.asarray(block.sign * (columns - columns.mean(axis=-2, keepdims=True)))
     kept = np.where(block.real, columns, 0.0)
     mean = kept.sum(axis=-2, keepdims=True) / block.real.sum(axis=0)
     return block.sign * np.where(block.real, columns - mean, 0.0)
@@ -201,7 +201,7 @@ class ConditionalLikelihood:
         spread = np.zeros(self.n_columns)
         for _, block_columns in self._blocks:
             np.maximum(spread, np.abs(block_columns[0]).max(axis=(-2, -1), initial=0.0), out=spread)
-        return spread <= CONSTANT_WITHIN_SETS * np.abs(columns).max(axis=-1, initial=0.0)
+        return np.asarray(spread <= CONSTANT_WITHIN_SETS * np.abs(columns).max(axis=-1, initial=0.0))
 
     def separates(self, direction: FloatArray) -> bool:
         """Whether along `direction` (p,) every case is at or above every control of its set, somewhere above.
@@ -283,7 +283,7 @@ def _weighted_information(
     lead, p = slope.shape[0], slope.shape[1]
     weighted = (slope * weight[:, None, None, :]).reshape(lead, p, -1)
     information = np.matmul(weighted, np.swapaxes(columns.reshape(columns.shape[0], p, -1), -1, -2))
-    return (information + np.swapaxes(information, -1, -2)) / 2
+    return np.asarray((information + np.swapaxes(information, -1, -2)) / 2)
 
 
 def _copy_block(block: SetBlock, columns: FloatArray) -> tuple[int, FloatArray]:

@@ -63,7 +63,7 @@ class SetBlock:
         """Persons of each set, padding not counted: shape (n_sets,)."""
         if self.real is None:
             return np.full(self.n_sets, self.n_rows, dtype=np.intp)
-        return self.real.sum(axis=0, dtype=np.intp)
+        return np.asarray(self.real.sum(axis=0, dtype=np.intp))
 
     @property
     def active(self) -> IntArray | None:

@@ -167,7 +167,7 @@ def require_maximum(optimum: Optimum, likelihood: ConditionalLikelihood, names: 
 
 
 def _start_information(likelihood: ConditionalLikelihood) -> FloatArray:
-    return likelihood.evaluate(np.zeros((1, likelihood.n_columns))).information[0]
+    return np.asarray(likelihood.evaluate(np.zeros((1, likelihood.n_columns))).information[0])
 
 
 def _partners(information: FloatArray, flagged: BoolArray, names: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import overload
+from typing import Any
 
 import numpy as np
 
@@ -34,11 +34,7 @@ from biocal.study.pooled import PooledStudies
 _MATTERS = 0.05
 
 
-@overload
-def fit(pool: PooledStudies, *, method: str = "full", **options: object) -> Fit: ...
-@overload
-def fit(pool: PooledStudies, *, method: Sequence[str], **options: object) -> Comparison: ...
-def fit(  # type: ignore[misc]
+def fit(
     pool: PooledStudies,
     *,
     method: str | Sequence[str] = "full",
@@ -56,7 +52,7 @@ def fit(  # type: ignore[misc]
     unit: str = "",
     outcome_name: str = "",
     keep_going: bool | None = None,
-) -> Fit | Comparison:
+) -> Any:
     """Fit the pooled dose-response model.
 
     Parameters
@@ -94,6 +90,7 @@ def fit(  # type: ignore[misc]
     Returns
     -------
     Fit or Comparison
+        A :class:`Fit` when `method` names one method, else a :class:`Comparison`.
 
     Raises
     ------

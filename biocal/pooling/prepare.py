@@ -217,7 +217,7 @@ def _variance_groups(
                 group_study.append(s)
         elif used.size > 1:
             pooled_levels.append(pool.study_names[int(np.flatnonzero(~pool.is_reference_study)[s])])
-    notes = ()
+    notes: tuple[str, ...] = ()
     if pooled_levels:
         notes = (
             f"residual SD of the calibration taken as equal over the levels of {', '.join(modifier.names)} in "

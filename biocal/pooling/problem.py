@@ -128,4 +128,4 @@ class PooledProblem:
     @property
     def layout_columns(self) -> int:
         """Columns that the layout's blocks are sized for."""
-        return 4 + self.covariates.shape[0] + len(self.modifier_main) + 3 * self.modifier.shape[0]
+        return int(4 + self.covariates.shape[0] + len(self.modifier_main) + 3 * self.modifier.shape[0])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.study.matched_sets import StudyFlow
-from biocal.study.pooled import InputFile
+from biocal.study.source_table import InputFile
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
