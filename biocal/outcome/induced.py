@@ -207,6 +207,12 @@ class InducedLikelihood:
         information[np.ix_(flat, flat)] -= self.risks.curvature(risks, residual).reshape(flat.size, flat.size)
         return InducedTerms(loglik, score, information, expected)
 
+    def refine(self, beta: FloatArray) -> bool:
+        """Make the interpolation of log M accurate at beta (p,); whether anything changed."""
+        before = self.risks
+        self.risks = before.refined(beta[self._design.exposure_positions])
+        return self.risks is not before
+
     def columns(self, beta: FloatArray) -> FloatArray:
         """Gradient s_i of every person's log relative risk at beta: (p, n); 0 outside informative sets."""
         self._predict(beta)

@@ -70,7 +70,10 @@ def fit_induced_likelihood(
         columns = likelihood.columns(start)
         plain = ConditionalLikelihood(likelihood.layout, columns)
         require_identified(plain, columns, names, plain.evaluate(start[None]).information[0])
+    likelihood.refine(start)
     optimum = climb(likelihood.evaluate, start, max_iterations=max_iterations)
+    while optimum.converged[0] and likelihood.refine(optimum.point[0]):
+        optimum = climb(likelihood.evaluate, optimum.point[0], max_iterations=max_iterations)
     if not optimum.converged[0] or optimum.flatness[0] < FLAT_INFORMATION:
         gradient = likelihood.columns(optimum.point[0])
         require_maximum(optimum, ConditionalLikelihood(likelihood.layout, gradient), names)

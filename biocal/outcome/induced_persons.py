@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.outcome.induced_grid import GridPlan, grid_points, plan_grid, probe_points, refine, worst_by_cell
 from biocal.outcome.induced_law import ExposureBasis, ExposureLaw, InducedRisk, RiskSensitivity, RiskTerms
 from biocal.outcome.induced_risk import DEFAULT_NODES, NodeRisk, induced_risk
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
+
+#: Interpolation errors allowed in log M and, relative to a column's spread, in its gradient (our choice:
+#: summed over the persons they stay far below what the Newton ascent leaves).
+INTERPOLATION_TOLERANCE = 1e-9
+#: Times that cells are halved before every person is evaluated instead.
+_REFINEMENTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,10 @@ class PersonRisks:
     known_multipliers, known_columns : ndarray, shape (1 + km, n known), (K, n known)
         A and f(X) of the other persons.
     known : ndarray of int, shape (n known,)
+    plan : GridPlan or None
+        The interpolation, if there is one.
+    basis : ExposureBasis
+    nodes : int
     """
 
     risk: InducedRisk
@@ -60,6 +71,9 @@ class PersonRisks:
     known: IntArray
     known_multipliers: FloatArray
     known_columns: FloatArray
+    plan: GridPlan | None
+    basis: ExposureBasis
+    nodes: int
 
     def evaluate(self, coefficients: FloatArray) -> PersonRiskTerms:
         """Risks at exposure coefficients (1 + km, K)."""
@@ -101,6 +115,50 @@ class PersonRisks:
         by_mean, gradient_by_mean = self._to_persons(found.by_mean, found.gradient_by_mean)
         by_variance, gradient_by_variance = self._to_persons(found.by_variance, found.gradient_by_variance)
         return RiskSensitivity(by_mean, by_variance, gradient_by_mean, gradient_by_variance)
+
+    def interpolation_errors(self, coefficients: FloatArray) -> FloatArray:
+        """Largest error of each cell at exposure coefficients (1 + km, K), in units of what is aimed at.
+
+        In log M absolute, in its gradient relative to the spread of the column: shape (n_cells,), empty
+        without interpolation.
+        """
+        if self.plan is None:
+            return np.zeros(0)
+        probes = probe_points(self.plan)
+        exact = NodeRisk(probes.law, self.basis, nodes=self.nodes).terms(
+            own_coefficients(coefficients, probes.multipliers), covariance=False
+        )
+        at_points = self.risk.terms(own_coefficients(coefficients, self.multipliers), covariance=False)
+        table = np.vstack([at_points.log_risk, at_points.mean])
+        spread = np.maximum(np.ptp(at_points.mean, axis=1), np.finfo(float).tiny)
+        return worst_by_cell(exact, (probes.operator @ table.T).T, np.append(1.0, spread))
+
+    def refined(self, coefficients: FloatArray) -> PersonRisks:
+        """Risks whose interpolation errors at these coefficients are within INTERPOLATION_TOLERANCE.
+
+        Itself where they are; after the last halving in vain, every person is evaluated.
+        """
+        risks = self
+        for _ in range(_REFINEMENTS):
+            coarse = risks.interpolation_errors(coefficients) > INTERPOLATION_TOLERANCE
+            if not coarse.any():
+                return risks
+            assert risks.plan is not None
+            risks = risks._on(refine(risks.plan, coarse))
+        assert self.plan is not None
+        return replace(
+            self,
+            risk=NodeRisk(self.plan.law, self.basis, nodes=self.nodes),
+            multipliers=self.plan.multipliers,
+            operator=None,
+            plan=None,
+        )
+
+    def _on(self, plan: GridPlan) -> PersonRisks:
+        """The same persons served by the points of a plan."""
+        points = grid_points(plan)
+        risk = NodeRisk(points.law, self.basis, nodes=self.nodes)
+        return replace(self, risk=risk, multipliers=points.multipliers, operator=points.operator, plan=plan)
 
     def _to_persons(self, single: FloatArray, several: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Values at the points, (G,) and (K, G), at the persons; 0 for those whose exposure is known."""
@@ -145,20 +203,28 @@ def lay_out_risks(
     interpolate : bool or None, default None
         Whether quadrature is interpolated in the calibrated mean; None: where it saves time.
     """
-    everybody = np.zeros(0, dtype=np.intp)
-    risk = None
     if basis.kind == "categories" or (basis.kind == "linear" and law.residuals is None):
-        risk = induced_risk(law, basis, nodes=nodes)
+        nobody = np.zeros(0, dtype=np.intp)
         nothing = np.zeros((len(basis.names), 0))
-        return PersonRisks(risk, multipliers, None, None, everybody, multipliers[:, :0], nothing)
+        risk = induced_risk(law, basis, nodes=nodes)
+        return PersonRisks(
+            risk, multipliers, None, None, nobody, multipliers[:, :0], nothing, None, basis, nodes
+        )
     known, uncertain = np.flatnonzero(law.known), np.flatnonzero(~law.known)
     own_law, own_multipliers = law.take(uncertain), multipliers[:, uncertain]
+    plan = None
+    if interpolate is not False:
+        plan = plan_grid(own_law, own_multipliers, basis, nodes, always=interpolate is True)
+    points = None if plan is None else grid_points(plan)
     return PersonRisks(
-        NodeRisk(own_law, basis, nodes=nodes),
-        own_multipliers,
-        uncertain,
-        None,
-        known,
-        multipliers[:, known],
-        basis.columns(law.mean[known]),
+        risk=NodeRisk(own_law if points is None else points.law, basis, nodes=nodes),
+        multipliers=own_multipliers if points is None else points.multipliers,
+        uncertain=uncertain,
+        operator=None if points is None else points.operator,
+        known=known,
+        known_multipliers=multipliers[:, known],
+        known_columns=basis.columns(law.mean[known]),
+        plan=plan,
+        basis=basis,
+        nodes=nodes,
     )

@@ -266,7 +266,7 @@ class NodeRisk:
         """
         variance = self._sd[self._group[part]] ** 2
         offsets = self.offsets[:, self._group[part]]
-        return np.divide(offsets, 2 * variance, out=np.zeros_like(offsets), where=variance > 0)
+        return np.asarray(np.divide(offsets, 2 * variance, out=np.zeros_like(offsets), where=variance > 0))
 
     def _tilt(self, b: FloatArray, deviation: FloatArray, part: slice) -> tuple[FloatArray, FloatArray]:
         exponent = b[0] * deviation[0]
