@@ -13,7 +13,7 @@ from biocal.study.columns import ColumnRoles
 from biocal.study.conversion import case_status, concentrations, stacked_ids, studies, within_study
 from biocal.study.covariate_frame import covariate_column
 from biocal.study.measurements import AssayRows, use_measurements
-from biocal.study.notices import ProblemLog
+from biocal.study.notices import ProblemLog, counted
 from biocal.study.pool_options import PoolOptions, require_known_studies
 from biocal.study.pooled import PooledStudies
 from biocal.study.present_columns import check_columns
@@ -75,7 +75,7 @@ def assemble(
     person_code, person_id, person_words = _persons(stack, roles, study)
     if person_code is not None and (person_code < 0).any():
         n_blank = int((person_code < 0).sum())
-        message = f"{n_blank:,} rows have a blank person; each counts as a person of its own"
+        message = f"{counted(n_blank, 'row')} with a blank person; each counts as a person of its own"
         log.add("note", "person-blank", message, column=roles.person, count=n_blank)
     parts: dict[str, pd.Series[Any]] = {
         roles.study: _labelled(study, study_names),

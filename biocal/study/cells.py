@@ -117,7 +117,32 @@ def as_words(column: RawColumn, spelling: Callable[[str], str] = str.strip) -> W
 
 def as_ids(column: RawColumn) -> WordCells:
     """Return a column as ids: 1, "1", 1.0 and "1.0 " are one."""
-    return as_words(column, id_text)
+    whole = _whole_numbers(column)
+    return as_words(column, id_text) if whole is None else whole
+
+
+def _whole_numbers(column: RawColumn) -> WordCells | None:
+    """Ids that are all whole numbers typed plainly, without a Python step per id; None when they are not."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(column, pd.Series):
+        if column.dtype.kind not in "iu" or column.isna().any():
+            return None
+        numbers, missing = column.to_numpy(dtype=np.int64), np.zeros(len(column), dtype=np.bool_)
+    else:
+        try:
+            cast = pc.cast(column, pa.int64())
+        except pa.ArrowInvalid:
+            return None
+        if not pc.all(pc.equal(pc.cast(cast, pa.string()), column)).as_py():
+            return None  # 007 and 7 are two ids
+        missing = np.asarray(pc.is_null(cast))
+        numbers = np.asarray(pc.fill_null(cast, 0))
+    codes, distinct = pd.factorize(numbers[~missing])
+    all_codes = np.full(numbers.size, -1, dtype=np.intp)
+    all_codes[~missing] = codes
+    return WordCells(all_codes, [str(number) for number in distinct.tolist()])
 
 
 def as_numbers(column: RawColumn, *, decimal_comma: bool = False) -> NumberCells:

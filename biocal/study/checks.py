@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.errors import MatchedSetError
-from biocal.study.matched_sets import OutcomeRows, StudyFlow, select_outcome_rows
+from biocal.study.matched_sets import OutcomeRows, StudyFlow, count_shapes, select_outcome_rows
 from biocal.study.notices import Problem, ProblemLog
 from biocal.study.pooled import PooledStudies
 
-# A line needs two pairs; its residual variance a third.  Our choice, as issue texts and messages say.
+# A line needs two pairs; its residual variance a third.  Our choice.
 MIN_CALIBRATION_PAIRS = 3
 # Local values closer than this, relative to their size, are one value typed several times.
 _EQUAL = 1e-12
@@ -202,8 +202,7 @@ def _shapes_of(used: OutcomeRows, mine: NDArray[np.bool_]) -> dict[tuple[int, in
     code = used.set_code[mine] - used.set_code[mine][0]
     cases = np.bincount(code, weights=used.is_case[mine]).astype(np.intp)
     controls = np.bincount(code) - cases
-    shapes, how_many = np.unique(np.column_stack((cases, controls)), axis=0, return_counts=True)
-    return {(int(m), int(c)): int(k) for (m, c), k in zip(shapes, how_many, strict=True)}
+    return count_shapes(cases, controls)
 
 
 def _shape_words(shapes: dict[tuple[int, int], int]) -> dict[str, int]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from biocal.study.cells import NumberCells, as_ids, as_numbers, as_words, id_text, parse_number
 from biocal.study.natural_order import natural_ranks
-from biocal.study.notices import ProblemLog
+from biocal.study.notices import ProblemLog, counted
 from biocal.study.source_table import SourceTable
 from biocal.study.table_stack import TableStack
 
@@ -176,7 +176,7 @@ def numbers_of(table: SourceTable, column: str, log: ProblemLog) -> NumberCells:
     decimal_comma = table.delimiter not in ("", ",")
     cells = as_numbers(table.columns[column], decimal_comma=decimal_comma)
     if cells.n_decimal_commas:
-        message = f"{cells.n_decimal_commas:,} numbers with a decimal comma; read as decimal points"
+        message = f"{counted(cells.n_decimal_commas, 'number')} with a decimal comma; read as decimal points"
         count = cells.n_decimal_commas
         log.add("note", "decimal-comma", message, file=table.name or None, column=column, count=count)
     return cells

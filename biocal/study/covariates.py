@@ -14,6 +14,7 @@ from biocal.errors import BiocalError, ColumnError, FormulaError
 from biocal.study.cells import parse_number
 from biocal.study.columns import did_you_mean
 from biocal.study.formula_grammar import columns_of_factor
+from biocal.study.notices import counted
 from biocal.study.pooled import PooledStudies
 
 # A text column with this share of numbers among its values is a numeric column with a slip in it.
@@ -175,8 +176,8 @@ def _require_words(column: pd.Series[Any], name: str, pool: PooledStudies, formu
     place = pool.place(int(column.index[odd[0]]))
     where = f"{place['file']}:{place['line']}" if place["file"] else f"row {place['line']}"
     raise FormulaError(
-        f"column '{name}' of formula '{formula}' holds numbers except for {odd.size:,} "
-        f"cells (first {where}: '{words[codes[odd[0]]]}'); mend them or leave them blank",
+        f"column '{name}' of formula '{formula}' holds numbers except for "
+        f"{counted(odd.size, 'cell')} (first {where}: '{words[codes[odd[0]]]}'); mend them or leave them blank",
         formula=formula,
         name=name,
     )
@@ -257,7 +258,7 @@ def _require_finite(
             place = pool.place(int(rows[bad[0]]))
             where = f"{place['file']}:{place['line']}" if place["file"] else f"row {place['line']}"
             raise FormulaError(
-                f"term '{name}' of formula '{formula}' is not a finite number in {bad.size:,} rows "
+                f"term '{name}' of formula '{formula}' is not a finite number in {counted(bad.size, 'row')} "
                 f"(first {where}); is it the logarithm of 0?",
                 formula=formula,
                 name=name,

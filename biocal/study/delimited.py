@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.study.cells import MISSING_SPELLINGS, RawColumn
-from biocal.study.notices import ProblemLog
+from biocal.study.notices import ProblemLog, counted
 from biocal.study.text_bytes import as_utf8
 
 _SOMETHING = re.compile(rb"[^\s,;|]")
@@ -218,7 +218,7 @@ def _without_blank_rows(
             return columns, line
     n_blank = int(blank.sum())
     first = int(line[blank][0])
-    message = f"{n_blank:,} rows without any value are left out (first in this line)"
+    message = f"{counted(n_blank, 'row')} without any value left out (first in this line)"
     log.add("note", "blank-row", message, file=name, line=first, count=n_blank)
     kept = pa.array(~blank)
     return [column.filter(kept) for column in columns], line[~blank]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.errors import MatchedSetError
-from biocal.study.notices import LISTED_PLACES, Problem, ProblemLog
+from biocal.study.notices import LISTED_PLACES, Problem, ProblemLog, counted
 from biocal.study.pooled import PooledStudies
 
 BoolArray = NDArray[np.bool_]
@@ -153,18 +153,33 @@ def select_outcome_rows(pool: PooledStudies, missing: Mapping[str, BoolArray]) -
         raise MatchedSetError(_nothing_left(pool, flow), set_ids=_set_names(pool, counts), flow=flow)
     chosen = np.flatnonzero(used)
     rows = chosen[np.argsort(pool.set_code[chosen], kind="stable")]
-    shapes, how_many = np.unique(
-        np.column_stack((counts.cases[counts.used], counts.controls[counts.used])), axis=0, return_counts=True
-    )
     return OutcomeRows(
         rows=rows,
-        set_code=np.unique(pool.set_code[rows], return_inverse=True)[1].astype(np.intp),
+        set_code=_contiguous(pool.set_code[rows]),
         study=pool.study[rows],
         is_case=pool.is_case[rows],
         flow=flow,
-        set_shapes={(int(m), int(c)): int(k) for (m, c), k in zip(shapes, how_many, strict=True)},
+        set_shapes=count_shapes(counts.cases[counts.used], counts.controls[counts.used]),
         problems=_problems(pool, missing, candidate, complete, counts),
     )
+
+
+def count_shapes(cases: IntArray, controls: IntArray) -> dict[tuple[int, int], int]:
+    """Count sets by (cases, controls).
+
+    Parameters
+    ----------
+    cases, controls : ndarray of int, shape (n_sets,)
+    """
+    width = int(controls.max(initial=0)) + 1
+    shapes, how_many = np.unique(cases * width + controls, return_counts=True)
+    return {(int(k // width), int(k % width)): int(n) for k, n in zip(shapes, how_many, strict=True)}
+
+
+def _contiguous(sorted_codes: IntArray) -> IntArray:
+    """Number the distinct values of non-decreasing codes 0, 1, ..."""
+    steps = np.diff(sorted_codes, prepend=sorted_codes[:1]) != 0
+    return np.cumsum(steps).astype(np.intp)
 
 
 def _set_counts(pool: PooledStudies, kept: BoolArray) -> _SetCounts:
@@ -185,19 +200,19 @@ def _flow(
 ) -> tuple[StudyFlow, ...]:
     no_local, candidate, complete, used = steps
 
-    def rows_of(mask: BoolArray) -> IntArray:
+    def rowscounted(mask: BoolArray) -> IntArray:
         return np.bincount(pool.study[mask], minlength=pool.n_studies)
 
-    def sets_of(mask: BoolArray) -> IntArray:
+    def setscounted(mask: BoolArray) -> IntArray:
         return np.bincount(counts.study[mask], minlength=pool.n_studies)
 
-    read, blank = rows_of(np.ones_like(used)), rows_of(pool.set_code < 0)
-    without_local, incomplete = rows_of(no_local), rows_of(candidate & ~complete)
-    by_variable = {name: rows_of(candidate & mask) for name, mask in missing.items()}
-    only_controls, only_cases = sets_of(counts.without_case), sets_of(counts.without_control)
-    dropped, n_sets = rows_of(complete & ~used), sets_of(counts.used)
-    cases, controls = rows_of(used & pool.is_case), rows_of(used & ~pool.is_case)
-    pairs = rows_of(pool.in_calibration)
+    read, blank = rowscounted(np.ones_like(used)), rowscounted(pool.set_code < 0)
+    without_local, incomplete = rowscounted(no_local), rowscounted(candidate & ~complete)
+    by_variable = {name: rowscounted(candidate & mask) for name, mask in missing.items()}
+    only_controls, only_cases = setscounted(counts.without_case), setscounted(counts.without_control)
+    dropped, n_sets = rowscounted(complete & ~used), setscounted(counts.used)
+    cases, controls = rowscounted(used & pool.is_case), rowscounted(used & ~pool.is_case)
+    pairs = rowscounted(pool.in_calibration)
     return tuple(
         StudyFlow(
             study=name,
@@ -233,7 +248,7 @@ def _problems(
             rows = np.flatnonzero(lost & (pool.study == s))
             name = pool.study_names[s]
             first = "" if rows.size == 1 else " (first in this line)"
-            lost_rows = _of(rows.size, "row")
+            lost_rows = counted(rows.size, "row")
             message = f"study '{name}': {lost_rows} without a value left out of the outcome model{first}"
             place = pool.place(int(rows[0]))
             log.add(
@@ -256,7 +271,7 @@ def _tell_sets(
         more = ", ..." if codes.size > LISTED_PLACES else ""
         verb = words if codes.size > 1 else words.replace("hold", "holds")
         name = pool.study_names[s]
-        message = f"study '{name}': {_of(codes.size, 'matched set')} {verb}; dropped ({labels}{more})"
+        message = f"study '{name}': {counted(codes.size, 'matched set')} {verb}; dropped ({labels}{more})"
         place = pool.place(int(rows[0]))
         log.add("warning", code, message, column=pool.roles.set, study=name, count=codes.size, **place)
 
@@ -268,7 +283,7 @@ def _nothing_left(pool: PooledStudies, flow: tuple[StudyFlow, ...]) -> str:
         return f"column '{pool.roles.set}' is blank in every row, so there is no matched set"
     only_controls = sum(one.sets_without_case for one in flow)
     only_cases = sum(one.sets_without_control for one in flow)
-    message = f"none of the {_of(n_sets, 'matched set')} has both a case and a control"
+    message = f"none of the {counted(n_sets, 'matched set')} has both a case and a control"
     message += f": {only_controls:,} with controls only, {only_cases:,} with cases only"
     no_local, incomplete = sum(o.without_local for o in flow), sum(o.missing_covariate for o in flow)
     if no_local or incomplete:
@@ -281,7 +296,3 @@ def _nothing_left(pool: PooledStudies, flow: tuple[StudyFlow, ...]) -> str:
 
 def _set_names(pool: PooledStudies, counts: _SetCounts) -> tuple[tuple[str, str], ...]:
     return tuple((pool.study_names[s], label) for s, label in zip(counts.study, pool.set_labels, strict=True))
-
-
-def _of(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

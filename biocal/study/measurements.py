@@ -51,20 +51,20 @@ def use_measurements(
         "local values in a reference study are not used",
         roles.local,
     )
-    by_study(local < 0, "warning", "negative-value", "negative values; used as they are", roles.local)
-    by_study(reference < 0, "warning", "negative-value", "negative values; used as they are", roles.reference)
+    by_study(local < 0, "warning", "negative-value", "negative values, used as they are", roles.local)
+    by_study(reference < 0, "warning", "negative-value", "negative values, used as they are", roles.reference)
     by_study(
         in_local_study & np.isnan(local),
         "warning",
         "without-local",
-        "rows of a local study without a local value; dropped in every method",
+        "rows of a local study without a local value, dropped in every method",
         roles.local,
     )
     by_study(
         (rows.set_code < 0) & rows.is_case,
         "warning",
         "case-without-set",
-        "cases with a blank set; they enter no outcome model",
+        "cases with a blank set, which enter no outcome model",
         roles.set,
     )
     pair = in_local_study & ~np.isnan(local) & ~np.isnan(reference)
@@ -72,17 +72,17 @@ def use_measurements(
         (rows.set_code < 0) & ~pair,
         "warning",
         "unused-row",
-        "rows with a blank set serve calibration only, but are no calibration pair; they are not used",
+        "rows with a blank set (for calibration only) that are no calibration pair, not used",
         roles.set,
     )
     measured_cases = in_local_study & rows.is_case & ~np.isnan(reference)
     if options.calibrate_with_cases:
-        words = "cases of a local study with a reference value; used as calibrators, as asked"
+        words = "cases of a local study with a reference value, used as calibrators as asked"
         by_study(measured_cases, "note", "case-with-reference", words, roles.reference)
     else:
         words = (
-            "cases of a local study with a reference value; the value is ignored "
-            "(--calibrate-with-cases uses it as a calibrator)"
+            "cases of a local study with a reference value, which is ignored "
+            "(--calibrate-with-cases uses them as calibrators)"
         )
         by_study(measured_cases, "warning", "case-with-reference", words, roles.reference)
         reference[measured_cases] = np.nan
@@ -105,6 +105,6 @@ class _TellByStudy:
             mine = rows[self.study[rows] == s]
             name = self.study_names[s]
             place = self.stack.place(int(mine[0]))
-            first = "" if mine.size == 1 else " (first in this line)"
-            message = f"study '{name}': {mine.size:,} {words}{first}"
+            first = "" if mine.size == 1 else ", the first in this line"
+            message = f"study '{name}': {words}: {mine.size:,}{first}"
             self.log.add(level, code, message, column=column, study=name, count=int(mine.size), **place)

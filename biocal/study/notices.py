@@ -62,6 +62,11 @@ class Problem:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+def counted(number: int, noun: str) -> str:
+    """Return "1 row" or "1,200 rows"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 @dataclass
 class ProblemLog:
     """Collects problems in the order found, so that one run tells them all."""

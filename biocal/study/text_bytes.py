@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 
-from biocal.study.notices import ProblemLog
+from biocal.study.notices import ProblemLog, counted
 
 # First bytes of files that people give by mistake, and what to do about it.
 _NOT_TEXT = (
@@ -46,7 +46,7 @@ def as_utf8(content: bytes, name: str, log: ProblemLog) -> bytes | None:
     if n_control:
         at = next(i for i, byte in enumerate(utf8) if byte in _CONTROL)
         line = utf8.count(b"\n", 0, at) + 1
-        message = f"{n_control:,} bytes that no text has; is this a table saved as text (CSV)?"
+        message = f"{counted(n_control, 'byte')} that no text has; is this a table saved as text (CSV)?"
         log.add("error", "not-text", message, file=name, line=line, count=n_control)
         return None
     if b"\r" in utf8 and b"\n" not in utf8:  # line ends of old Macintosh programs

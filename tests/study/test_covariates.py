@@ -203,7 +203,7 @@ def test_unknown_functions_are_told_with_near_names(pool):
 
 def test_terms_that_are_not_finite_are_told_with_their_row(frame):
     pool = PooledStudies.from_frame(frame.assign(bmi=frame["bmi"].where(frame.index != 6, 0.0)))
-    with pytest.raises(FormulaError, match=r"'log\(bmi\)'.* in 1 rows \(first row 7\)") as refused:
+    with pytest.raises(FormulaError, match=r"'log\(bmi\)'.* in 1 row \(first row 7\)") as refused:
         design_columns(pool, "age + log(bmi)")
     assert refused.value.rows.tolist() == [6]
 
@@ -212,7 +212,7 @@ def test_a_number_column_with_a_slip_is_not_taken_for_categories(frame):
     bmi = frame["bmi"].round(1).astype(object)
     bmi[6] = "27,3"
     pool = PooledStudies.from_frame(frame.assign(bmi=bmi))
-    with pytest.raises(FormulaError, match=r"holds numbers except for 1 cells \(first row 7: '27,3'\)"):
+    with pytest.raises(FormulaError, match=r"holds numbers except for 1 cell \(first row 7: '27,3'\)"):
         design_columns(pool, "C(bmi)")
 
 
