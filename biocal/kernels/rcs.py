@@ -167,6 +167,6 @@ def _prepare(exposure: ArrayLike, knots: ArrayLike) -> tuple[FloatArray, FloatAr
     x = np.asarray(exposure, dtype=float)
     t = np.asarray(knots, dtype=float)
     span = t[..., -1:] - t[..., :1]
-    if t.ndim > x.ndim:
-        x = np.broadcast_to(x, (*t.shape[:-1], x.shape[-1]))
+    if t.ndim > 1:
+        x = np.broadcast_to(x, (*np.broadcast_shapes(x.shape[:-1], t.shape[:-1]), x.shape[-1]))
     return x, t, span * span
