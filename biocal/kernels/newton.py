@@ -81,8 +81,9 @@ def collinear_columns(information: FloatArray, *, pivot: float = COLLINEAR_PIVOT
     """
     p = information.shape[0]
     scale = np.sqrt(np.maximum(np.diagonal(information), 0.0))
-    work = information / np.where(scale > 0, np.outer(scale, scale), 1.0)
     flagged = scale <= 0
+    unit = np.where(flagged, 1.0, scale)
+    work = information / np.outer(unit, unit)
     for k in range(p):
         if flagged[k]:
             continue
