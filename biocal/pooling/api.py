@@ -14,6 +14,7 @@ from biocal.kernels.delta import WaldTest, wald_test
 from biocal.pooling.calibrate import calibration_results, partial_association, require_coefficients
 from biocal.pooling.estimate import (
     METHODS,
+    EstimationOptions,
     MethodEstimate,
     calibrate_problem,
     estimate_method,
@@ -51,6 +52,7 @@ def fit(
     exposure_name: str = "exposure",
     unit: str = "",
     outcome_name: str = "",
+    residual_law: str = "normal",
     keep_going: bool | None = None,
 ) -> Any:
     """Fit the pooled dose-response model.
@@ -84,6 +86,9 @@ def fit(
         Confidence level.
     exposure_name, unit, outcome_name : str
         For tables and figures.
+    residual_law : {"normal", "smearing"}
+        induced: law of the reference value about its calibrated mean; "smearing" takes the calibration's
+        own residuals, and then only the bootstrap gives intervals.
     keep_going : bool, optional
         With several methods: record one that fails and go on; default only for "all".
 
@@ -123,6 +128,7 @@ def fit(
     require_methods(methods)
     if not 0.0 < level < 1.0:
         raise OptionError(f"a confidence level lies between 0 and 1, not {level}", level=level)
+    options = _options(residual_law)
     formulas = ModelFormulas(
         covariates, matching, modifier, calibration_covariates, require_coefficients(calibration_coefficients)
     )
@@ -169,8 +175,8 @@ def fit(
     for name in methods:
         try:
             basis = learn_basis(specification, problem, name, calibration, knot_rule=knot_rule)
-            found = estimate_method(problem, name, basis, calibration)
-            trend = _trend(problem, name, specification, calibration)
+            found = estimate_method(problem, name, basis, calibration, options)
+            trend = _trend(problem, name, specification, calibration, options)
             fits[name] = _result(found, basis, info, sample, shown, problem.local_names, trend)
         except BiocalError as error:
             if not (everything if keep_going is None else keep_going):
@@ -181,6 +187,14 @@ def fit(
             raise OptionError("keep_going needs several methods")
         return fits[method]
     return Comparison(fits, failures)
+
+
+def _options(residual_law: str) -> EstimationOptions:
+    if residual_law not in ("normal", "smearing"):
+        raise OptionError(
+            f"the residual law is normal or smearing, not {residual_law!r}", allowed=("normal", "smearing")
+        )
+    return EstimationOptions(residual_law="normal" if residual_law == "normal" else "smearing")
 
 
 def _calibrate(prepared: PreparedPool, methods: tuple[str, ...]) -> tuple[CalibrationFit | None, str]:
@@ -198,11 +212,12 @@ def _trend(
     method: str,
     specification: ExposureSpecification,
     calibration: CalibrationFit | None,
+    options: EstimationOptions,
 ) -> tuple[WaldTest, ...]:
     """Linear trend: the Wald test of the linear fit by the same method."""
     if specification.kind == "linear":
         return ()
-    straight = estimate_method(problem, method, Linear().learn(), calibration)
+    straight = estimate_method(problem, method, Linear().learn(), calibration, options)
     positions = straight.model.exposure_positions.ravel()
     return (wald_test("trend", straight.outcome.beta, straight.covariance.vcov, positions),)
 

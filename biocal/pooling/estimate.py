@@ -13,6 +13,8 @@ from biocal.exposure.terms import Basis
 from biocal.kernels.delta import WaldTest
 from biocal.kernels.sandwich import SandwichCovariance, stacked_covariance
 from biocal.outcome.conditional_logistic import OutcomeFit
+from biocal.outcome.induced_risk import DEFAULT_NODES
+from biocal.pooling.induced import ResidualLaw, fit_induced
 from biocal.pooling.model_columns import ModelColumns
 from biocal.pooling.plug_in import PLUG_IN_METHODS, fit_plug_in, plug_in_exposure
 from biocal.pooling.problem import PooledProblem
@@ -20,10 +22,30 @@ from biocal.pooling.problem import PooledProblem
 FloatArray = NDArray[np.float64]
 
 #: Methods in the order in which they are shown.
-METHODS = ("naive", "internalized", "full")
+METHODS = ("naive", "internalized", "full", "induced")
 
 PLAIN_SANDWICH = "sandwich over matched sets"
 STACKED_SANDWICH = "stacked sandwich over matched sets: the calibration's uncertainty is carried"
+NO_SANDWICH = "none: with smearing residuals only the bootstrap gives standard errors"
+
+
+@dataclass(frozen=True, slots=True)
+class EstimationOptions:
+    """Choices that some methods have.
+
+    Attributes
+    ----------
+    residual_law : {"normal", "smearing"}
+        induced: law of the reference value about its calibrated mean.
+    nodes : int
+        induced: Gauss-Hermite nodes of a spline.
+    """
+
+    residual_law: ResidualLaw = "normal"
+    nodes: int = DEFAULT_NODES
+
+
+DEFAULT_OPTIONS = EstimationOptions()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +92,11 @@ def calibrate_problem(problem: PooledProblem) -> CalibrationFit | None:
 
 
 def estimate_method(
-    problem: PooledProblem, method: str, basis: Basis, calibration: CalibrationFit | None
+    problem: PooledProblem,
+    method: str,
+    basis: Basis,
+    calibration: CalibrationFit | None,
+    options: EstimationOptions = DEFAULT_OPTIONS,
 ) -> MethodEstimate:
     """Fit one method.
 
@@ -83,12 +109,16 @@ def estimate_method(
         Exposure terms, knots placed.
     calibration : CalibrationFit or None
         Not needed by naive.
+    options : EstimationOptions
+        Choices of single methods.
 
     Raises
     ------
     FitError
         Collinear columns, separation, no convergence: by name.
     """
+    if method == "induced":
+        return _estimate_induced(problem, basis, calibration, options)
     assert method in PLUG_IN_METHODS
     exposure = plug_in_exposure(problem, method, calibration)
     model, outcome, stacked = fit_plug_in(problem, exposure, basis, calibration)
@@ -97,6 +127,24 @@ def estimate_method(
     return MethodEstimate(
         method, model, outcome, covariance, variance, notes=_plug_in_notes(problem, method, basis)
     )
+
+
+def _estimate_induced(
+    problem: PooledProblem, basis: Basis, calibration: CalibrationFit | None, options: EstimationOptions
+) -> MethodEstimate:
+    model, outcome, stacked = fit_induced(
+        problem, basis, calibration, residual_law=options.residual_law, nodes=options.nodes
+    )
+    if stacked is None:
+        p = outcome.beta.size
+        unknown = np.full((p, p), np.nan)
+        covariance = SandwichCovariance(
+            unknown, unknown, np.full((len(problem.local_names), p, p), np.nan), np.full((0, p), np.nan)
+        )
+        return MethodEstimate("induced", model, outcome, covariance, NO_SANDWICH)
+    covariance = stacked_covariance(stacked, len(problem.local_names))
+    variance = PLAIN_SANDWICH if stacked.cross is None else STACKED_SANDWICH
+    return MethodEstimate("induced", model, outcome, covariance, variance)
 
 
 def _plug_in_notes(problem: PooledProblem, method: str, basis: Basis) -> tuple[str, ...]:
