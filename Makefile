@@ -71,7 +71,7 @@ test-newest: .venv-newest/.installed
 	.venv-newest/bin/python $(PYTEST)
 
 bench: $(VENV)/.installed-dev
-	$(VENV)/bin/python benchmarks/run.py
+	$(VENV)/bin/python benchmarks/engine.py
 
 clean:
 	rm -rf .venv .venv-oldest .venv-newest out dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

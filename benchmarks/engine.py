@@ -1,0 +1,345 @@
+"""The likelihood engine side by side with its peers and with the arithmetic floor, in one run.
+
+    make bench        (or: python benchmarks/engine.py [--quick] [--json FILE])
+
+CPU seconds on one thread, medians.  Peers: R's survival::clogit (method "exact"), survival's bare C fitter,
+statsmodels' ConditionalLogit.  R is optional: without Rscript its columns are empty, and that is said.
+The floor is what any method must do: exp of the linear predictors and one weighted Gram matrix of the
+columns per Newton evaluation, on pieces that stay in the cache.
+"""
+
+from __future__ import annotations
+
+import os
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import argparse
+import json
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from biocal.kernels.matched_set import ConditionalLikelihood
+from biocal.kernels.newton import maximise
+from biocal.kernels.set_layout import lay_out_sets
+
+HERE = Path(__file__).parent
+
+
+def cpu(work: Callable[[], object], times: int) -> float:
+    """Median CPU seconds of some runs after one to warm up."""
+    work()
+    seconds = []
+    for _ in range(times):
+        start = time.process_time()
+        work()
+        seconds.append(time.process_time() - start)
+    return statistics.median(seconds)
+
+
+def matched_data(
+    rng: np.random.Generator, cases: np.ndarray, controls: np.ndarray, p: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Set codes, case status and columns (p, n); cases drawn by the conditional logistic model."""
+    sizes = cases + controls
+    code = np.repeat(np.arange(sizes.size), sizes)
+    columns = rng.normal(size=(p, code.size))
+    # The Gumbel trick draws one case a set exactly by the model; for several it is a close relative of it.
+    key = 0.2 * columns.sum(axis=0) + rng.gumbel(size=code.size)
+    order = np.lexsort((-key, code))
+    start = np.cumsum(sizes) - sizes
+    rank = np.arange(code.size) - np.repeat(start, sizes)
+    is_case = np.zeros(code.size, dtype=bool)
+    is_case[order] = rank < np.repeat(cases, sizes)
+    return code, is_case, columns
+
+
+def prepare_and_fit(code: np.ndarray, is_case: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, int]:
+    """What is timed: from unsorted arrays to the maximum; returns beta and the number of evaluations."""
+    likelihood = ConditionalLikelihood(lay_out_sets(code, is_case, n_columns=columns.shape[0]), columns)
+    optimum = maximise(likelihood.evaluate, np.zeros((1, columns.shape[0])))
+    assert optimum.converged.all()
+    return optimum.point[0], int(optimum.iterations[0])
+
+
+def floor_one_case(n_sets: int, others: int, p: int, evaluations: int) -> float:
+    """exp and one weighted Gram a pass for 1:m sets, on pieces of 2,000 sets."""
+    rng = np.random.default_rng(1)
+    piece = min(2000, n_sets)
+    columns, eta = rng.normal(size=(p, others * piece)), rng.normal(size=others * piece)
+    passes = -(-n_sets // piece)
+
+    def work() -> None:
+        for _ in range(passes):
+            weight = np.exp(eta)
+            (columns * weight) @ columns.T
+
+    return cpu(work, 7) * evaluations
+
+
+def floor_many(cells: int, p: int, evaluations: int) -> float:
+    """The same for the n*m free cells of the recursion."""
+    rng = np.random.default_rng(1)
+    piece = min(8000, cells)
+    columns, eta = rng.normal(size=(p, piece)), rng.normal(size=piece)
+    passes = -(-cells // piece)
+
+    def work() -> None:
+        for _ in range(passes):
+            weight = np.exp(eta)
+            (columns * weight) @ columns.T
+
+    return cpu(work, 7) * evaluations
+
+
+def write_csv(path: Path, code: np.ndarray, is_case: np.ndarray, columns: np.ndarray, **extra: np.ndarray) -> None:
+    names = [*extra, "set", "case", *(f"x{k + 1}" for k in range(columns.shape[0]))]
+    table = np.column_stack([*extra.values(), code, is_case, columns.T])
+    np.savetxt(path, table, delimiter=",", header=",".join(names), comments="", fmt="%.17g")
+
+
+def run_r(folder: Path) -> dict[str, float | str]:
+    """CPU seconds of the R peers by name; empty when there is no R."""
+    if shutil.which("Rscript") is None:
+        print("Rscript is not installed (Debian: apt install r-base-core r-cran-survival): R columns stay empty")
+        return {}
+    done = subprocess.run(
+        ["Rscript", str(HERE / "engine.R"), str(folder)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        print("R failed:", done.stderr.strip().splitlines()[-1:])
+        return {}
+    found: dict[str, float | str] = {}
+    for line in done.stdout.splitlines():
+        name, value = line.split("\t", 1)
+        found[name] = value if name == "version" else float(value)
+    return found
+
+
+def statsmodels_seconds(code: np.ndarray, is_case: np.ndarray, columns: np.ndarray, times: int = 1) -> float:
+    """statsmodels' ConditionalLogit with its default optimiser."""
+    from statsmodels.discrete.conditional_models import ConditionalLogit
+
+    seconds = []
+    for _ in range(times):
+        start = time.process_time()
+        ConditionalLogit(is_case.astype(float), columns.T, groups=code).fit(disp=0)
+        seconds.append(time.process_time() - start)
+    return statistics.median(seconds)
+
+
+def command_cpu(arguments: list[str], times: int = 7) -> float:
+    """CPU seconds (user and system) of a command."""
+    seconds = []
+    for _ in range(times + 1):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(arguments, check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    return statistics.median(seconds[1:])
+
+
+def five_million_rows() -> tuple[float, float]:
+    """CPU seconds of prepare + fit for 1,000,000 sets 1:4, p = 6, and extra memory in designs; in a child."""
+    program = (
+        "import os, resource, sys, time\n"
+        f"sys.path.insert(0, {str(HERE)!r})\n"
+        "import numpy as np, engine\n"
+        "rng = np.random.default_rng(5)\n"
+        "code, is_case, columns = engine.matched_data(rng, np.ones(10**6, int), np.full(10**6, 4), 6)\n"
+        "engine.prepare_and_fit(code[:500], is_case[:500], columns[:, :500])\n"
+        "def resident():\n"
+        "    return int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE')\n"
+        "open('/proc/self/clear_refs', 'w').write('5')\n"
+        "before, start = resident(), time.process_time()\n"
+        "engine.prepare_and_fit(code, is_case, columns)\n"
+        "seconds = time.process_time() - start\n"
+        "peak = [int(l.split()[1]) * 1024 for l in open('/proc/self/status') if l.startswith('VmHWM')][0]\n"
+        "print(seconds, (peak - before) / columns.nbytes)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    seconds, designs = done.stdout.split()
+    return float(seconds), float(designs)
+
+
+def measure(*, quick: bool) -> dict[str, object]:
+    rng = np.random.default_rng(20261122)
+    pairs = matched_data(rng, np.ones(5000, int), np.ones(5000, int), 4)
+    one_to_four = matched_data(rng, np.ones(50_000, int), np.full(50_000, 4), 6)
+    many = matched_data(rng, rng.integers(2, 11, 5000), rng.integers(3, 21, 5000), 6)
+    small = [matched_data(rng, np.ones(600, int), np.ones(600, int), 3) for _ in range(500)]
+    found: dict[str, object] = {"machine": machine()}
+    seconds = {
+        "pairs": cpu(lambda: prepare_and_fit(*pairs), 25),
+        "one_to_four": cpu(lambda: prepare_and_fit(*one_to_four), 15),
+        "many_to_many": cpu(lambda: prepare_and_fit(*many), 9),
+        "small_pairs": cpu(lambda: batched(small), 5),
+    }
+    found["biocal"] = seconds
+    beta_many, evaluations_many = prepare_and_fit(*many)
+    beta_four, evaluations_four = prepare_and_fit(*one_to_four)
+    cells = free_cells(many[0], many[1])
+    found["floor"] = {
+        "one_to_four": floor_one_case(50_000, 4, 6, evaluations_four),
+        "many_to_many": floor_many(cells, 6, evaluations_many),
+        "pairs": floor_one_case(5000, 1, 4, prepare_and_fit(*pairs)[1]),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        write_csv(Path(folder) / "pairs.csv", *pairs)
+        write_csv(Path(folder) / "one_to_four.csv", *one_to_four)
+        write_csv(Path(folder) / "many_to_many.csv", *many)
+        write_csv(
+            Path(folder) / "small_pairs.csv",
+            np.concatenate([s[0] for s in small]),
+            np.concatenate([s[1] for s in small]),
+            np.concatenate([s[2] for s in small], axis=1),
+            fit=np.repeat(np.arange(500), 1200),
+        )
+        r = run_r(Path(folder))
+    found["R"] = r
+    if r:
+        for name, beta in (("many_to_many", beta_many), ("one_to_four", beta_four)):
+            theirs = np.array([r[f"beta.{name}.{k + 1}"] for k in range(6)], dtype=float)
+            found[f"largest difference from R, {name}"] = float(np.abs(beta - theirs).max())
+    found["statsmodels"] = {"pairs": statsmodels_seconds(*pairs)}
+    if not quick:
+        found["statsmodels"]["one_to_four"] = statsmodels_seconds(*one_to_four)  # type: ignore[index]
+        found["five_million_rows"] = dict(zip(("seconds", "designs"), five_million_rows(), strict=True))
+    found["start"] = {
+        "version": command_cpu([str(Path(sys.executable).parent / "biocal"), "--version"]),
+        "fit imports": command_cpu([sys.executable, "-c", FIT_IMPORTS]),
+    }
+    return found
+
+
+#: What `biocal fit` needs before it reads data.
+FIT_IMPORTS = "import biocal.cli.main, biocal.cli.fit, biocal.study.reading, biocal.pooling.api"
+
+
+def batched(problems: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
+    """500 fits as simulation does them: 16 problems over the same sets in one batch."""
+    for start in range(0, len(problems), 16):
+        some = problems[start : start + 16]
+        # The sets are the same, so persons are put in the case's place before they are stacked.
+        columns = np.stack([_case_first(*problem) for problem in some])
+        code = some[0][0]
+        is_case = np.zeros(code.size, dtype=bool)
+        is_case[::2] = True
+        layout = lay_out_sets(code, is_case, n_columns=columns.shape[1] * columns.shape[0])
+        likelihood = ConditionalLikelihood(layout, columns)
+        optimum = maximise(likelihood.evaluate, np.zeros((len(some), columns.shape[1])))
+        assert optimum.converged.all()
+
+
+def _case_first(code: np.ndarray, is_case: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    return columns[:, np.argsort(2 * code + ~is_case, kind="stable")]
+
+
+def free_cells(code: np.ndarray, is_case: np.ndarray) -> int:
+    """Sum over the sets of cases times controls."""
+    size, cases = np.bincount(code), np.bincount(code[is_case])
+    return int((cases * (size - cases)).sum())
+
+
+def machine() -> dict[str, str]:
+    """What the numbers were measured on."""
+    import numpy
+    import scipy
+    import statsmodels
+
+    model = platform.processor()
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    return {
+        "processor": f"{model}, {os.cpu_count()} cores, one thread used",
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "scipy": scipy.__version__,
+        "statsmodels": statsmodels.__version__,
+    }
+
+
+GATES = (
+    ("pairs", "1:1, 5,000 sets, p 4", "clogit", 20),
+    ("one_to_four", "1:4, 50,000 sets, p 6", "clogit", 40),
+    ("many_to_many", "2:3 to 10:20, 5,000 sets, p 6", "clogit", 15),
+    ("small_pairs", "500 fits of 1:1, 600 sets, p 3", "clogit", None),
+    ("one_to_four", "1:4, 50,000 sets, p 6", "bare", 2),
+    ("one_to_four", "1:4, 50,000 sets, p 6", "statsmodels", 500),
+    ("pairs", "1:1, 5,000 sets, p 4", "statsmodels", None),
+)
+
+
+def table(found: dict[str, object]) -> str:
+    """The results as a Markdown table."""
+    ours, r, sm, floor = (found[k] for k in ("biocal", "R", "statsmodels", "floor"))
+    lines = ["| data | peer | peer, ms | biocal, ms | ratio | gate | |", "|---|---|---|---|---|---|---|"]
+    for name, what, peer, gate in GATES:
+        theirs = sm.get(name) if peer == "statsmodels" else r.get(f"{peer}.{name}")  # type: ignore[attr-defined]
+        if theirs is None:
+            continue
+        ratio = float(theirs) / ours[name]  # type: ignore[index]
+        verdict = "" if gate is None else ("met" if ratio >= gate else "NOT met")
+        label = {"clogit": "R clogit, exact", "bare": "R bare C fitter", "statsmodels": "statsmodels"}[peer]
+        lines.append(
+            f"| {what} | {label} | {1e3 * float(theirs):,.1f} | {1e3 * ours[name]:.2f} | {ratio:,.0f} x | "  # type: ignore[index]
+            f"{'' if gate is None else f'>= {gate} x'} | {verdict} |"
+        )
+    for name, what, gate in (("one_to_four", "1:4, 50,000 sets", 3), ("many_to_many", "n:m cells", 7)):
+        ratio = ours[name] / floor[name]  # type: ignore[index]
+        lines.append(
+            f"| {what} | arithmetic floor | {1e3 * floor[name]:.2f} | {1e3 * ours[name]:.2f} | "  # type: ignore[index]
+            f"{ratio:.1f} x the floor | <= {gate} x | {'met' if ratio <= gate else 'NOT met'} |"
+        )
+    if "five_million_rows" in found:
+        big = found["five_million_rows"]
+        lines.append(
+            f"| 5 million rows, p 6, prepare + fit | | | {1e3 * big['seconds']:,.0f} | | <= 2,000 ms | "  # type: ignore[index]
+            f"{'met' if big['seconds'] <= 2 else 'NOT met'} |"  # type: ignore[index]
+        )
+        lines.append(
+            f"| the same, extra memory | | | | {big['designs']:.2f} x the design | <= 2.5 x | "  # type: ignore[index]
+            f"{'met' if big['designs'] <= 2.5 else 'NOT met'} |"  # type: ignore[index]
+        )
+    for name, what, gate in (
+        ("version", "`biocal --version`", 0.2),
+        ("fit imports", "imports of `biocal fit` before reading data", 0.9),
+    ):
+        value = found["start"][name]  # type: ignore[index]
+        lines.append(
+            f"| {what} | | | {1e3 * value:.0f} | | <= {1e3 * gate:.0f} ms | {'met' if value <= gate else 'NOT met'} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="without statsmodels on the large data, and 5 million rows")
+    parser.add_argument("--json", type=Path, default=HERE / "engine.json", help="where the numbers go")
+    options = parser.parse_args()
+    found = measure(quick=options.quick)
+    options.json.write_text(json.dumps(found, indent=2) + "\n")
+    for key, value in found["machine"].items():  # type: ignore[attr-defined]
+        print(f"{key}: {value}")
+    print(f"R: {found['R'].get('version', 'not installed')}\n")  # type: ignore[attr-defined]
+    print(table(found))
+    for key, value in found.items():
+        if key.startswith("largest difference"):
+            print(f"\n{key}: {value:.1e}")
+
+
+if __name__ == "__main__":
+    main()
