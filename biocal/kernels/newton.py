@@ -18,10 +18,8 @@ DECREMENT_TOLERANCE = 1e-10
 MAX_ITERATIONS = 60
 #: 1 - R^2 of a column on those before it, in the unit-diagonal information at the start.
 COLLINEAR_PIVOT = 1e-11
-#: Smallest eigenvalue of the information against that at the start below which separation is suspected and
-#: looked into.  Generous: in a million sets, a level that one person has is passed over by the stopping rule
-#: when its information has fallen to about 1e-3 of that at the start.
-FLAT_INFORMATION = 1e-2
+#: Smallest eigenvalue of the information against that at the start below which separation is suspected.
+FLAT_INFORMATION = 1e-6
 
 
 class Evaluation(Protocol):
