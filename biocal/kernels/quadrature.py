@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +26,8 @@ def normal_nodes(n_nodes: int) -> tuple[FloatArray, FloatArray]:
     Returns
     -------
     nodes, weights : ndarray, shape (n_nodes,)
-        Nodes in standard deviations, increasing and symmetric; weights that sum to 1.
+        Nodes in standard deviations, increasing and symmetric; weights that sum to 1.  Not to be
+        written to: the same arrays are returned every time.
 
     Raises
     ------
@@ -41,10 +44,17 @@ def normal_nodes(n_nodes: int) -> tuple[FloatArray, FloatArray]:
         raise OptionError(
             f"the number of quadrature nodes must lie from 1 to {MAX_NODES}, not {n_nodes}", nodes=n_nodes
         )
-    nodes, weights = np.polynomial.hermite_e.hermegauss(int(n_nodes))
+    return _hermite_rule(int(n_nodes))
+
+
+@cache
+def _hermite_rule(n_nodes: int) -> tuple[FloatArray, FloatArray]:
+    nodes, weights = np.polynomial.hermite_e.hermegauss(n_nodes)
     # The rule is symmetric; its computed values are so to the last digit only after this.
     nodes, weights = (nodes - nodes[::-1]) / 2, (weights + weights[::-1]) / 2
-    return nodes, weights / weights.sum()
+    weights /= weights.sum()
+    nodes.flags.writeable = weights.flags.writeable = False
+    return nodes, weights
 
 
 def log_mean_exp(exponent: FloatArray, log_weights: FloatArray) -> FloatArray:

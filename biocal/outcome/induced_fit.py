@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.errors import ConvergenceError, SeparationError
 from biocal.kernels.matched_set import ConditionalLikelihood
 from biocal.kernels.newton import DECREMENT_TOLERANCE, FLAT_INFORMATION, MAX_ITERATIONS, Optimum
 from biocal.kernels.set_layout import SetLayout
-from biocal.outcome.conditional_logistic import OutcomeFit, require_identified, require_maximum
+from biocal.outcome.conditional_logistic import OutcomeFit, require_identified
 from biocal.outcome.induced import InducedDetails, InducedLikelihood, InducedTerms
 
 FloatArray = NDArray[np.float64]
@@ -21,6 +23,8 @@ _CONCAVE = 1e-6
 _LEAST_CURVATURE = 0.05
 #: A fall of the log-likelihood below this share is rounding.
 _ROUNDING = 1e-12
+#: Share of a direction's largest part, in units of information, from which a coefficient belongs to it.
+_OF_NOTE = 0.05
 #: A step halved to this share has failed.
 _SHORTEST = 1e-10
 
@@ -38,8 +42,8 @@ def fit_induced_likelihood(
     ----------
     likelihood : InducedLikelihood
     start : ndarray, shape (p,), or None
-        The full-calibration estimate, whose fit has shown that the columns can be told apart; None starts
-        at 0 and checks them first.
+        The full-calibration estimate, whose fit has shown that the columns can be told apart; should the
+        ascent fail from there, it is tried from 0.  None starts at 0 and checks the columns first.
     names : sequence of str, length p
         Terms, for messages.
     max_iterations : int, default 60
@@ -65,18 +69,16 @@ def fit_induced_likelihood(
     Cov(T); directions of negative or no curvature get its absolute value, at least a twentieth of
     Cov(T)'s.  Every step rises at first, and is halved until the log-likelihood does not fall.
     """
+    zero = np.zeros(likelihood.n_columns)
     if start is None:
-        start = np.zeros(likelihood.n_columns)
-        columns = likelihood.columns(start)
+        columns = likelihood.columns(zero)
         plain = ConditionalLikelihood(likelihood.layout, columns)
-        require_identified(plain, columns, names, plain.evaluate(start[None]).information[0])
-    likelihood.refine(start)
-    optimum = climb(likelihood.evaluate, start, max_iterations=max_iterations)
-    while optimum.converged[0] and likelihood.refine(optimum.point[0]):
-        optimum = climb(likelihood.evaluate, optimum.point[0], max_iterations=max_iterations)
-    if not optimum.converged[0] or optimum.flatness[0] < FLAT_INFORMATION:
-        gradient = likelihood.columns(optimum.point[0])
-        require_maximum(optimum, ConditionalLikelihood(likelihood.layout, gradient), names)
+        require_identified(plain, columns, names, plain.evaluate(zero[None]).information[0])
+    optimum = _ascend(likelihood, zero if start is None else start, max_iterations)
+    if start is not None and not _is_maximum(optimum):
+        # Far from any maximum the likelihood can level off (M is then one exponential): try nearer home.
+        optimum = _ascend(likelihood, zero, max_iterations)
+    _require_maximum(optimum, likelihood, names)
     details = likelihood.details(optimum.point[0])
     fit = OutcomeFit(
         beta=optimum.point[0],
@@ -90,6 +92,58 @@ def fit_induced_likelihood(
         decrement=float(optimum.decrement[0]),
     )
     return fit, details
+
+
+def _ascend(likelihood: InducedLikelihood, start: FloatArray, max_iterations: int) -> Optimum:
+    """Climb, and climb on as long as the interpolation of log M can be made more accurate where it ended."""
+    likelihood.refine(start)
+    optimum = climb(likelihood.evaluate, start, max_iterations=max_iterations)
+    while _is_maximum(optimum) and likelihood.refine(optimum.point[0]):
+        again = climb(likelihood.evaluate, optimum.point[0], max_iterations=max_iterations)
+        flatness = np.minimum(optimum.flatness, again.flatness)
+        optimum = replace(again, flatness=flatness, iterations=optimum.iterations + again.iterations)
+    return optimum
+
+
+def _is_maximum(optimum: Optimum) -> bool:
+    return bool(optimum.converged[0] and optimum.flatness[0] >= FLAT_INFORMATION)
+
+
+def _require_maximum(optimum: Optimum, likelihood: InducedLikelihood, names: Sequence[str]) -> None:
+    """Raise SeparationError or ConvergenceError unless there is a finite maximum."""
+    if _is_maximum(optimum):
+        return
+    point = optimum.point[0]
+    plain = ConditionalLikelihood(likelihood.layout, likelihood.columns(point))
+    size = np.sqrt(np.maximum(np.diagonal(plain.evaluate(np.zeros((1, point.size))).information[0]), 0.0))
+    flattest = _relative_curvature(
+        likelihood.evaluate(point).information, np.diag(np.maximum(size, 1e-300) ** 2)
+    )[1]
+    for direction in (flattest[:, 0], -flattest[:, 0], optimum.last_step[0], point):
+        share = np.abs(direction) * size
+        # What other coefficients still move by is left out: it would blur the certificate.
+        along = np.where(share > _OF_NOTE * share.max(), direction, 0.0)
+        if plain.separates(along):
+            terms = tuple(name for name, part in zip(names, along, strict=True) if part)
+            raise SeparationError(
+                f"separation: along {', '.join(terms)} every case lies at or beyond every control of its set, so the "
+                "odds ratio has no finite estimate; merge sparse levels or leave the term out",
+                terms=terms,
+            )
+    if optimum.converged[0]:
+        share = np.abs(flattest[:, 0]) * size
+        terms = tuple(name for name, part in zip(names, share, strict=True) if part > _OF_NOTE * share.max())
+        raise SeparationError(
+            f"the induced likelihood levels off along {', '.join(terms)} without a finite maximum; merge sparse "
+            "categories, use fewer knots, or leave the term out",
+            terms=terms,
+        )
+    raise ConvergenceError(
+        f"the induced likelihood's maximum was not found in {int(optimum.iterations[0])} evaluations "
+        f"(Newton decrement {float(optimum.decrement[0]):.2g}); look for columns with extreme values",
+        iterations=int(optimum.iterations[0]),
+        decrement=float(optimum.decrement[0]),
+    )
 
 
 def null_loglik(layout: SetLayout) -> float:

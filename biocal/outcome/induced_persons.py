@@ -18,6 +18,8 @@ IntArray = NDArray[np.intp]
 #: Interpolation errors allowed in log M and, relative to a column's spread, in its gradient (our choice:
 #: summed over the persons they stay far below what the Newton ascent leaves).
 INTERPOLATION_TOLERANCE = 1e-9
+#: Scale of the errors, as a share of the largest value, below which they would be rounding.
+_NO_FINER = 1e-5
 #: Times that cells are halved before every person is evaluated instead.
 _REFINEMENTS = 8
 
@@ -119,8 +121,8 @@ class PersonRisks:
     def interpolation_errors(self, coefficients: FloatArray) -> FloatArray:
         """Largest error of each cell at exposure coefficients (1 + km, K), in units of what is aimed at.
 
-        In log M absolute, in its gradient relative to the spread of the column: shape (n_cells,), empty
-        without interpolation.
+        In log M absolute, in its gradient relative to the spread of the column (both no finer than rounding
+        leaves them): shape (n_cells,), empty without interpolation.
         """
         if self.plan is None:
             return np.zeros(0)
@@ -130,8 +132,9 @@ class PersonRisks:
         )
         at_points = self.risk.terms(own_coefficients(coefficients, self.multipliers), covariance=False)
         table = np.vstack([at_points.log_risk, at_points.mean])
-        spread = np.maximum(np.ptp(at_points.mean, axis=1), np.finfo(float).tiny)
-        return worst_by_cell(exact, (probes.operator @ table.T).T, np.append(1.0, spread))
+        rounding = _NO_FINER * np.abs(table).max(axis=1)
+        scale = np.append(1.0, np.ptp(at_points.mean, axis=1))
+        return worst_by_cell(exact, (probes.operator @ table.T).T, np.maximum(scale, rounding))
 
     def refined(self, coefficients: FloatArray) -> PersonRisks:
         """Risks whose interpolation errors at these coefficients are within INTERPOLATION_TOLERANCE.
