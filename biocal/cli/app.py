@@ -1,0 +1,43 @@
+"""The ``biocal`` command and its subcommands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from biocal.cli.calibrate import calibrate
+from biocal.cli.check import check
+from biocal.cli.example import example
+from biocal.cli.fit import fit
+
+app = typer.Typer(
+    add_completion=False,
+    # errors are told by biocal.cli.main, not by typer
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True, epilog="Start with: biocal example vitamin-d")
+def biocal(
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Pool nested case-control studies whose biomarker was measured in different laboratories."""
+    if version:
+        import biocal
+
+        typer.echo(f"biocal {biocal.__version__}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+app.command(epilog="Example: biocal check --spec analysis.toml")(check)
+app.command(epilog="Example: biocal calibrate --spec analysis.toml --out calibration")(calibrate)
+app.command(
+    epilog='Example: biocal fit cohorts/*.csv --covariates "bmi + C(smoking)" --matching "age + C(month)" '
+    "--ref 50 --out results"
+)(fit)
+app.command(epilog="Example: biocal example vitamin-d")(example)

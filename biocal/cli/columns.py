@@ -1,0 +1,135 @@
+"""Options shared by the commands, each defined once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+_DATA = "Data"
+_COLUMNS = "Columns"
+_STUDIES = "Studies"
+_CALIBRATION = "Calibration"
+_OUTPUT = "Output"
+
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[FILE]...",
+        help="One table with all studies, or one a study: CSV, Stata, SAS or Parquet.",
+        show_default=False,
+    ),
+]
+Spec = Annotated[
+    str | None,
+    typer.Option(
+        "--spec",
+        metavar="FILE.toml",
+        help="All of it from a file: the same words as keys, with underscores. Options given here win.",
+        rich_help_panel=_DATA,
+    ),
+]
+
+
+def _column(name: str, what: str) -> object:
+    return typer.Option(f"--{name}", metavar="NAME", help=what, rich_help_panel=_COLUMNS)
+
+
+StudyColumn = Annotated[str | None, _column("study", "Study (default: study; without it the file's name).")]
+SetColumn = Annotated[
+    str | None, _column("set", "Matched set; blank: the row serves calibration only (default: set).")
+]
+CaseColumn = Annotated[str | None, _column("case", "1 for a case, 0 for a control (default: case).")]
+LocalColumn = Annotated[
+    str | None, _column("local", "Value from the study's own laboratory (default: local).")
+]
+ReferenceColumn = Annotated[
+    str | None, _column("reference", "Value from the reference laboratory (default: reference).")
+]
+PersonColumn = Annotated[str | None, _column("person", "Person, when someone may be in several sets.")]
+
+ReferenceStudy = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reference-study",
+        metavar="NAME",
+        help="A study measured at the reference laboratory; repeatable. Default: those with reference values "
+        "for all and local values for none.",
+        rich_help_panel=_STUDIES,
+    ),
+]
+LocalStudy = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--local-study",
+        metavar="NAME",
+        help="A study to be calibrated although all have reference values; repeatable.",
+        rich_help_panel=_STUDIES,
+    ),
+]
+ScaleLocal = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scale-local",
+        metavar="STUDY=FACTOR",
+        help="Multiply a study's local values, for units; repeatable.",
+        rich_help_panel=_STUDIES,
+    ),
+]
+CalibrateWithCases = Annotated[
+    bool,
+    typer.Option(
+        "--calibrate-with-cases",
+        help="Use reference values of cases of local studies as calibrators; they are ignored otherwise.",
+        rich_help_panel=_STUDIES,
+    ),
+]
+CalibrationCovariates = Annotated[
+    str | None,
+    typer.Option(
+        "--calibration-covariates",
+        metavar="outcome|none|FORMULA",
+        help="outcome: covariates and matching factors (default of fit); none: a line a study, the published "
+        "rule (default of calibrate); or a formula.",
+        rich_help_panel=_CALIBRATION,
+    ),
+]
+CalibrationCoefficients = Annotated[
+    str | None,
+    typer.Option(
+        "--calibration-coefficients",
+        metavar="common|by-study",
+        help="Whether coefficients of calibration covariates are common to the studies (default: common).",
+        rich_help_panel=_CALIBRATION,
+    ),
+]
+Unit = Annotated[
+    str | None,
+    typer.Option(
+        "--unit",
+        metavar="UNIT",
+        help="Unit of the reference laboratory, such as nmol/L, for tables and figures.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Folder for the results; made when absent.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Replace result files that are there.", rich_help_panel=_OUTPUT),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        help="Tell errors only; results that go to a folder are not shown as well.",
+        rich_help_panel=_OUTPUT,
+    ),
+]

@@ -1,0 +1,34 @@
+"""Figures of the result files, as bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from biocal.results.calibration import CalibrationResults
+    from biocal.results.comparison import Comparison
+
+FORMATS = ("png", "svg")
+
+
+def fit_figures(comparison: Comparison) -> dict[str, bytes]:
+    """Return the figures of ``biocal fit`` by file name."""
+    drawn = comparison.plot()
+    files = _rendered("dose_response", getattr(drawn, "figure", drawn))
+    calibration = next(iter(comparison.values())).calibration
+    if calibration is not None:
+        files |= calibration_figures(calibration)
+    return files
+
+
+def calibration_figures(calibration: CalibrationResults) -> dict[str, bytes]:
+    """Return the calibration panels by file name; none when nothing was calibrated."""
+    if all(study.kind == "reference" for study in calibration.studies):
+        return {}
+    return _rendered("calibration", calibration.plot())
+
+
+def _rendered(name: str, figure: Any) -> dict[str, bytes]:
+    from biocal.plots.save import figure_bytes
+
+    return {f"{name}.{ending}": figure_bytes(figure, ending) for ending in FORMATS}

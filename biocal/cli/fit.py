@@ -1,0 +1,233 @@
+"""``biocal fit``: from study files to a calibrated dose-response curve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from biocal.cli import columns
+from biocal.cli.messages import tell, tell_problems
+from biocal.cli.output import OutputFolder
+from biocal.cli.progress import working
+from biocal.cli.settings import Settings, gather, read_pool
+
+if TYPE_CHECKING:
+    from biocal.results.comparison import Comparison
+    from biocal.study.pooled import PooledStudies
+
+_METHOD = "Method"
+_EXPOSURE = "Exposure"
+_MODEL = "Model"
+_CURVE = "Curve and intervals"
+_WORDS = "Words for tables and figures"
+
+
+def _option(name: str, metavar: str, what: str, panel: str) -> Any:
+    return typer.Option(f"--{name}", metavar=metavar, help=what, rich_help_panel=panel)
+
+
+def fit(
+    ctx: typer.Context,
+    files: columns.Files = None,
+    spec: columns.Spec = None,
+    out: columns.Out = None,
+    force: columns.Force = False,
+    quiet: columns.Quiet = False,
+    method: Annotated[
+        list[str] | None,
+        _option(
+            "method",
+            "NAME",
+            "naive, internalized, full, induced, two-stage or all; repeatable (default: naive and full).",
+            _METHOD,
+        ),
+    ] = None,
+    keep_going: Annotated[
+        bool,
+        typer.Option(
+            "--keep-going",
+            help="Record a method that fails and go on with the others; implied by --method all.",
+            rich_help_panel=_METHOD,
+        ),
+    ] = False,
+    residual_law: Annotated[
+        str | None,
+        _option(
+            "residual-law",
+            "normal|smearing",
+            "induced: reference values about the calibration line; smearing takes its residuals and needs "
+            "--bootstrap for intervals (default: normal).",
+            _METHOD,
+        ),
+    ] = None,
+    exposure: Annotated[
+        str | None,
+        _option(
+            "exposure",
+            "rcs|linear|categories",
+            "Restricted cubic spline, straight line, or categories (default: rcs).",
+            _EXPOSURE,
+        ),
+    ] = None,
+    knots: Annotated[
+        int | None, _option("knots", "K", "rcs: 3 to 7 knots at Harrell's quantiles (default: 4).", _EXPOSURE)
+    ] = None,
+    knot_values: Annotated[
+        str | None, _option("knot-values", "X,X,...", "rcs: the knots themselves, as 30,50,70.", _EXPOSURE)
+    ] = None,
+    knot_probs: Annotated[
+        str | None,
+        _option("knot-probs", "P,P,...", "rcs: probabilities of the knots, as .1,.5,.9.", _EXPOSURE),
+    ] = None,
+    knot_rule: Annotated[
+        str | None,
+        _option(
+            "knot-rule",
+            "common|published",
+            "rcs: quantiles of full calibration's exposure in controls, the same for all methods; or of each "
+            "method's own, cases too (default: common).",
+            _EXPOSURE,
+        ),
+    ] = None,
+    cuts: Annotated[
+        str | None,
+        _option("cuts", "X,X,...", "categories: cut points on the reference scale, as 30,50,75.", _EXPOSURE),
+    ] = None,
+    reference_category: Annotated[
+        str | None,
+        _option(
+            "reference-category", "LABEL", 'categories: such as "[50, 75)" (default: the lowest).', _EXPOSURE
+        ),
+    ] = None,
+    covariates: Annotated[
+        str | None, _option("covariates", "FORMULA", 'Of the outcome model, as "bmi + C(smoking)".', _MODEL)
+    ] = None,
+    matching: Annotated[
+        str | None,
+        _option("matching", "FORMULA", "Matching factors; they enter the calibration only.", _MODEL),
+    ] = None,
+    modifier: Annotated[
+        str | None, _option("modifier", "NAME", "Effect modifier: a curve at each of its levels.", _MODEL)
+    ] = None,
+    calibration_covariates: columns.CalibrationCovariates = None,
+    calibration_coefficients: columns.CalibrationCoefficients = None,
+    ref: Annotated[
+        float | None,
+        _option("ref", "X", "Reference exposure (default: the median in controls, calibrated).", _CURVE),
+    ] = None,
+    at: Annotated[
+        str | None,
+        _option(
+            "at",
+            "X,X,...",
+            "Exposures of the curve (default: 101 from the 1st to the 99th percentile).",
+            _CURVE,
+        ),
+    ] = None,
+    level: Annotated[
+        float | None, _option("level", "L", "Level of confidence intervals (default: .95).", _CURVE)
+    ] = None,
+    bootstrap: Annotated[
+        int | None, _option("bootstrap", "N", "Add bootstrap intervals from N replicates.", _CURVE)
+    ] = None,
+    seed: Annotated[
+        int | None, _option("seed", "N", "Seed of the bootstrap (default: drawn and recorded).", _CURVE)
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        _option("jobs", "N", "Processes for the bootstrap; -1: one a processor (default: 1).", _CURVE),
+    ] = None,
+    strata: Annotated[
+        str | None,
+        _option(
+            "strata",
+            "calibrators|deciles",
+            "Bootstrap: redraw within deciles of the local value where calibrators were so chosen (default: "
+            "calibrators).",
+            _CURVE,
+        ),
+    ] = None,
+    study: columns.StudyColumn = None,
+    set: columns.SetColumn = None,
+    case: columns.CaseColumn = None,
+    local: columns.LocalColumn = None,
+    reference: columns.ReferenceColumn = None,
+    person: columns.PersonColumn = None,
+    reference_study: columns.ReferenceStudy = None,
+    local_study: columns.LocalStudy = None,
+    scale_local: columns.ScaleLocal = None,
+    calibrate_with_cases: columns.CalibrateWithCases = False,
+    exposure_name: Annotated[
+        str | None, _option("exposure-name", "TEXT", 'Such as "25(OH)D".', _WORDS)
+    ] = None,
+    unit: columns.Unit = None,
+    outcome_name: Annotated[
+        str | None, _option("outcome-name", "TEXT", 'Such as "colorectal cancer".', _WORDS)
+    ] = None,
+) -> None:
+    """Fit a calibrated dose-response curve to the pooled studies; tables, figures and fit.json go to --out."""
+    settings = gather(ctx)
+    _run(settings)
+
+
+def _run(settings: Settings) -> None:
+    from biocal.cli.request import effective_options, fit_arguments, require_methods
+
+    settings.require("files", "No data: name at least one FILE")
+    out = settings.require("out", "Missing option '--out': name a folder for the results")
+    options, remarks = effective_options(settings)
+    methods = require_methods(settings, options["method"])
+    arguments = fit_arguments(options)
+    force = bool(settings.get("force", False))
+    folder = OutputFolder(out, force=force, names=_expected_files(methods, options))
+    if not settings.quiet:
+        for remark in remarks:
+            tell("note", remark)
+    with working("reading", quiet=settings.quiet):
+        pool = read_pool(settings)
+    tell_problems(pool.problems, quiet=settings.quiet)
+    comparison = _fitted(pool, arguments, quiet=settings.quiet)
+    with working("drawing", quiet=settings.quiet):
+        contents = _contents(comparison, pool, options)
+    folder.write(contents)
+    for method, reason in comparison.failures.items():
+        tell("error", f"{method} failed and is left out: {reason}")
+    if settings.quiet:
+        return
+    only = next(iter(comparison.values()))
+    typer.echo(only.summary() if len(comparison) == 1 and not comparison.failures else comparison.summary())
+    tell("note", f"{len(contents)} files are in {folder.path}")
+
+
+def _fitted(pool: PooledStudies, arguments: dict[str, Any], *, quiet: bool) -> Comparison:
+    import biocal as bc
+    from biocal.errors import FitError
+
+    with working("fitting", quiet=quiet):
+        comparison: Comparison = bc.fit(pool, **arguments)
+    if not comparison:
+        reasons = "; ".join(f"{method}: {reason}" for method, reason in comparison.failures.items())
+        raise FitError(f"every method failed: {reasons}")
+    return comparison
+
+
+def _expected_files(methods: tuple[str, ...], options: dict[str, Any]) -> list[str]:
+    """Files that a fit with these options writes, in the order of the contract."""
+    names = ["coefficients.csv", "covariance.csv", "dose_response.csv", "tests.csv", "variance_shares.csv"]
+    names += ["studies.csv"] if "two-stage" in methods else []
+    names += ["bootstrap.csv"] if options.get("bootstrap") else []
+    names += ["calibration.csv", "fit.json", "dose_response.png", "dose_response.svg"]
+    return names
+
+
+def _contents(comparison: Comparison, pool: PooledStudies, options: dict[str, Any]) -> dict[str, bytes]:
+    """All result files, by name."""
+    from biocal.cli.figures import fit_figures
+    from biocal.cli.record import fit_record, json_bytes
+    from biocal.cli.tables import csv_bytes, fit_tables
+
+    tables = fit_tables(comparison)
+    contents = {f"{name}.csv": csv_bytes(table) for name, table in tables.items()}
+    contents["fit.json"] = json_bytes(fit_record(comparison, tables, options, pool.problems))
+    return contents | fit_figures(comparison)

@@ -1,0 +1,136 @@
+"""The outermost edge: runs a command, turns every error into a line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from biocal.cli.messages import tell, tell_problems
+
+FINE, OUR_FAULT, USAGE, BAD_INPUT, FIT_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+#: What a shell reports for a process that was asked to end.
+TERMINATED = 128 + signal.SIGTERM
+
+DEBUG_VARIABLE = "BIOCAL_DEBUG"
+
+
+def run() -> NoReturn:
+    """Entry point of the ``biocal`` command."""
+    signal.signal(signal.SIGTERM, _end)
+    sys.exit(main())
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """End by an exception, so that unfinished files are removed on the way out."""
+    raise SystemExit(TERMINATED)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Words after ``biocal``; default those of the process.
+
+    Returns
+    -------
+    int
+        0 fine, 1 our fault, 2 usage, 3 bad input or output place, 4 the fit failed, 130 interrupted.
+    """
+    try:
+        _print_anything()
+        _command(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        tell("error", "interrupted; files are written whole or not at all")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output (such as `head`) has seen enough.  Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        return _tell_error(error)
+    return FINE
+
+
+def _print_anything() -> None:
+    """Let names that a terminal's character set lacks be shown as escapes rather than fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _command(arguments: Sequence[str] | None) -> None:
+    import typer
+
+    from biocal.cli.app import app
+
+    try:
+        words = None if arguments is None else list(arguments)
+        app(args=words, prog_name="biocal", standalone_mode=False)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+
+
+def _tell_error(error: Exception) -> int:
+    """Tell an error in a line a problem; return the exit code."""
+    from biocal.errors import DataProblemsError, FitError, InputError
+
+    usage = _usage_message(error)
+    if usage:
+        tell("error", usage)
+        return USAGE
+    if isinstance(error, DataProblemsError):
+        tell_problems(error.problems)  # type: ignore[attr-defined]
+        return BAD_INPUT
+    if isinstance(error, InputError):
+        tell("error", str(error))
+        return BAD_INPUT
+    if isinstance(error, FitError):
+        method = getattr(error, "method", "")
+        tell("error", f"{method}: {error}" if method else str(error))
+        return FIT_FAILED
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+        tell("error", f"the results cannot be written: {error.strerror}")
+        return BAD_INPUT
+    return _tell_our_fault(error)
+
+
+def _usage_message(error: Exception) -> str:
+    """What is wrong with the words typed, and where help is; blank for other errors."""
+    import typer
+
+    # Typer has its own copy of click or uses the installed one, by version; its errors show which.
+    usage_error = typer.BadParameter.__mro__[1]
+    click_error = typer.BadParameter.__mro__[2]
+    if not isinstance(error, click_error):
+        return ""
+    context = getattr(error, "ctx", None) if isinstance(error, usage_error) else None
+    path = context.command_path if context is not None else "biocal"
+    message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+    return f"{message} (see '{path} --help')"
+
+
+def _tell_our_fault(error: Exception) -> int:
+    """An error nobody foresaw: its type in one line; the traceback for those who ask."""
+    if os.environ.get(DEBUG_VARIABLE):
+        import traceback
+
+        traceback.print_exception(error)
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = ""
+    if place is not None:
+        where = f" at {os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno}"
+    tell(
+        "error",
+        f"internal error, {type(error).__name__}: {error}{where}; this is a fault of biocal: please report it "
+        f"({DEBUG_VARIABLE}=1 shows the traceback)",
+    )
+    return OUR_FAULT

@@ -1,0 +1,144 @@
+"""fit.json: everything about a fit, at full precision."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from biocal.results.comparison import Comparison
+    from biocal.results.fits import Fit
+    from biocal.results.model import Sample
+    from biocal.study.notices import Problem
+
+_PACKAGES = ("numpy", "scipy", "pandas", "patsy")
+
+
+def fit_record(
+    comparison: Comparison,
+    tables: Mapping[str, pd.DataFrame],
+    options: Mapping[str, Any],
+    problems: Sequence[Problem],
+) -> dict[str, Any]:
+    """Return the content of fit.json.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        At least one fit.
+    tables : mapping of str to DataFrame
+        All tables of the result files.
+    options : mapping
+        Every option, defaults included.
+    problems : sequence of Problem
+        Warnings and notes of reading.
+    """
+    first = next(iter(comparison.values()))
+    info, scale = first.info, first.info.scale
+    return {
+        "biocal": _biocal_version(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        "options": dict(options),
+        "files": [asdict(file) for file in first.sample.files],
+        "counts": _counts(first.sample),
+        "flow": [asdict(flow) for flow in first.sample.flow],
+        "dropped_sets": _dropped_sets(first.sample),
+        "model": {
+            "exposure_reference": scale.reference,
+            "exposure_reference_rule": scale.reference_rule,
+            "exposure_percentile_1": scale.low,
+            "exposure_percentile_99": scale.high,
+            "calibration_covariates": list(info.calibration_names),
+            "omitted_constant_within_sets": list(info.omitted),
+        },
+        "methods": {method: _method(fit) for method, fit in comparison.items()},
+        "failures": dict(comparison.failures),
+        "warnings": {
+            "data": [problem.to_dict() for problem in problems],
+            "analysis": list(info.notes),
+        },
+        "tables": {name: _rows(table) for name, table in tables.items()},
+    }
+
+
+def json_bytes(record: Mapping[str, Any]) -> bytes:
+    """Return a record as JSON in UTF-8: shortest digits that read back exactly, null for what is absent."""
+    return (json.dumps(_plain(record), ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _biocal_version() -> str:
+    import biocal
+
+    return biocal.__version__
+
+
+def _counts(sample: Sample) -> dict[str, Any]:
+    return {
+        "studies": sample.n_studies,
+        "reference_studies": sample.n_reference_studies,
+        "sets": sample.n_sets,
+        "cases": sample.n_cases,
+        "controls": sample.n_controls,
+        "calibrators": sample.n_calibrators,
+        "local_controls": sample.local_controls,
+        "calibrated_controls": sample.calibrated_controls,
+        "set_shapes": {f"{cases}:{controls}": n for (cases, controls), n in sample.set_shapes.items()},
+    }
+
+
+def _dropped_sets(sample: Sample) -> list[dict[str, Any]]:
+    """Sets left out, counted by study and reason."""
+    reasons = {
+        "no case among the rows left": "sets_without_case",
+        "no control among the rows left": "sets_without_control",
+    }
+    return [
+        {"study": flow.study, "reason": reason, "sets": getattr(flow, field)}
+        for flow in sample.flow
+        for reason, field in reasons.items()
+        if getattr(flow, field)
+    ]
+
+
+def _method(fit: Fit) -> dict[str, Any]:
+    status = asdict(fit.status) if fit.status is not None else None
+    knots = getattr(fit.basis, "knots", None)
+    return {
+        "terms": list(fit.terms),
+        "curve": fit.basis.describe(fit.info.labels.unit),
+        "knots": None if knots is None else list(knots),
+        "standard_errors": fit.variance,
+        "loglik": fit.loglik,
+        "loglik_null": fit.loglik_null,
+        "aic": fit.aic,
+        "convergence": status,
+        "covariance": fit.vcov,
+        "covariance_uncorrected": fit.vcov_uncorrected,
+        "warnings": list(fit.notes),
+    }
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A table as a list of rows."""
+    columns = [table[name].tolist() for name in table.columns]
+    return [dict(zip(table.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _plain(value: Any) -> Any:
+    """Lists and mappings of plain numbers and texts; null for numbers that JSON does not know."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,132 @@
+"""From settings to the arguments of `biocal.fit`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from biocal.cli.keys import option_of
+from biocal.cli.settings import Settings, usage_error
+
+if TYPE_CHECKING:
+    from biocal.exposure.terms import ExposureSpecification
+
+#: What holds when nothing is said; told in fit.json with what was.
+DEFAULTS: dict[str, Any] = {
+    "method": ["naive", "full"],
+    "keep_going": False,
+    "exposure": "rcs",
+    "knot_rule": "common",
+    "covariates": "",
+    "matching": "",
+    "modifier": "",
+    "calibration_covariates": "outcome",
+    "calibration_coefficients": "common",
+    "residual_law": "normal",
+    "level": 0.95,
+    "exposure_name": "exposure",
+    "unit": "",
+    "outcome_name": "",
+}
+
+#: Options that only one kind of exposure knows.
+_OF_EXPOSURE = {
+    "knots": ("rcs",),
+    "knot_values": ("rcs",),
+    "knot_probs": ("rcs",),
+    "knot_rule": ("rcs",),
+    "cuts": ("categories",),
+    "reference_category": ("categories",),
+    "ref": ("rcs", "linear"),
+    "at": ("rcs", "linear"),
+}
+_OF_BOOTSTRAP = ("seed", "jobs", "strata")
+
+
+def effective_options(settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    """Return every option of the fit, defaults included, and what must be told about unused ones.
+
+    Raises
+    ------
+    click.UsageError
+        An option typed that has no meaning with the kind of exposure.
+    """
+    options = {**DEFAULTS, **{key: value for key, value in settings.values.items() if key != "files"}}
+    kind = options["exposure"]
+    unused = [key for key in _OF_EXPOSURE if key in settings.values and kind not in _OF_EXPOSURE[key]]
+    for key in unused:
+        if key in settings.typed:
+            wanted = " or ".join(_OF_EXPOSURE[key])
+            usage_error(f"{option_of(key)} needs --exposure {wanted}; the exposure is {kind}")
+    told = [f"{', '.join(unused)} of {settings.spec} not used: the exposure is {kind}"] if unused else []
+    dropped = {*unused, *(key for key in _OF_EXPOSURE if kind not in _OF_EXPOSURE[key])}
+    if not options.get("bootstrap"):
+        idle = [option_of(key) for key in _OF_BOOTSTRAP if key in settings.typed]
+        if idle:
+            told.append(f"{' and '.join(idle)} not used: nothing is drawn without --bootstrap N")
+        dropped.update(_OF_BOOTSTRAP)
+    if kind == "rcs" and not any(key in options for key in ("knots", "knot_values", "knot_probs")):
+        options["knots"] = 4
+    return {key: value for key, value in options.items() if key not in dropped}, told
+
+
+def require_methods(settings: Settings, methods: list[str]) -> tuple[str, ...]:
+    """Return the methods that will run.
+
+    Raises
+    ------
+    click.UsageError, OptionError
+        A method that does not exist, typed or in a spec.
+    """
+    from biocal.errors import OptionError
+    from biocal.pooling.estimate import METHODS
+    from biocal.study.columns import did_you_mean
+
+    for method in methods:
+        if method not in (*METHODS, "all"):
+            near = did_you_mean(method, METHODS)
+            message = f"'{method}' is not one of {', '.join(METHODS)}, all{near}"
+            if "method" in settings.typed:
+                usage_error(f"Invalid value for '--method': {message}")
+            raise OptionError(f"{settings.spec}: method: {message}", allowed=METHODS)
+    return METHODS if "all" in methods else tuple(dict.fromkeys(methods))
+
+
+def exposure_of(options: dict[str, Any]) -> ExposureSpecification:
+    """Return the exposure term that the options describe.
+
+    Raises
+    ------
+    OptionError
+        Knots or cut points that cannot be used.
+    """
+    from biocal.errors import OptionError
+    from biocal.exposure.terms import categories, linear, rcs
+
+    if options["exposure"] == "linear":
+        return linear()
+    if options["exposure"] == "categories":
+        if not options.get("cuts"):
+            raise OptionError("categories need cut points: give --cuts, such as --cuts 30,50,75")
+        return categories(options["cuts"], reference=options.get("reference_category", 0))
+    if "knot_probs" in options:
+        return rcs(probs=options["knot_probs"])
+    return rcs(options.get("knot_values", options.get("knots", 4)))
+
+
+def fit_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `biocal.fit` for the options, the bootstrap's only when it is asked for."""
+    arguments: dict[str, Any] = {
+        "method": options["method"],
+        "exposure": exposure_of(options),
+        "covariates": options["covariates"] or None,
+        "matching": options["matching"] or None,
+        "modifier": options["modifier"] or None,
+        "reference": options.get("ref"),
+        "at": options.get("at"),
+        "keep_going": True if options["keep_going"] else None,
+    }
+    same = ("calibration_covariates", "calibration_coefficients", "knot_rule", "residual_law", "level")
+    same += ("exposure_name", "unit", "outcome_name")
+    if options.get("bootstrap"):
+        same += ("bootstrap", *_OF_BOOTSTRAP)
+    return arguments | {key: options[key] for key in same if key in options}

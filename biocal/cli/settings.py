@@ -1,0 +1,149 @@
+"""What was asked for: the options of the command line over those of a spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from biocal.cli.keys import CHOICES, EXCLUSIVE, from_words, option_of
+
+if TYPE_CHECKING:
+    from biocal.study.pooled import PooledStudies
+
+_READING = ("study", "set", "case", "local", "reference", "person", "reference_study", "local_study")
+_READING += ("scale_local", "calibrate_with_cases")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Values that were given, by key; defaults are those of the functions that take them.
+
+    Attributes
+    ----------
+    values : mapping of str
+        Options and keys given, the command line's over the file's.
+    typed : frozenset of str
+        Keys given on the command line.
+    spec : str
+        Path of the spec; blank without one.
+    """
+
+    values: Mapping[str, Any]
+    typed: frozenset[str]
+    spec: str = ""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or the default when it was not given."""
+        return self.values.get(key, default)
+
+    def given(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Return those of some keys that were given."""
+        return {key: self.values[key] for key in keys if key in self.values}
+
+    @property
+    def quiet(self) -> bool:
+        """Whether only errors are told."""
+        return bool(self.get("quiet", False))
+
+    def require(self, key: str, what: str) -> Any:
+        """Return the value of a key that the command cannot do without."""
+        if self.values.get(key) in (None, [], ()):
+            usage_error(f"{what} (or give --spec FILE.toml with '{key}')")
+        return self.values[key]
+
+
+def usage_error(message: str) -> None:
+    """Refuse the words typed: exit code 2."""
+    raise _UsageError(message)
+
+
+#: click's UsageError, wherever this version of typer keeps click.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+def gather(context: typer.Context) -> Settings:
+    """Put together a command's options and the spec they name.
+
+    Parameters
+    ----------
+    context : typer.Context
+        Of the command that runs.
+
+    Raises
+    ------
+    click.UsageError
+        A value typed that cannot be read.
+    DataProblemsError
+        The spec cannot be read.
+    """
+    typed = _typed(context.params)
+    path = context.params.get("spec")
+    if not path:
+        return Settings(_expanded(typed), frozenset(typed))
+    from biocal.cli.spec import read_spec
+
+    values = read_spec(path)
+    for group in EXCLUSIVE:
+        if any(key in typed for key in group):
+            values = {key: value for key, value in values.items() if key not in group}
+    return Settings(values | _expanded(typed), frozenset(typed), path)
+
+
+def _typed(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Options given on the command line, read and checked."""
+    typed = {}
+    for key, value in parameters.items():
+        if key == "spec" or value is None or value is False or value in ([], ()):
+            continue
+        try:
+            typed[key] = from_words(key, list(value) if isinstance(value, tuple) else value)
+        except ValueError as fault:
+            usage_error(f"Invalid value for '{option_of(key)}': {fault}")
+        if key in CHOICES and value not in CHOICES[key]:
+            usage_error(
+                f"Invalid value for '{option_of(key)}': '{value}' is not one of {', '.join(CHOICES[key])}"
+            )
+    for group in EXCLUSIVE:
+        several = [option_of(key) for key in group if key in typed]
+        if len(several) > 1:
+            usage_error(f"{' and '.join(several)} say the same thing in different ways; give one of them")
+    return typed
+
+
+def _expanded(typed: dict[str, Any]) -> dict[str, Any]:
+    """Expand patterns among the files, for shells that do not."""
+    if "files" not in typed:
+        return typed
+    import os
+
+    from biocal.cli.spec import matching_files
+    from biocal.errors import InputError
+
+    try:
+        files = [name if os.path.exists(name) else matching_files("", name) for name in typed["files"]]
+    except FileNotFoundError as fault:
+        raise InputError(str(fault)) from None
+    flat = [name for one in files for name in ([one] if isinstance(one, str) else one)]
+    return typed | {"files": flat}
+
+
+def read_pool(settings: Settings) -> PooledStudies:
+    """Read the studies that the settings name.
+
+    Raises
+    ------
+    click.UsageError
+        No files.
+    InputError
+        Data that cannot be used.
+    """
+    from biocal.study.reading import read_studies
+
+    files = settings.require("files", "No data: name at least one FILE")
+    options = settings.given(_READING)
+    if not options.get("person", ""):
+        options.pop("person", None)
+    return read_studies(files, **options)

@@ -1,0 +1,129 @@
+"""Reading a spec: a TOML file whose keys are the options of the commands."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from biocal.cli.keys import CHOICES, EXCLUSIVE, KEYS, from_toml
+from biocal.errors import DataProblemsError
+from biocal.study.columns import did_you_mean
+from biocal.study.natural_order import natural_key
+from biocal.study.notices import ProblemLog
+
+
+def read_spec(path: str) -> dict[str, Any]:
+    """Read a spec and check its keys and the kinds of their values.
+
+    Parameters
+    ----------
+    path : str
+        A TOML file.
+
+    Returns
+    -------
+    dict
+        Values by key; `files` and `out` are relative to the working folder now, patterns expanded.
+
+    Raises
+    ------
+    DataProblemsError
+        Every problem found, each with its line.
+    """
+    log = ProblemLog()
+    text = _text(path, log)
+    found = _parse(path, text, log)
+    values: dict[str, Any] = {}
+    for key, value in found.items():
+        line = _line_of(key, text)
+        if key not in KEYS:
+            message = f"'{key}' is not an option{did_you_mean(key, KEYS) or '; see biocal fit --help'}"
+            log.add("error", "unknown-key", message, file=path, line=line)
+            continue
+        try:
+            values[key] = _allowed(key, from_toml(key, value))
+        except ValueError as fault:
+            log.add("error", "bad-value", f"{key}: {fault}", file=path, line=line)
+    for group in EXCLUSIVE:
+        several = [key for key in group if key in values]
+        if len(several) > 1:
+            message = f"{' and '.join(several)} say the same thing in different ways; keep one of them"
+            log.add("error", "exclusive-keys", message, file=path, line=_line_of(several[1], text))
+    _resolve_places(path, values, text, log)
+    log.require_no_errors()
+    return values
+
+
+def _text(path: str, log: ProblemLog) -> str:
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        log.add("error", "not-utf8", f"not UTF-8 text (byte {fault.start}); save it as UTF-8", file=path)
+    except FileNotFoundError:
+        log.add("error", "no-file", "there is no such file", file=path)
+    except IsADirectoryError:
+        log.add("error", "no-file", "this is a folder; name the TOML file in it", file=path)
+    except OSError as fault:
+        log.add("error", "no-file", f"cannot be read ({fault.strerror})", file=path)
+    raise DataProblemsError(log.found)
+
+
+def _parse(path: str, text: str, log: ProblemLog) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text.replace("\r\n", "\n"))
+    except tomllib.TOMLDecodeError as fault:
+        message = str(fault)
+        place = re.search(r" \(at line (\d+), column \d+\)$", message)
+        line = int(place[1]) if place else None
+        reason = message[: place.start()] if place else message.replace("(at end of document)", "at the end")
+        log.add("error", "not-toml", f"not valid TOML: {reason}", file=path, line=line)
+        raise DataProblemsError(log.found) from fault
+
+
+def _line_of(key: str, text: str) -> int | None:
+    """Line on which a key, or the table of that name, stands."""
+    name = re.escape(key)
+    pattern = re.compile(rf"""^\s*(\[\s*["']?{name}["']?\s*\]|["']?{name}["']?\s*[=.])""")
+    return next((n for n, line in enumerate(text.splitlines(), start=1) if pattern.match(line)), None)
+
+
+def _allowed(key: str, value: Any) -> Any:
+    allowed = CHOICES.get(key)
+    if allowed and value not in allowed:
+        raise ValueError(f"'{value}' is not one of {', '.join(allowed)}")
+    return value
+
+
+def _resolve_places(path: str, values: dict[str, Any], text: str, log: ProblemLog) -> None:
+    """Take `files` and `out` as relative to the spec's folder, and expand patterns."""
+    folder = os.path.dirname(path)
+    if "out" in values:
+        values["out"] = os.path.join(folder, values["out"])
+    if "files" not in values:
+        return
+    try:
+        values["files"] = [name for pattern in values["files"] for name in matching_files(folder, pattern)]
+    except FileNotFoundError as fault:
+        log.add("error", "no-file", f"files: {fault}", file=path, line=_line_of("files", text))
+
+
+def matching_files(folder: str, pattern: str) -> list[str]:
+    """Files that a pattern stands for, in natural order; a plain name stands for itself.
+
+    Raises
+    ------
+    FileNotFoundError
+        The pattern matches nothing.
+    """
+    wanted = os.path.join(folder, pattern)
+    if not glob.has_magic(pattern) or os.path.exists(wanted):
+        return [wanted]
+    # the folder's own name may hold brackets
+    found = glob.glob(pattern, root_dir=folder or None, recursive=True)
+    if not found:
+        raise FileNotFoundError(f"no file matches '{wanted}'")
+    return [os.path.join(folder, name) for name in sorted(found, key=natural_key)]

@@ -1,0 +1,90 @@
+"""Tables of the result files, and how they become bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from biocal.results.calibration import CalibrationResults
+    from biocal.results.comparison import Comparison
+    from biocal.results.fits import Fit
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """Return a table as CSV: numbers in full precision, blanks where there is none, UTF-8, Unix line ends."""
+    text = io.StringIO()
+    table.to_csv(text, index=False, lineterminator="\n")
+    return text.getvalue().encode()
+
+
+def fit_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
+    """Return the tables of ``biocal fit`` by name; those that do not apply are absent.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        At least one fit.
+    """
+    fits = list(comparison.values())
+    curves = [curve for fit in fits for curve in fit.dose_responses()]
+    tables = {
+        "coefficients": comparison.tidy(),
+        "covariance": stacked([_covariance(fit) for fit in fits]),
+        "dose_response": comparison.dose_response(),
+        "tests": stacked([_tests(fit) for fit in fits]),
+        "variance_shares": stacked([curve.variance_shares() for curve in curves]),
+    }
+    studies = [fit.studies.tidy() for fit in fits if fit.studies is not None]
+    if studies:
+        tables["studies"] = stacked(studies)
+    bootstraps = [fit.bootstrap.tidy() for fit in fits if fit.bootstrap is not None]
+    if bootstraps:
+        tables["bootstrap"] = stacked(bootstraps)
+    calibration = fits[0].calibration
+    if calibration is not None:
+        tables |= calibration_tables(calibration)
+    return tables
+
+
+def calibration_tables(calibration: CalibrationResults) -> dict[str, pd.DataFrame]:
+    """Return the tables of a calibration; that of the covariates only when it has some."""
+    tables = {"calibration": calibration.tidy()}
+    if calibration.covariate_names:
+        tables["calibration_covariates"] = calibration.tidy_covariates()
+    return tables
+
+
+def stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables one below the other; empty ones only matter when all are."""
+    import pandas as pd
+
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else tables[0]
+
+
+def _covariance(fit: Fit) -> pd.DataFrame:
+    import numpy as np
+    import pandas as pd
+
+    terms, n = list(fit.terms), len(fit.terms)
+    return pd.DataFrame(
+        {
+            "method": fit.method,
+            "row": [term for term in terms for _ in range(n)],
+            "column": terms * n,
+            "value": np.ravel(fit.vcov),
+        }
+    )
+
+
+def _tests(fit: Fit) -> pd.DataFrame:
+    import pandas as pd
+
+    tests = fit.tests()
+    columns = ("test", "statistic", "df", "p_value")
+    values = {name: [getattr(test, name) for test in tests] for name in columns}
+    return pd.DataFrame({"method": [fit.method] * len(tests), **values})
