@@ -11,6 +11,7 @@ from biocal.calibration.regression import CalibrationFit
 from biocal.errors import BiocalError, CalibrationDesignError, OptionError
 from biocal.exposure.terms import ExposureSpecification, Linear, rcs
 from biocal.kernels.delta import WaldTest, wald_test
+from biocal.pooling.bootstrap import BootstrapOptions, Progress, bootstrap_fits
 from biocal.pooling.calibrate import calibration_results, partial_association, require_coefficients
 from biocal.pooling.estimate import (
     METHODS,
@@ -54,6 +55,11 @@ def fit(
     outcome_name: str = "",
     residual_law: str = "normal",
     keep_going: bool | None = None,
+    bootstrap: int | None = None,
+    seed: int | None = None,
+    jobs: int = 1,
+    strata: str = "calibrators",
+    progress: Progress | None = None,
 ) -> Any:
     """Fit the pooled dose-response model.
 
@@ -91,6 +97,18 @@ def fit(
         own residuals, and then only the bootstrap gives intervals.
     keep_going : bool, optional
         With several methods: record one that fails and go on; default only for "all".
+    bootstrap : int, optional
+        Bootstrap replicates: matched sets redrawn within study, those holding calibrators apart, calibrated
+        and fitted anew; percentile and normal limits beside the sandwich's, in ``bootstrap`` of each fit.
+        Methods share the resamples.
+    seed : int, optional
+        Seed of the bootstrap; by default one is drawn and recorded.
+    jobs : int, default 1
+        Processes for the bootstrap, -1 for one a processor; the numbers do not depend on it.
+    strata : {"calibrators", "deciles"}
+        Bootstrap strata; "deciles" where the calibration subset was spread over deciles of the local value.
+    progress : callable, optional
+        Called with (replicates done, replicates) as the bootstrap goes on.
 
     Returns
     -------
@@ -129,6 +147,7 @@ def fit(
     if not 0.0 < level < 1.0:
         raise OptionError(f"a confidence level lies between 0 and 1, not {level}", level=level)
     options = _options(residual_law)
+    redrawing = None if bootstrap is None else BootstrapOptions(bootstrap, seed, jobs, strata, progress)
     formulas = ModelFormulas(
         covariates, matching, modifier, calibration_covariates, require_coefficients(calibration_coefficients)
     )
@@ -182,6 +201,8 @@ def fit(
             if not (everything if keep_going is None else keep_going):
                 raise
             failures[name] = str(error)
+    if redrawing is not None:
+        fits = bootstrap_fits(fits, problem, specification, calibration, options, redrawing)
     if isinstance(method, str) and not everything:
         if method in failures:
             raise OptionError("keep_going needs several methods")

@@ -16,7 +16,7 @@ from biocal.outcome.conditional_logistic import OutcomeFit
 from biocal.outcome.induced_risk import DEFAULT_NODES
 from biocal.pooling.induced import ResidualLaw, fit_induced
 from biocal.pooling.model_columns import ModelColumns
-from biocal.pooling.plug_in import PLUG_IN_METHODS, fit_plug_in, plug_in_exposure
+from biocal.pooling.plug_in import PLUG_IN_METHODS, fit_plug_in, fit_plug_in_outcome, plug_in_exposure
 from biocal.pooling.problem import PooledProblem
 
 FloatArray = NDArray[np.float64]
@@ -127,6 +127,40 @@ def estimate_method(
     return MethodEstimate(
         method, model, outcome, covariance, variance, notes=_plug_in_notes(problem, method, basis)
     )
+
+
+def estimate_coefficients(
+    problem: PooledProblem,
+    method: str,
+    basis: Basis,
+    calibration: CalibrationFit | None,
+    options: EstimationOptions = DEFAULT_OPTIONS,
+) -> tuple[ModelColumns, FloatArray]:
+    """Terms and coefficients alone, as :func:`estimate_method` finds them: what a bootstrap replicate needs."""
+    if method in PLUG_IN_METHODS:
+        exposure = plug_in_exposure(problem, method, calibration)
+        model, outcome = fit_plug_in_outcome(problem, exposure, basis)
+        return model, outcome.beta
+    found = estimate_method(problem, method, basis, calibration, options)
+    return found.model, found.outcome.beta
+
+
+def _estimate_induced(
+    problem: PooledProblem, basis: Basis, calibration: CalibrationFit | None, options: EstimationOptions
+) -> MethodEstimate:
+    model, outcome, stacked = fit_induced(
+        problem, basis, calibration, residual_law=options.residual_law, nodes=options.nodes
+    )
+    if stacked is None:
+        p = outcome.beta.size
+        unknown = np.full((p, p), np.nan)
+        covariance = SandwichCovariance(
+            unknown, unknown, np.full((len(problem.local_names), p, p), np.nan), np.full((0, p), np.nan)
+        )
+        return MethodEstimate("induced", model, outcome, covariance, NO_SANDWICH)
+    covariance = stacked_covariance(stacked, len(problem.local_names))
+    variance = PLAIN_SANDWICH if stacked.cross is None else STACKED_SANDWICH
+    return MethodEstimate("induced", model, outcome, covariance, variance)
 
 
 def _estimate_induced(

@@ -72,9 +72,7 @@ def fit_plug_in(
     ModelColumns, OutcomeFit, StackedScores
         The columns and their names, the fit, and what the sandwich is made of.
     """
-    model = lay_out_columns(basis, problem)
-    columns = model.build(basis.columns(exposure.value), problem)
-    outcome = fit_conditional_logistic(problem.layout, columns, model.terms)
+    model, outcome = fit_plug_in_outcome(problem, exposure, basis)
     cross = None
     if calibration is not None and exposure.calibrated.any():
         slopes = model.slopes(basis.slopes(exposure.value), problem)
@@ -83,6 +81,15 @@ def fit_plug_in(
         weights = np.where(exposure.calibrated, weights, 0.0)
         cross = -calibration.fold(weights, problem.calibration_rows)
     return model, outcome, stack(problem, outcome, calibration if cross is not None else None, cross)
+
+
+def fit_plug_in_outcome(
+    problem: PooledProblem, exposure: PlugInExposure, basis: Basis
+) -> tuple[ModelColumns, OutcomeFit]:
+    """Fit the outcome model on a plug-in exposure; nothing is stacked."""
+    model = lay_out_columns(basis, problem)
+    columns = model.build(basis.columns(exposure.value), problem)
+    return model, fit_conditional_logistic(problem.layout, columns, model.terms)
 
 
 def stack(

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from biocal.errors import OptionError
 from biocal.kernels.delta import WaldTest, contrast_errors, normal_quantile, two_sided_p, wald_test
 from biocal.results.calibration import CalibrationResults
+from biocal.results.contrasts import response_axis, response_contrasts
 from biocal.results.dose_response import DoseResponse
 from biocal.results.model import ExposureBasis, ModelInfo, Sample
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from biocal.results.bootstrap import Bootstrap
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -83,8 +86,8 @@ class Fit:
         Influence of each independent unit on the coefficients; their outer products sum to `vcov`.
     studies : object with ``tidy()``, or None
         Two-stage: estimates by study and pooled (studies.csv).
-    bootstrap : object with ``tidy()``, or None
-        Bootstrap intervals (bootstrap.csv).
+    bootstrap : Bootstrap or None
+        Bootstrap replicates and intervals (bootstrap.csv).
     """
 
     method: str
@@ -107,7 +110,7 @@ class Fit:
     notes: tuple[str, ...] = ()
     influence: FloatArray | None = field(default=None, repr=False)
     studies: Tidy | None = None
-    bootstrap: Tidy | None = None
+    bootstrap: Bootstrap | None = None
 
     @property
     def params(self) -> pd.Series:
@@ -237,31 +240,23 @@ class Fit:
         """
         vector, label = self._modifier_vector(modifier_level)
         scale = self.info.scale
-        categories = getattr(self.basis, "labels", None) if self.basis.kind == "categories" else None
-        if categories is not None:
-            position = int(self.basis.reference)  # type: ignore[attr-defined]
-            exposure = np.arange(len(categories), dtype=float)
-            difference = np.zeros((len(self.basis.names), exposure.size))
-            difference[np.arange(exposure.size - 1), [k for k in range(exposure.size) if k != position]] = 1.0
-            anchor = float(position)
-        else:
-            exposure = np.asarray(scale.grid if at is None else list(at), dtype=float)
-            anchor = scale.reference if reference is None else float(reference)
-            if not (np.isfinite(exposure).all() and np.isfinite(anchor)):
-                raise OptionError("exposures and the reference exposure must be finite numbers", at=exposure)
-            difference = self.basis.columns(exposure) - self.basis.columns(np.array([anchor]))
-        contrasts = np.zeros((len(self.terms), exposure.size))
-        for row, multiplier in zip(self.exposure_positions, (1.0, *vector), strict=True):
-            contrasts[row] = multiplier * difference
+        exposure = np.asarray(scale.grid if at is None else list(at), dtype=float)
+        anchor = scale.reference if reference is None else float(reference)
+        if not (np.isfinite(exposure).all() and np.isfinite(anchor)):
+            raise OptionError("exposures and the reference exposure must be finite numbers", at=exposure)
+        axis = response_axis(self.basis, exposure, anchor)
+        contrasts = response_contrasts(
+            self.basis, self.exposure_positions, len(self.terms), axis, (1.0, *vector)
+        )
         errors = contrast_errors(contrasts, self.vcov)
         with np.errstate(divide="ignore", invalid="ignore"):
             parts = np.einsum("pm,spq,qm->ms", contrasts, self.calibration_parts, contrasts)
             shares = parts / (errors * errors)[:, None]
         return DoseResponse(
             method=self.method,
-            exposure=exposure,
-            categories=categories,
-            reference=anchor,
+            exposure=axis.exposure,
+            categories=axis.categories,
+            reference=axis.reference,
             log_or=contrasts.T @ self.estimates,
             std_error=errors,
             shares=shares,

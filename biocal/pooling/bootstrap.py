@@ -1,0 +1,311 @@
+"""The bootstrap: matched sets redrawn, calibrated and fitted again, for any method.
+
+Several methods share the resamples, so that their differences are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.calibration.regression import CalibrationFit
+from biocal.errors import BiocalError, OptionError
+from biocal.exposure.terms import Basis, ExposureSpecification
+from biocal.pooling.estimate import EstimationOptions, calibrate_problem, estimate_coefficients
+from biocal.pooling.exposure_scale import learn_basis
+from biocal.pooling.problem import PooledProblem
+from biocal.pooling.resampling import ResamplingDesign, design_resampling, redraw
+from biocal.results.bootstrap import Bootstrap, FailedReplicate
+from biocal.results.contrasts import ResponseAxis, response_axis, response_contrasts
+from biocal.results.fits import Fit
+
+FloatArray = NDArray[np.float64]
+
+#: Told how many replicates are done, and of how many.
+Progress = Callable[[int, int], None]
+
+#: Replicates handed to a process at a time: enough to hide what a task costs, few enough to see progress.
+_PER_TASK = 20
+
+
+@dataclass(frozen=True, slots=True)
+class BootstrapOptions:
+    """How to draw.
+
+    Attributes
+    ----------
+    replicates : int
+    seed : int or None
+        None draws one, which the result records.
+    jobs : int
+        Processes; -1 for one a processor.
+    strata : str
+        See :func:`biocal.pooling.resampling.design_resampling`.
+    progress : callable, optional
+        Called with (replicates done, replicates).
+    """
+
+    replicates: int
+    seed: int | None = None
+    jobs: int = 1
+    strata: str = "calibrators"
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        if not _is_count(self.replicates) or self.replicates < 2:
+            raise OptionError(
+                f"bootstrap is the number of replicates, 2 or more (1,000 for percentile limits), not "
+                f"{self.replicates!r}",
+                replicates=self.replicates,
+            )
+        if self.seed is not None and (not _is_count(self.seed) or self.seed < 0):
+            raise OptionError(f"a seed is a whole number from 0, not {self.seed!r}", seed=self.seed)
+        if not _is_count(self.jobs) or (self.jobs < 1 and self.jobs != -1):
+            raise OptionError(
+                f"jobs is a number of processes, or -1 for all, not {self.jobs!r}", jobs=self.jobs
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MethodPlan:
+    """One method as every replicate fits it.
+
+    Attributes
+    ----------
+    method : str
+    basis : ExposureBasis
+        Of the data; its knots are kept where they were given.
+    axis : ResponseAxis
+        Exposures of the curve and the reference, fixed.
+    multipliers : ndarray, shape (n_levels, 1 + km)
+        1 and the modifier's columns, at each level shown.
+    """
+
+    method: str
+    basis: Basis
+    axis: ResponseAxis
+    multipliers: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BootstrapPlan:
+    """What a process needs to draw any replicate by its number.
+
+    Attributes
+    ----------
+    design : ResamplingDesign
+    methods : tuple of MethodPlan
+    specification : ExposureSpecification
+    knot_rule : str
+    estimation : EstimationOptions
+        Choices of single methods.
+    calibrated : bool
+        Whether the data were calibrated (not when naive alone was asked and it could not be done).
+    n_omitted : int
+        Covariate columns that the data's own calibration leaves out as collinear.
+    seed : int
+    """
+
+    design: ResamplingDesign
+    methods: tuple[MethodPlan, ...]
+    specification: ExposureSpecification
+    knot_rule: str
+    estimation: EstimationOptions
+    calibrated: bool
+    n_omitted: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replicate:
+    """One method on one resample.
+
+    Attributes
+    ----------
+    coefficients : ndarray, shape (p,)
+    curves : ndarray, shape (n_levels, m)
+        Log odds ratios.
+    omitted : bool
+        The calibration lost covariate columns that the data's has.
+    """
+
+    coefficients: FloatArray
+    curves: FloatArray
+    omitted: bool
+
+
+def bootstrap_fits(
+    fits: Mapping[str, Fit],
+    problem: PooledProblem,
+    specification: ExposureSpecification,
+    calibration: CalibrationFit | None,
+    estimation: EstimationOptions,
+    options: BootstrapOptions,
+) -> dict[str, Fit]:
+    """The fits with their bootstrap.
+
+    Parameters
+    ----------
+    fits : mapping of str to Fit
+        Methods that could be fitted to the data.
+    problem : PooledProblem
+        What they were fitted to.
+    specification : ExposureSpecification
+        Whether knots are redrawn.
+    calibration : CalibrationFit or None
+        Of the data.
+    estimation : EstimationOptions
+        Choices of single methods.
+    options : BootstrapOptions
+
+    Returns
+    -------
+    dict of str to Fit
+        With ``bootstrap`` set, and its notes beside their own.
+
+    Notes
+    -----
+    Replicates redraw units within strata, calibrate, place quantile knots by the same rule, and fit; the
+    reference exposure and the exposures of the curve stay those of the data, so that a log odds ratio is
+    the same quantity in every replicate.  A replicate in which a method fails is counted for that method.
+    """
+    if not fits:
+        return {}
+    seed = options.seed
+    if seed is None:
+        seed = int(np.random.SeedSequence().generate_state(1)[0])
+    plan = BootstrapPlan(
+        design_resampling(problem, options.strata),
+        tuple(_plan_method(fit) for fit in fits.values()),
+        specification,
+        next(iter(fits.values())).info.knot_rule,
+        estimation,
+        calibration is not None,
+        len(calibration.dropped) if calibration is not None else 0,
+        seed,
+    )
+    draws = list(draw_all(plan, options))
+    return {
+        name: _with_bootstrap(fit, plan, [draw[k] for draw in draws])
+        for k, (name, fit) in enumerate(fits.items())
+    }
+
+
+def draw_all(
+    plan: BootstrapPlan, options: BootstrapOptions
+) -> Iterable[tuple[Replicate | FailedReplicate, ...]]:
+    """All replicates in the order of their numbers, each a tuple over the methods."""
+    total = options.replicates
+    tasks = [range(first, min(first + _PER_TASK, total)) for first in range(0, total, _PER_TASK)]
+    done = 0
+    for results in _run(plan, tasks, options.jobs):
+        yield from results
+        done += len(results)
+        if options.progress is not None:
+            options.progress(done, total)
+
+
+def _run(
+    plan: BootstrapPlan, tasks: list[range], jobs: int
+) -> Iterable[list[tuple[Replicate | FailedReplicate, ...]]]:
+    """Results of the tasks in their order, here or in processes with one BLAS thread each."""
+    if jobs == 1 or len(tasks) == 1:
+        yield from (draw_task(plan, task) for task in tasks)
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        processes = Parallel(n_jobs=jobs, return_as="generator")
+    yield from processes(delayed(draw_task)(plan, task) for task in tasks)
+
+
+def draw_task(plan: BootstrapPlan, numbers: range) -> list[tuple[Replicate | FailedReplicate, ...]]:
+    """Some replicates, by their numbers."""
+    return [draw_replicate(plan, number) for number in numbers]
+
+
+def draw_replicate(plan: BootstrapPlan, number: int) -> tuple[Replicate | FailedReplicate, ...]:
+    """One replicate of every method, drawn by its number alone."""
+    rng = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(number,)))
+    problem = redraw(plan.design, rng)
+    calibration, obstacle = None, None
+    if plan.calibrated:
+        try:
+            calibration = calibrate_problem(problem)
+        except (BiocalError, np.linalg.LinAlgError) as error:
+            obstacle = error
+    results: list[Replicate | FailedReplicate] = []
+    for method in plan.methods:
+        try:
+            if obstacle is not None and _needs_calibration(plan, method):
+                raise obstacle
+            results.append(_fit_replicate(plan, method, problem, calibration))
+        except (BiocalError, np.linalg.LinAlgError) as error:
+            results.append(FailedReplicate(number, type(error).__name__, str(error)))
+    return tuple(results)
+
+
+def _fit_replicate(
+    plan: BootstrapPlan, method: MethodPlan, problem: PooledProblem, calibration: CalibrationFit | None
+) -> Replicate:
+    basis = method.basis
+    if plan.specification.needs_data:
+        basis = learn_basis(plan.specification, problem, method.method, calibration, knot_rule=plan.knot_rule)
+    model, beta = estimate_coefficients(problem, method.method, basis, calibration, plan.estimation)
+    curves = np.stack(
+        [
+            response_contrasts(basis, model.exposure_positions, beta.size, method.axis, multiplier).T @ beta
+            for multiplier in method.multipliers
+        ]
+    )
+    omitted = calibration is not None and len(calibration.dropped) > plan.n_omitted
+    return Replicate(beta, curves, omitted and method.method != "naive")
+
+
+def _needs_calibration(plan: BootstrapPlan, method: MethodPlan) -> bool:
+    """Whether a method cannot do without: naive can, unless its knots are those of full calibration."""
+    if method.method != "naive":
+        return True
+    return plan.specification.needs_data and plan.knot_rule == "common"
+
+
+def _plan_method(fit: Fit) -> MethodPlan:
+    basis, levels = cast(Basis, fit.basis), fit.info.modifier_levels
+    axis = response_axis(basis, fit.info.scale.grid, fit.info.scale.reference)
+    values = np.empty((1, 0)) if levels is None else levels.values
+    multipliers = np.column_stack([np.ones(values.shape[0]), values])
+    return MethodPlan(fit.method, basis, axis, multipliers)
+
+
+def _with_bootstrap(fit: Fit, plan: BootstrapPlan, draws: list[Replicate | FailedReplicate]) -> Fit:
+    """The fit with its record of the replicates."""
+    curves = fit.dose_responses()
+    done = [(number, draw) for number, draw in enumerate(draws) if isinstance(draw, Replicate)]
+    axis = response_axis(fit.basis, fit.info.scale.grid, fit.info.scale.reference)
+    record = Bootstrap(
+        method=fit.method,
+        terms=fit.terms,
+        estimates=fit.estimates,
+        coefficients=np.array([d.coefficients for _, d in done]).reshape(-1, len(fit.terms)),
+        axis=axis,
+        modifiers=tuple(curve.modifier for curve in curves),
+        curve=np.stack([curve.log_or for curve in curves]),
+        curves=np.array([d.curves for _, d in done]).reshape(-1, len(curves), axis.exposure.size),
+        replicates=np.array([number for number, _ in done], dtype=np.intp),
+        failures=tuple(draw for draw in draws if isinstance(draw, FailedReplicate)),
+        seed=plan.seed,
+        resampling=plan.design.describe(),
+        knots_redrawn=plan.specification.needs_data,
+        n_omitted=sum(d.omitted for _, d in done),
+        n_alone=plan.design.n_alone,
+        level=fit.info.level,
+    )
+    return replace(fit, bootstrap=record, notes=(*fit.notes, *record.notes()))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
