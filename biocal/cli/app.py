@@ -26,9 +26,9 @@ def biocal(
 ) -> None:
     """Pool nested case-control studies whose biomarker was measured in different laboratories."""
     if version:
-        import biocal
+        from biocal.cli.main import version_line
 
-        typer.echo(f"biocal {biocal.__version__}")
+        typer.echo(version_line())
         raise typer.Exit
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())

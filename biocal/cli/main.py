@@ -65,13 +65,24 @@ def _print_anything() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def version_line() -> str:
+    """What ``--version`` shows."""
+    from biocal import __version__
+
+    return f"biocal {__version__}"
+
+
 def _command(arguments: Sequence[str] | None) -> None:
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == ["--version"]:
+        # asked by scripts, over and over: answered before anything heavy is imported
+        print(version_line())
+        return
     import typer
 
     from biocal.cli.app import app
 
     try:
-        words = None if arguments is None else list(arguments)
         app(args=words, prog_name="biocal", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None

@@ -40,6 +40,11 @@ _OF_EXPOSURE = {
     "at": ("rcs", "linear"),
 }
 _OF_BOOTSTRAP = ("seed", "jobs", "strata")
+#: Options that `biocal.fit` calls by the same name.
+_SAME_NAME: tuple[str, ...] = (
+    *("calibration_covariates", "calibration_coefficients", "knot_rule", "residual_law", "level"),
+    *("exposure_name", "unit", "outcome_name"),
+)
 
 
 def effective_options(settings: Settings) -> tuple[dict[str, Any], list[str]]:
@@ -125,8 +130,5 @@ def fit_arguments(options: dict[str, Any]) -> dict[str, Any]:
         "at": options.get("at"),
         "keep_going": True if options["keep_going"] else None,
     }
-    same = ("calibration_covariates", "calibration_coefficients", "knot_rule", "residual_law", "level")
-    same += ("exposure_name", "unit", "outcome_name")
-    if options.get("bootstrap"):
-        same += ("bootstrap", *_OF_BOOTSTRAP)
+    same = _SAME_NAME + (("bootstrap", *_OF_BOOTSTRAP) if options.get("bootstrap") else ())
     return arguments | {key: options[key] for key in same if key in options}

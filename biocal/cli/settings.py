@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -13,8 +13,10 @@ from biocal.cli.keys import CHOICES, EXCLUSIVE, from_words, option_of
 if TYPE_CHECKING:
     from biocal.study.pooled import PooledStudies
 
-_READING = ("study", "set", "case", "local", "reference", "person", "reference_study", "local_study")
-_READING += ("scale_local", "calibrate_with_cases")
+_READING = (
+    *("study", "set", "case", "local", "reference", "person"),
+    *("reference_study", "local_study", "scale_local", "calibrate_with_cases"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Settings:
         return self.values[key]
 
 
-def usage_error(message: str) -> None:
+def usage_error(message: str) -> NoReturn:
     """Refuse the words typed: exit code 2."""
     raise _UsageError(message)
 
