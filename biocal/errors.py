@@ -68,6 +68,19 @@ class OutputError(InputError):
     """Results cannot be written to the place asked for."""
 
 
+class DesignError(InputError):
+    """A simulation design holds something that cannot be.
+
+    Attributes
+    ----------
+    problems : tuple of str
+        Every problem found, each naming its key as written in the file.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems), problems=tuple(problems))
+
+
 class FitError(BiocalError):
     """The data are legal, but the model cannot be fitted to them."""
 
@@ -82,6 +95,10 @@ class SeparationError(FitError):
 
 class SingularInformationError(FitError):
     """Columns are collinear (attribute: terms)."""
+
+
+class SimulationError(BiocalError):
+    """The simulation itself failed; a replicate whose fit fails is data, not this."""
 
 
 class BiocalWarning(UserWarning):

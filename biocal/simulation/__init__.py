@@ -1,0 +1,1 @@
+"""Simulation studies: what is drawn, fitted and measured."""

@@ -1,0 +1,116 @@
+"""The calibration of a batch of replicates at once: the same least squares as :mod:`biocal.calibration`.
+
+All replicates of a scenario share studies, sets and the size of every calibration subset, so that normal
+equations, residuals and scores are a few array operations over a leading replicate axis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.kernels.newton import solve_scaled
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchCalibration:
+    """Calibrations of B replicates.
+
+    Attributes
+    ----------
+    gamma : ndarray, shape (B, G)
+        Intercept and slope study by study, then the covariates' coefficients.
+    inverse_bread : ndarray, shape (B, G, G)
+    scores : ndarray, shape (B, n_pairs, G)
+        r_i C_i.
+    persons : ndarray of int, shape (B, n_pairs)
+        Row of each calibration person.
+    mean : ndarray, shape (B, n)
+        mu(W, V) of persons of local studies; the reference value elsewhere.
+    """
+
+    gamma: FloatArray
+    inverse_bread: FloatArray
+    scores: FloatArray
+    persons: IntArray
+    mean: FloatArray
+
+
+def calibrate_batch(
+    local_index: IntArray,
+    local_assay: FloatArray,
+    reference_assay: FloatArray,
+    in_calibration: BoolArray,
+    covariates: FloatArray,
+) -> BatchCalibration:
+    """Fit B calibrations with common covariate coefficients.
+
+    Parameters
+    ----------
+    local_index : ndarray of int, shape (n,)
+        Local study 0..L-1, -1 for reference studies; not decreasing within the local ones.
+    local_assay, reference_assay : ndarray, shape (B, n)
+    in_calibration : ndarray of bool, shape (B, n)
+        The same number in every replicate.
+    covariates : ndarray, shape (B, k, n)
+        Calibration covariates V; k may be 0.
+    """
+    batch, n = local_assay.shape
+    n_studies, k = int(local_index.max()) + 1, covariates.shape[1]
+    persons = np.nonzero(in_calibration)[1].reshape(batch, -1)
+    replicate = np.arange(batch)[:, None]
+    study = local_index[persons]
+    design = np.zeros((batch, persons.shape[1], 2 * n_studies + k))
+    place = np.arange(persons.shape[1])[None, :]
+    design[replicate, place, 2 * study] = 1.0
+    design[replicate, place, 2 * study + 1] = local_assay[replicate, persons]
+    if k:
+        design[..., 2 * n_studies :] = np.swapaxes(covariates, 1, 2)[replicate, persons]
+    response = reference_assay[replicate, persons]
+    transposed = np.swapaxes(design, 1, 2)
+    gram = np.matmul(transposed, design)
+    inverse = solve_scaled(gram, np.broadcast_to(np.eye(gram.shape[-1]), gram.shape))
+    gamma = np.matmul(inverse, np.matmul(transposed, response[..., None]))[..., 0]
+    # One step of refinement: normal equations alone would lose half the digits.
+    residuals = response - np.matmul(design, gamma[..., None])[..., 0]
+    gamma += np.matmul(inverse, np.matmul(transposed, residuals[..., None]))[..., 0]
+    residuals = response - np.matmul(design, gamma[..., None])[..., 0]
+    local = local_index >= 0
+    mean = reference_assay.copy()
+    mine = local_index[local]
+    predicted = gamma[:, 2 * mine] + gamma[:, 2 * mine + 1] * local_assay[:, local]
+    if k:
+        predicted += np.einsum("bk,bkn->bn", gamma[:, 2 * n_studies :], covariates[:, :, local])
+    mean[:, local] = predicted
+    return BatchCalibration(gamma, inverse, residuals[..., None] * design, persons, mean)
+
+
+def fold_batch(
+    weights: FloatArray, local_index: IntArray, local_assay: FloatArray, covariates: FloatArray
+) -> FloatArray:
+    """Sum over persons of weights_i C_i': shape (B, p, G).
+
+    Parameters
+    ----------
+    weights : ndarray, shape (B, p, n)
+        Zero for persons whose exposure is not calibrated.
+    local_index, local_assay, covariates
+        As in :func:`calibrate_batch`.
+    """
+    local = np.flatnonzero(local_index >= 0)
+    starts = np.flatnonzero(np.diff(local_index[local], prepend=-1))
+    mine = weights[..., local]
+    assay = local_assay[:, None, local]
+    ones = np.add.reduceat(mine, starts, axis=-1)
+    slopes = np.add.reduceat(mine * assay, starts, axis=-1)
+    lines = np.stack([ones, slopes], axis=-1).reshape(*ones.shape[:2], -1)
+    if covariates.shape[1] == 0:
+        return lines
+    common = np.matmul(mine, np.swapaxes(covariates[:, :, local], 1, 2))
+    return np.concatenate([lines, common], axis=-1)

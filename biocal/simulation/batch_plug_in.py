@@ -1,0 +1,147 @@
+"""The plug-in estimators of a batch of replicates: spline, likelihood and stacked sandwich at once.
+
+The same mathematics as :mod:`biocal.pooling.plug_in`, replicate by replicate the same numbers (a test holds
+them together), arranged so that the arrays of some ten replicates stay in the cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.kernels.matched_set import ConditionalLikelihood
+from biocal.kernels.newton import FLAT_INFORMATION, maximise, solve_scaled
+from biocal.kernels.rcs import spline_columns, spline_slopes
+from biocal.kernels.set_layout import SetLayout
+from biocal.simulation.batch_calibration import BatchCalibration, fold_batch
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchSets:
+    """What all replicates share.
+
+    Attributes
+    ----------
+    layout : SetLayout
+    set_code : ndarray of int, shape (n,)
+    local_index : ndarray of int, shape (n,)
+        Local study, -1 for reference studies.
+    """
+
+    layout: SetLayout
+    set_code: IntArray
+    local_index: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchEstimates:
+    """Curves of B replicates.
+
+    Attributes
+    ----------
+    log_or, std_error : ndarray, shape (B, m)
+    sound : ndarray of bool, shape (B,)
+        Converged, away from separation and finite; the others are to be looked at one by one.
+    """
+
+    log_or: FloatArray
+    std_error: FloatArray
+    sound: BoolArray
+
+
+def fit_batch(
+    sets: BatchSets,
+    exposure: FloatArray,
+    calibrated: BoolArray | None,
+    calibration: BatchCalibration | None,
+    local_assay: FloatArray,
+    calibration_covariates: FloatArray,
+    covariates: FloatArray,
+    knots: FloatArray | None,
+    at: FloatArray,
+    reference: float,
+) -> BatchEstimates:
+    """Fit B replicates by one plug-in method.
+
+    Parameters
+    ----------
+    sets : BatchSets
+    exposure : ndarray, shape (B, n)
+        Plug-in exposure.
+    calibrated : ndarray of bool, shape (n,) or (B, n), or None
+        Whose exposure depends on the calibration; None for nobody's.
+    calibration : BatchCalibration or None
+    local_assay : ndarray, shape (B, n)
+    calibration_covariates, covariates : ndarray, shape (B, k, n)
+        V and Z.
+    knots : ndarray, shape (K,) or (B, K), or None
+        None for a linear term.
+    at : ndarray, shape (m,)
+        Exposures of the curve.
+    reference : float
+        Reference exposure.
+    """
+    columns, contrast = _columns(exposure, covariates, knots, at, reference)
+    likelihood = ConditionalLikelihood(sets.layout, columns)
+    start = np.zeros(columns.shape[:2])
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        optimum = maximise(likelihood.evaluate, start)
+        beta = optimum.point
+        details = likelihood.details(beta)
+        scores = details.set_scores
+        if calibrated is not None and calibration is not None:
+            slopes = _slopes(exposure, columns.shape[1], knots)
+            n_exposure = slopes.shape[1]
+            tilt = np.einsum("bk,bkn->bn", beta[:, :n_exposure], slopes)
+            weights = -details.slope * tilt[:, None, :]
+            weights[:, :n_exposure] += details.residual[:, None, :] * slopes
+            weights *= calibrated if calibrated.ndim == 1 else calibrated[:, None, :]
+            cross = -fold_batch(weights, sets.local_index, local_assay, calibration_covariates)
+            transfer = np.matmul(cross, calibration.inverse_bread)
+            shift = np.matmul(transfer, np.swapaxes(calibration.scores, 1, 2))
+            _subtract_by_set(scores, sets.set_code[calibration.persons], shift)
+        meat = np.matmul(scores, np.swapaxes(scores, 1, 2))
+        half = solve_scaled(details.information, contrast)
+        variance = np.einsum("bpm,bpq,bqm->bm", half, meat, half)
+        log_or = np.einsum("bp,bpm->bm", beta, contrast)
+        error = np.sqrt(np.maximum(variance, 0.0))
+    finite = np.isfinite(log_or).all(axis=1) & np.isfinite(error).all(axis=1)
+    sound = optimum.converged & (optimum.flatness >= FLAT_INFORMATION) & finite
+    return BatchEstimates(log_or, error, sound)
+
+
+def _columns(
+    exposure: FloatArray, covariates: FloatArray, knots: FloatArray | None, at: FloatArray, reference: float
+) -> tuple[FloatArray, FloatArray]:
+    """Columns of the linear predictor (B, p, n), and the contrasts of the curve (B, p, m)."""
+    if knots is None:
+        terms, basis = exposure[:, None, :], (at - reference)[None, :]
+    else:
+        terms = spline_columns(exposure, knots)
+        basis = spline_columns(at, knots) - spline_columns(np.array([reference]), knots)
+    columns = np.concatenate([terms, covariates], axis=1) if covariates.shape[1] else terms
+    contrast = np.zeros((*columns.shape[:2], at.size))
+    contrast[:, : terms.shape[1]] = basis
+    return columns, contrast
+
+
+def _slopes(exposure: FloatArray, n_columns: int, knots: FloatArray | None) -> FloatArray:
+    """Derivatives of the exposure's columns, (B, K-1, n)."""
+    if knots is None:
+        return np.ones((exposure.shape[0], 1, exposure.shape[1]))
+    return spline_slopes(exposure, knots)
+
+
+def _subtract_by_set(scores: FloatArray, set_code: IntArray, shift: FloatArray) -> None:
+    """scores (B, p, n_sets) less the calibration persons' shifts (B, p, n_pairs), in their sets (B, n_pairs)."""
+    batch, p, n_sets = scores.shape
+    flat = (set_code + n_sets * np.arange(batch)[:, None]).ravel()
+    for row in range(p):
+        total = np.bincount(flat, weights=shift[:, row].ravel(), minlength=batch * n_sets)
+        scores[:, row] -= total.reshape(batch, n_sets)

@@ -1,0 +1,300 @@
+"""One batch of replicates: draw, calibrate, fit every method, read off the curve.
+
+A replicate that fails is a row with its error, never an end of the run: this is the only module, besides the
+command line's outermost edge, that catches every exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.calibration.regression import CalibrationRows, lay_out_parameters
+from biocal.exposure.terms import Basis, LinearBasis, SplineBasis
+from biocal.kernels.delta import contrast_errors, normal_quantile
+from biocal.kernels.rcs import default_probabilities
+from biocal.kernels.set_layout import lay_out_sets
+from biocal.pooling.estimate import calibrate_problem, estimate_method
+from biocal.pooling.problem import Calibrators, PooledProblem
+from biocal.simulation.batch_calibration import BatchCalibration, calibrate_batch
+from biocal.simulation.batch_plug_in import BatchEstimates, BatchSets, fit_batch
+from biocal.simulation.generate import Drawn, draw
+from biocal.simulation.scenario import Scenario
+from biocal.simulation.truth import true_log_or
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+BoolArray = NDArray[np.bool_]
+
+#: Methods that are one array computation for the whole batch.
+BATCHED = ("reference", "naive", "internalized", "full")
+#: Confidence level of the intervals.
+LEVEL = 0.95
+
+
+def run_batch(
+    scenario: Scenario, seed: int, scenario_index: int, replicates: Sequence[int]
+) -> dict[str, NDArray[Any]]:
+    """Draw and fit some replicates of a scenario.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seed, scenario_index : int
+        With the replicate's number they name its random stream.
+    replicates : sequence of int
+
+    Returns
+    -------
+    dict of str to ndarray
+        Columns of replicates.parquet: scenario, replicate, method, exposure, estimate, std_error, conf_low,
+        conf_high, truth, converged, error; rows in the order replicate, method, exposure.
+    """
+    try:
+        drawn = draw(scenario, seed, scenario_index, replicates)
+    except Exception as failure:  # a scenario that cannot be drawn fails in every replicate, and says why
+        return _table(scenario, scenario_index, replicates, _all_failed(scenario, len(replicates), failure))
+    found = fit_drawn(drawn, scenario)
+    return _table(scenario, scenario_index, replicates, found)
+
+
+def fit_drawn(drawn: Drawn, scenario: Scenario) -> dict[str, tuple[FloatArray, FloatArray, list[str]]]:
+    """Curves of every method: log OR (B, m), standard errors (B, m), errors ("" for none) by method."""
+    batch = drawn.reference_assay.shape[0]
+    at = np.asarray(scenario.estimand.at, dtype=float)
+    reference = float(scenario.estimand.reference)
+    sets = _sets(drawn, scenario)
+    covariates = _calibration_covariates(drawn, scenario)
+    outcome_covariates, _ = _outcome_covariates(drawn, scenario)
+    has_local = bool((sets.local_index >= 0).any())
+    calibration: BatchCalibration | None = None
+    if has_local:
+        calibration = calibrate_batch(
+            sets.local_index, drawn.local_assay, drawn.reference_assay, drawn.in_calibration, covariates
+        )
+    knots = _knots(drawn, scenario, calibration)
+    found: dict[str, tuple[FloatArray, FloatArray, list[str]]] = {}
+    for method in scenario.methods:
+        if method in BATCHED:
+            exposure, calibrated = _exposure(drawn, method, sets.local_index, calibration)
+            estimates = fit_batch(
+                sets,
+                exposure,
+                calibrated,
+                calibration,
+                drawn.local_assay,
+                covariates,
+                outcome_covariates,
+                knots,
+                at,
+                reference,
+            )
+        else:
+            nothing = np.full((batch, at.size), np.nan)
+            estimates = BatchEstimates(nothing, nothing.copy(), np.zeros(batch, dtype=bool))
+        errors = [""] * batch
+        for row in np.flatnonzero(~estimates.sound):
+            errors[row] = _one_by_one(drawn, scenario, method, int(row), knots, at, reference, estimates)
+        found[method] = (estimates.log_or, estimates.std_error, errors)
+    return found
+
+
+def problem_of(
+    drawn: Drawn, scenario: Scenario, row: int, *, everybody_reference: bool = False
+) -> PooledProblem:
+    """One replicate as the problem that every estimator takes.
+
+    Parameters
+    ----------
+    drawn : Drawn
+    scenario : Scenario
+    row : int
+        Position in the batch.
+    everybody_reference : bool
+        As if the reference laboratory had measured everybody.
+    """
+    sets = _sets(drawn, scenario)
+    local_index = np.full_like(sets.local_index, -1) if everybody_reference else sets.local_index
+    local_names = (
+        ()
+        if everybody_reference
+        else tuple(
+            str(name) for name, local in zip(drawn.study_names, _is_local_study(drawn), strict=True) if local
+        )
+    )
+    covariates = _calibration_covariates(drawn, scenario)[row]
+    outcome_covariates, outcome_names = _outcome_covariates(drawn, scenario)
+    n = drawn.study.size
+    rows = CalibrationRows(
+        local_index, np.vstack([np.ones(n), drawn.local_assay[row], covariates]), np.maximum(local_index, 0)
+    )
+    calibrating = np.flatnonzero(drawn.in_calibration[row] & (local_index >= 0))
+    n_sets = int(drawn.set_code[-1]) + 1
+    layout = lay_out_parameters(
+        len(local_names), rows.columns.shape[0], np.arange(len(local_names)), by_study=False
+    )
+    return PooledProblem(
+        study=drawn.study,
+        set_code=drawn.set_code,
+        is_case=drawn.is_case,
+        local_assay=drawn.local_assay[row],
+        reference_assay=drawn.reference_assay[row],
+        is_reference=local_index < 0,
+        in_calibration=drawn.in_calibration[row],
+        covariates=outcome_covariates[row],
+        modifier=np.empty((0, n)),
+        modifier_main=(),
+        calibration_rows=rows,
+        calibrators=Calibrators(
+            rows.take(calibrating),
+            drawn.reference_assay[row, calibrating],
+            drawn.set_code[calibrating],
+            layout,
+        ),
+        set_unit=np.arange(n_sets),
+        n_units=n_sets,
+        layout=sets.layout,
+        study_names=tuple(drawn.study_names),
+        local_names=local_names,
+        covariate_names=outcome_names,
+        modifier_names=(),
+    )
+
+
+def _one_by_one(
+    drawn: Drawn,
+    scenario: Scenario,
+    method: str,
+    row: int,
+    knots: FloatArray | None,
+    at: FloatArray,
+    reference: float,
+    estimates: BatchEstimates,
+) -> str:
+    """Fit one replicate by the general code, into `estimates`; returns its error, "" for none."""
+    try:
+        problem = problem_of(drawn, scenario, row, everybody_reference=method == "reference")
+        own = None if knots is None else tuple(float(t) for t in (knots if knots.ndim == 1 else knots[row]))
+        basis: Basis = LinearBasis() if own is None else SplineBasis(own)
+        found = estimate_method(
+            problem, "naive" if method == "reference" else method, basis, calibrate_problem(problem)
+        )
+        difference = basis.columns(at) - basis.columns(np.array([reference]))
+        contrasts = np.zeros((found.model.n_terms, at.size))
+        contrasts[found.model.exposure_positions[0]] = difference
+        estimates.log_or[row] = contrasts.T @ found.outcome.beta
+        estimates.std_error[row] = contrast_errors(contrasts, found.covariance.vcov)
+    except Exception as failure:  # a failed replicate is data
+        estimates.log_or[row] = np.nan
+        estimates.std_error[row] = np.nan
+        return f"{type(failure).__name__}: {failure}"
+    return ""
+
+
+def _exposure(
+    drawn: Drawn, method: str, local_index: IntArray, calibration: BatchCalibration | None
+) -> tuple[FloatArray, BoolArray | None]:
+    """Plug-in exposure (B, n), and whose depends on the calibration."""
+    local = local_index >= 0
+    if method == "reference" or calibration is None:
+        return drawn.reference_assay, None
+    if method == "naive":
+        return np.where(local, drawn.local_assay, drawn.reference_assay), None
+    if method == "full":
+        return calibration.mean, local
+    calibrated = local & ~drawn.in_calibration
+    return np.where(calibrated, calibration.mean, drawn.reference_assay), calibrated
+
+
+def _knots(drawn: Drawn, scenario: Scenario, calibration: BatchCalibration | None) -> FloatArray | None:
+    """Knots of all methods: given, or quantiles of full calibration's exposure in controls, (K,) or (B, K)."""
+    plan = scenario.fit
+    if plan.exposure == "linear":
+        return None
+    if not isinstance(plan.knots, int):
+        return np.asarray(plan.knots, dtype=float)
+    exposure = drawn.reference_assay if calibration is None else calibration.mean
+    controls = np.sort(exposure[:, ~drawn.is_case], axis=1)
+    place = np.asarray(default_probabilities(plan.knots)) * (controls.shape[1] - 1)
+    below = np.floor(place).astype(np.intp)
+    above = np.minimum(below + 1, controls.shape[1] - 1)
+    return np.asarray(controls[:, below] + (place - below) * (controls[:, above] - controls[:, below]))
+
+
+def _outcome_covariates(drawn: Drawn, scenario: Scenario) -> tuple[FloatArray, tuple[str, ...]]:
+    """Z (B, k, n) of the outcome model, and their names."""
+    wanted = scenario.fit.covariates
+    names = tuple(drawn.covariate_names)
+    if wanted is None:
+        return drawn.covariates, names
+    return drawn.covariates[:, [names.index(name) for name in wanted]], tuple(wanted)
+
+
+def _calibration_covariates(drawn: Drawn, scenario: Scenario) -> FloatArray:
+    """V (B, k, n): outcome covariates and matching factors, or nothing by the published rule."""
+    if scenario.fit.calibration_covariates == "outcome":
+        return np.concatenate([_outcome_covariates(drawn, scenario)[0], drawn.matching], axis=1)
+    return drawn.covariates[:, :0]
+
+
+def _is_local_study(drawn: Drawn) -> BoolArray:
+    reference = np.zeros(len(drawn.study_names), dtype=bool)
+    reference[drawn.study] = drawn.is_reference
+    return ~reference
+
+
+def _sets(drawn: Drawn, scenario: Scenario) -> BatchSets:
+    """The sets of a scenario, laid out once a batch size."""
+    is_local = _is_local_study(drawn)
+    index = np.where(is_local, np.cumsum(is_local) - 1, -1).astype(np.intp)
+    width = drawn.reference_assay.shape[0] * (3 + drawn.covariates.shape[1])
+    layout = _lay_out(drawn.set_code.tobytes(), drawn.is_case.tobytes(), width)
+    return BatchSets(layout, drawn.set_code, index[drawn.study])
+
+
+@lru_cache(maxsize=8)
+def _lay_out(set_code: bytes, is_case: bytes, width: int) -> Any:
+    return lay_out_sets(
+        np.frombuffer(set_code, dtype=np.intp), np.frombuffer(is_case, dtype=bool), n_columns=width
+    )
+
+
+def _all_failed(
+    scenario: Scenario, batch: int, failure: Exception
+) -> dict[str, tuple[FloatArray, FloatArray, list[str]]]:
+    nothing = np.full((batch, len(scenario.estimand.at)), np.nan)
+    message = f"{type(failure).__name__}: {failure}"
+    return {method: (nothing, nothing, [message] * batch) for method in scenario.methods}
+
+
+def _table(
+    scenario: Scenario,
+    scenario_index: int,
+    replicates: Sequence[int],
+    found: dict[str, tuple[FloatArray, FloatArray, list[str]]],
+) -> dict[str, NDArray[Any]]:
+    """Rows in the order replicate, method, exposure."""
+    methods, at = list(scenario.methods), np.asarray(scenario.estimand.at, dtype=float)
+    shape = (len(replicates), len(methods), at.size)
+    estimate = np.stack([found[m][0] for m in methods], axis=1)
+    error = np.stack([found[m][1] for m in methods], axis=1)
+    messages = np.array([found[m][2] for m in methods], dtype=object).T.reshape(shape[0], shape[1], 1)
+    half = normal_quantile(LEVEL) * error
+    columns: dict[str, NDArray[Any]] = {
+        "scenario": np.full(shape, scenario_index, dtype=np.int32),
+        "replicate": np.broadcast_to(np.asarray(replicates, dtype=np.int32)[:, None, None], shape),
+        "method": np.broadcast_to(np.array(methods, dtype=object)[None, :, None], shape),
+        "exposure": np.broadcast_to(at, shape),
+        "estimate": estimate,
+        "std_error": error,
+        "conf_low": estimate - half,
+        "conf_high": estimate + half,
+        "truth": np.broadcast_to(true_log_or(scenario), shape),
+        "converged": np.broadcast_to(messages == "", shape),
+        "error": np.broadcast_to(messages, shape),
+    }
+    return {name: np.ascontiguousarray(values).reshape(-1) for name, values in columns.items()}
