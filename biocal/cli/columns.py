@@ -11,11 +11,12 @@ _COLUMNS = "Columns"
 _STUDIES = "Studies"
 _CALIBRATION = "Calibration"
 _OUTPUT = "Output"
+_WORDS = "Words for tables and figures"
 
 Files = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[FILE]...",
+        metavar="FILE",
         help="One table with all studies, or one a study: CSV, Stata, SAS or Parquet.",
         show_default=False,
     ),
@@ -88,9 +89,9 @@ CalibrationCovariates = Annotated[
     str | None,
     typer.Option(
         "--calibration-covariates",
-        metavar="outcome|none|FORMULA",
-        help="outcome: covariates and matching factors (default of fit); none: a line a study, the published "
-        "rule (default of calibrate); or a formula.",
+        metavar="FORMULA",
+        help="A formula; or outcome: covariates and matching factors (default of fit); or none: a line a "
+        "study, the published rule (default of calibrate).",
         rich_help_panel=_CALIBRATION,
     ),
 ]
@@ -98,8 +99,8 @@ CalibrationCoefficients = Annotated[
     str | None,
     typer.Option(
         "--calibration-coefficients",
-        metavar="common|by-study",
-        help="Whether coefficients of calibration covariates are common to the studies (default: common).",
+        metavar="WHICH",
+        help="Of calibration covariates: common to the studies, or by-study (default: common).",
         rich_help_panel=_CALIBRATION,
     ),
 ]
@@ -108,8 +109,8 @@ Unit = Annotated[
     typer.Option(
         "--unit",
         metavar="UNIT",
-        help="Unit of the reference laboratory, such as nmol/L, for tables and figures.",
-        rich_help_panel=_OUTPUT,
+        help="Unit of the reference laboratory, such as nmol/L.",
+        rich_help_panel=_WORDS,
     ),
 ]
 Out = Annotated[

@@ -55,9 +55,9 @@ def fit(
         str | None,
         _option(
             "residual-law",
-            "normal|smearing",
-            "induced: reference values about the calibration line; smearing takes its residuals and needs "
-            "--bootstrap for intervals (default: normal).",
+            "LAW",
+            "induced: law of reference values about the calibration: normal, or smearing, which takes the "
+            "residuals and needs --bootstrap for intervals (default: normal).",
             _METHOD,
         ),
     ] = None,
@@ -65,8 +65,8 @@ def fit(
         str | None,
         _option(
             "exposure",
-            "rcs|linear|categories",
-            "Restricted cubic spline, straight line, or categories (default: rcs).",
+            "TERM",
+            "rcs (restricted cubic spline), linear or categories (default: rcs).",
             _EXPOSURE,
         ),
     ] = None,
@@ -84,9 +84,9 @@ def fit(
         str | None,
         _option(
             "knot-rule",
-            "common|published",
-            "rcs: quantiles of full calibration's exposure in controls, the same for all methods; or of each "
-            "method's own, cases too (default: common).",
+            "RULE",
+            "rcs: common: quantiles of full calibration's exposure in controls, the same for all methods; "
+            "published: of each method's own, cases too (default: common).",
             _EXPOSURE,
         ),
     ] = None,
@@ -142,9 +142,9 @@ def fit(
         str | None,
         _option(
             "strata",
-            "calibrators|deciles",
-            "Bootstrap: redraw within deciles of the local value where calibrators were so chosen (default: "
-            "calibrators).",
+            "HOW",
+            "Bootstrap: calibrators, or deciles where these were spread over deciles of the local value "
+            "(default: calibrators).",
             _CURVE,
         ),
     ] = None,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.results.model import Labels
-from biocal.results.text import number, paragraph, percent, table
+from biocal.results.text import number, paragraph, percent, table, terms_of_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,11 +143,15 @@ class CalibrationResults:
         """The calibrations in a table, and what to beware of."""
         local = [s for s in self.studies if s.kind == "local"]
         reference = [s.study for s in self.studies if s.kind == "reference"]
-        covariates = ", ".join(self.covariate_names) if self.covariate_names else "none"
+        covariates = terms_of_columns(self.covariate_names) if self.covariate_names else "none"
+        sloped = " + covariates" if self.covariate_names else ""
         lines = [
-            "Calibration: reference = intercept + slope * local, by least squares in controls measured in both "
-            "laboratories",
-            f"  calibration covariates: {covariates}",
+            paragraph(
+                f"Calibration: reference = intercept + slope * local{sloped}, by least squares in controls "
+                "measured in both laboratories",
+                indent=0,
+            ),
+            paragraph(f"calibration covariates: {covariates}"),
         ]
         if reference:
             lines.append(paragraph(f"reference studies (need none): {', '.join(reference)}"))

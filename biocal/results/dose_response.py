@@ -94,7 +94,13 @@ class DoseResponse:
         return pd.DataFrame(frame)
 
     def variance_shares(self) -> pd.DataFrame:
-        """Share of Var(log OR) that each study's calibration adds; no row at the reference exposure."""
+        """Share of Var(log OR) that each study's calibration adds; no row at the reference exposure.
+
+        Returns
+        -------
+        DataFrame
+            method, (modifier,) exposure, study, share.
+        """
         import pandas as pd
 
         kept = self.std_error > 0
@@ -102,9 +108,11 @@ class DoseResponse:
         if self.categories is not None:
             exposure = np.asarray(self.categories, dtype=object)[kept]
         n_studies = len(self.local_names)
+        modifier = {"modifier": self.modifier} if self.modifier else {}
         return pd.DataFrame(
             {
                 "method": self.method,
+                **modifier,
                 "exposure": np.repeat(exposure, n_studies),
                 "study": list(self.local_names) * int(kept.sum()),
                 "share": self.shares[kept].ravel(),

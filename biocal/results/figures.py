@@ -90,7 +90,9 @@ def draw_calibrations(calibration: CalibrationResults) -> Any:
         if s.kind == "local"
     ]
     unit = calibration.labels.unit
-    return draw_calibration_panels(panels, local_unit=unit, reference_unit=unit)
+    return draw_calibration_panels(
+        panels, local_unit=unit, reference_unit=unit, adjusted=bool(calibration.covariate_names)
+    )
 
 
 def _curve(response: DoseResponse) -> Curve:

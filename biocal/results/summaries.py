@@ -7,17 +7,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from biocal.results.bootstrap import bootstrap_lines
 from biocal.results.model import ModelInfo, Sample
-from biocal.results.text import count, number, p_value, paragraph, percent, table
+from biocal.results.text import (
+    WIDTH,
+    count,
+    exact,
+    labelled,
+    number,
+    p_value,
+    paragraph,
+    percent,
+    table,
+    terms_of_columns,
+)
 
 if TYPE_CHECKING:
     from biocal.results.comparison import Comparison
+    from biocal.results.dose_response import DoseResponse
     from biocal.results.fits import Fit
 
 #: Exposures shown in a summary's table of odds ratios, when many are tabulated.
 _SHOWN = 7
-#: Heterogeneity test below which a one-stage summary points to two-stage.
-_HETEROGENEOUS = 0.10
+#: Room that a method's odds ratio with its interval takes in a table, and the column before them.
+_INTERVAL_WIDTH, _FIRST_WIDTH = 22, 12
 
 
 def fit_summary(fit: Fit) -> str:
@@ -29,6 +42,8 @@ def fit_summary(fit: Fit) -> str:
             *_common_lines(fit),
             "",
             *_method_lines(fit),
+            "",
+            *_curve_lines([fit]),
             *_notes([*fit.info.notes, *fit.notes]),
         ]
     )
@@ -37,15 +52,15 @@ def fit_summary(fit: Fit) -> str:
 def comparison_summary(comparison: Comparison) -> str:
     """Summary of several methods: the common part once, odds ratios side by side, then each method."""
     fits = list(comparison.values())
-    lines = [f"biocal: comparison of {', '.join(comparison)}", ""]
+    lines = [f"biocal: comparison of {', '.join([*comparison, *comparison.failures])}", ""]
     if fits:
-        lines += [*_common_lines(fits[0]), "", *_side_by_side(fits)]
-        for fit in fits:
-            lines += ["", f"{_title(fit.method)}", *_method_lines(fit, curve=False)]
+        lines += [*_common_lines(fits[0]), "", *_curve_lines(fits)]
     for method, reason in comparison.failures.items():
         lines += ["", f"{_title(method)}", paragraph(f"FAILED: {reason}")]
+    for fit in fits:
+        lines += ["", _title(fit.method), *_method_lines(fit)]
     notes = list(fits[0].info.notes) if fits else []
-    notes += [f"{fit.method}: {note}" for fit in fits for note in fit.notes]
+    notes += [_said_by(fit.method, note) for fit in fits for note in fit.notes]
     return "\n".join([*lines, *_notes(notes)])
 
 
@@ -62,138 +77,216 @@ def _title(method: str) -> str:
     return _TITLES.get(method, method)
 
 
+def _said_by(method: str, note: str) -> str:
+    return note if note.startswith(method) else f"{method}: {note}"
+
+
 def _common_lines(fit: Fit) -> list[str]:
     """Sample, model and exposure: the same for all methods of a call."""
-    info, sample = fit.info, fit.sample
-    lines = _sample_lines(sample)
-    model = [f"Exposure   {info.labels.exposure_with_unit}"]
-    model.append(f"Curve      {fit.basis.describe(info.labels.unit)}")
+    info = fit.info
+    curve = fit.basis.describe(info.labels.unit)
     if fit.basis.kind == "rcs":
-        rule = (
-            "the same for all methods" if info.knot_rule == "common" else "each method's own (published rule)"
-        )
-        model[-1] += f"; {rule}, taken as fixed"
-    unit = f" {info.labels.unit}" if info.labels.unit else ""
+        same = info.knot_rule == "common"
+        curve += f"; {'the same for all methods' if same else 'each method its own (published rule)'}, "
+        curve += "taken as fixed"
+    facts = {"Outcome": info.labels.outcome, "Exposure": info.labels.exposure_with_unit, "Curve": curve}
     if fit.basis.kind != "categories":
-        model.append(f"Reference  {number(info.scale.reference, 5)}{unit} ({info.scale.reference_rule})")
-    model.append(f"Covariates {info.covariates or 'none'}")
-    if info.modifier:
-        model.append(f"Modifier   {info.modifier}")
-    calibration = ", ".join(info.calibration_names) or "none (the published rule)"
-    model.append(f"Calibration covariates: {calibration}; coefficients {info.calibration_coefficients}")
+        unit = f" {info.labels.unit}" if info.labels.unit else ""
+        facts["Reference"] = f"{exact(info.scale.reference)}{unit} ({info.scale.reference_rule})"
+    facts["Covariates"] = info.covariates or "none"
+    facts["Modifier"] = info.modifier
+    facts["Omitted"] = ", ".join(info.omitted)
     if info.omitted:
-        model.append(f"Omitted, constant within every matched set: {', '.join(info.omitted)}")
-    return [*lines, *(paragraph(line, indent=0) for line in model)]
+        facts["Omitted"] += " (constant within every matched set)"
+    facts["Calibration"] = _calibration_words(fit)
+    return [*_sample_lines(fit.sample), *(labelled(name, text) for name, text in facts.items() if text)]
+
+
+def _calibration_words(fit: Fit) -> str:
+    """Which covariates the calibration has, as the terms of formulas."""
+    info = fit.info
+    if not fit.local_names:
+        return "none needed: every study was measured at the reference laboratory"
+    if info.calibration_names:
+        text = terms_of_columns(info.calibration_names)
+        return f"on the local value and {text}; coefficients {_coefficients_words(info)}"
+    if info.calibration_covariates == "none":
+        return "on the local value alone (the published rule)"
+    return "on the local value alone: there are no covariates, and no matching factors were given"
+
+
+def _coefficients_words(info: ModelInfo) -> str:
+    common = info.calibration_coefficients == "common"
+    return "common to the studies" if common else "by study"
 
 
 def _sample_lines(sample: Sample) -> list[str]:
     shapes = sorted(sample.set_shapes.items(), key=lambda item: -item[1])
-    shown = ", ".join(f"{n:,} of {cases}:{controls}" for (cases, controls), n in shapes[:4])
-    more = (
-        f", {count(sum(n for _, n in shapes[4:]), 'set')} of {len(shapes) - 4} other shapes"
-        if shapes[4:]
-        else ""
-    )
-    lines = [
-        f"Studies    {sample.n_studies} ({sample.n_reference_studies} reference, "
-        f"{sample.n_studies - sample.n_reference_studies} local)",
-        f"Sets       {sample.n_sets:,} ({shown}{more})",
-        f"Persons    {count(sample.n_cases, 'case')}, {count(sample.n_controls, 'control')}; "
-        f"calibration subset {sample.n_calibrators:,}",
-    ]
-    lost = {
-        "rows without a set (calibration only)": sum(f.calibration_only for f in sample.flow),
-        "rows of local studies without a local value": sum(f.without_local for f in sample.flow),
-        "rows with a missing covariate": sum(f.missing_covariate for f in sample.flow),
-        "sets left without a case": sum(f.sets_without_case for f in sample.flow),
-        "sets left without a control": sum(f.sets_without_control for f in sample.flow),
+    shown = [f"{n:,} of {cases}:{controls}" for (cases, controls), n in shapes[:4]]
+    if shapes[4:]:
+        shown.append(f"{sum(n for _, n in shapes[4:]):,} of {len(shapes) - 4} other shapes")
+    n_local = sample.n_studies - sample.n_reference_studies
+    facts = {
+        "Studies": f"{sample.n_studies} ({sample.n_reference_studies} reference, {n_local} local)",
+        "Sets": f"{sample.n_sets:,} ({', '.join(shown)}; cases:controls)",
+        "Persons": f"{count(sample.n_cases, 'case')}, {count(sample.n_controls, 'control')}",
+        "Calibrated": f"{count(sample.n_calibrators, 'person')} measured in both laboratories"
+        if n_local
+        else "",
+        "Left out": "; ".join(_losses(sample)) or "nothing",
     }
-    dropped = [f"{n:,} {what}" for what, n in lost.items() if n]
-    lines.append(paragraph("Left out   " + ("; ".join(dropped) or "nothing"), indent=0))
-    by_variable: dict[str, int] = {}
-    for flow in sample.flow:
-        for name, n in flow.missing_by_variable.items():
-            by_variable[name] = by_variable.get(name, 0) + n
-    by_variable = {name: n for name, n in by_variable.items() if n}
-    if by_variable:
-        lines.append("           missing: " + ", ".join(f"{name} {n:,}" for name, n in by_variable.items()))
-    return lines
+    return [labelled(name, text) for name, text in facts.items() if text]
 
 
-def _method_lines(fit: Fit, *, curve: bool = True) -> list[str]:
-    lines = [paragraph(f"Standard errors: {fit.variance}", indent=0)]
-    header = ("term", "log OR", "SE", "z", "p", f"{_level(fit.info)} CI", "SE uncorrected")
-    rows = []
-    tidy = fit.tidy()
-    for row in tidy.itertuples(index=False):
-        rows.append(
-            (
-                str(row.term),
-                number(float(row.estimate)),
-                number(float(row.std_error), 3),
-                f"{row.statistic:.2f}",
-                p_value(float(row.p_value)),
-                f"{number(float(row.conf_low), 3)} to {number(float(row.conf_high), 3)}",
-                number(float(row.std_error_uncorrected), 3),
-            )
-        )
-    lines += ["", table(header, rows), ""]
-    tests = [
-        f"{test.test}: chi2 = {number(test.statistic)}, df = {test.df}, p = {p_value(test.p_value)}"
-        for test in fit.tests()
-    ]
-    lines += ["Tests (Wald)", *(f"  {line}" for line in tests)]
+def _losses(sample: Sample) -> list[str]:
+    """What was left out, and why."""
+    flow = sample.flow
+    missing: dict[str, int] = {}
+    for one in flow:
+        for name, n in one.missing_by_variable.items():
+            missing[name] = missing.get(name, 0) + n
+    by_variable = ", ".join(f"{name} {n:,}" for name, n in missing.items() if n)
+    lost = {
+        "without a set (calibration only)": sum(one.calibration_only for one in flow),
+        "of local studies without a local value": sum(one.without_local for one in flow),
+        f"with a missing covariate ({by_variable})": sum(one.missing_covariate for one in flow),
+    }
+    words = [f"{count(n, 'row')} {why}" for why, n in lost.items() if n]
+    sets = {
+        "left without a case": sum(one.sets_without_case for one in flow),
+        "left without a control": sum(one.sets_without_control for one in flow),
+    }
+    words += [f"{count(n, 'set')} {why}" for why, n in sets.items() if n]
+    rows = sum(one.rows_in_dropped_sets for one in flow)
+    return [*words, f"with these sets {count(rows, 'row')} more"] if rows else words
+
+
+def _method_lines(fit: Fit) -> list[str]:
+    """Coefficients, tests and likelihood of one method."""
+    lines = [paragraph(f"Standard errors: {fit.variance}", indent=0), "", _coefficient_table(fit), ""]
+    tests = [(test.test, number(test.statistic), str(test.df), p_value(test.p_value)) for test in fit.tests()]
+    lines.append(table(("Wald test", "chi-square", "df", "p"), tests))
     if np.isfinite(fit.loglik):
-        lines.append(f"Log-likelihood {fit.loglik:.4f} (all coefficients 0: {fit.loglik_null:.4f})")
-    if curve:
-        lines += ["", *_side_by_side([fit])]
+        lines += ["", f"Log-likelihood {fit.loglik:.4f} (all coefficients 0: {fit.loglik_null:.4f})"]
+    if fit.bootstrap is not None:
+        lines += ["", *bootstrap_lines(fit.bootstrap, fit.std_errors)]
     return lines
 
 
-def _side_by_side(fits: Sequence[Fit]) -> list[str]:
-    """Odds ratios of all methods at some exposures, one block a level of the modifier."""
-    blocks = []
+def _coefficient_table(fit: Fit) -> str:
+    header = ("term", "log OR", "SE", "z", "p", f"{_level(fit.info)} CI", "SE uncorrected")
+    tidy = fit.tidy()
+    columns = (
+        "estimate",
+        "std_error",
+        "statistic",
+        "p_value",
+        "conf_low",
+        "conf_high",
+        "std_error_uncorrected",
+    )
+    values = tidy.loc[:, list(columns)].to_numpy(dtype=float).tolist()
+    rows = [
+        (
+            term,
+            number(estimate),
+            number(error, 3),
+            _two_decimals(statistic),
+            p_value(p),
+            f"{number(low, 3)} to {number(high, 3)}" if np.isfinite(error) else "",
+            number(uncorrected, 3),
+        )
+        for term, (estimate, error, statistic, p, low, high, uncorrected) in zip(
+            fit.terms, values, strict=True
+        )
+    ]
+    return table(header, rows)
+
+
+def _two_decimals(value: float) -> str:
+    if np.isnan(value):
+        return ""
+    return f"{value:.2f}" if abs(value) < 1e4 else number(value, 3)
+
+
+def _curve_lines(fits: Sequence[Fit]) -> list[str]:
+    """Odds ratios of all methods at some exposures, a block a level of the modifier; then the shares."""
+    lines: list[str] = []
     for level in zip(*(fit.dose_responses() for fit in fits), strict=True):
         first = level[0]
-        kept = (
-            _shown(first.exposure, first.reference)
-            if first.categories is None
-            else range(first.exposure.size)
-        )
+        anchor = first.categories[int(first.reference)] if first.categories else exact(first.reference)
         unit = f" {first.labels.unit}" if first.labels.unit else ""
-        name = first.categories[int(first.reference)] if first.categories else number(first.reference, 5)
-        title = f"Odds ratio against {name}{unit} ({_level(fits[0].info)} CI)"
-        rows = []
-        for k in kept:
-            cells = [first.categories[k] if first.categories else number(float(first.exposure[k]), 4)]
-            for response in level:
-                cells.append(_interval(response.log_or[k], response.half_width[k]))
-            shares = [np.nansum(r.shares[k]) if r.shares.shape[1] else np.nan for r in level]
-            cells += [
-                percent(float(s)) if np.isfinite(s) and r.std_error[k] > 0 else ""
-                for s, r in zip(shares, level, strict=True)
-            ][-1:]
-            rows.append(tuple(cells))
-        header = (first.labels.exposure, *(r.method for r in level), "due to calibration")
-        blocks += [title + (f", {first.modifier}" if first.modifier else ""), table(header, rows)]
-    blocks.append(f"  due to calibration: share of the variance of {fits[-1].method}'s log OR")
-    return blocks
+        at_level = f", {first.modifier}" if first.modifier else ""
+        lines.append(f"Odds ratio against {anchor}{unit} ({_level(fits[0].info)} CI){at_level}")
+        at_once = max(1, (WIDTH - _FIRST_WIDTH) // _INTERVAL_WIDTH)
+        for start in range(0, len(level), at_once):
+            lines += [_odds_ratio_table(level[start : start + at_once]), ""]
+    return [*lines, *_share_lines(fits)] if _calibrated(fits) else lines[:-1]
 
 
-def _shown(exposure: np.ndarray, reference: float) -> list[int]:
-    """Positions of some exposures spread over the grid, the reference among them."""
-    if exposure.size <= 12:
+def _odds_ratio_table(responses: Sequence[DoseResponse]) -> str:
+    first = responses[0]
+    header = (first.labels.exposure, *(response.method for response in responses))
+    rows = [
+        (_exposure_cell(first, k), *(_interval(r.log_or[k], r.half_width[k]) for r in responses))
+        for k in _shown(first)
+    ]
+    return table(header, rows)
+
+
+def _calibrated(fits: Sequence[Fit]) -> list[Fit]:
+    """Fits whose variance has a part due to calibration."""
+    return [fit for fit in fits if fit.calibration_parts.shape[0] and np.any(fit.calibration_parts)]
+
+
+def _share_lines(fits: Sequence[Fit]) -> list[str]:
+    """Share of the variance of the log OR that is due to calibration, all studies together."""
+    some = _calibrated(fits)
+    lines = [paragraph("Share of the variance of the log OR that is due to the calibrations", indent=0)]
+    levels = list(zip(*(fit.dose_responses() for fit in some), strict=True))
+    header = (levels[0][0].labels.exposure, *(fit.method for fit in some))
+    for level in levels:
+        first = level[0]
+        if first.modifier:
+            lines.append(f"  {first.modifier}")
+        rows = [
+            (_exposure_cell(first, k), *(percent(float(np.sum(r.shares[k]))) for r in level))
+            for k in _shown(first)
+            if first.std_error[k] > 0
+        ]
+        lines.append(table(header, rows))
+    return lines
+
+
+def _exposure_cell(response: DoseResponse, k: int) -> str:
+    return response.categories[k] if response.categories else exact(float(response.exposure[k]), 4)
+
+
+def _shown(response: DoseResponse) -> list[int]:
+    """Positions of some exposures spread over the grid, the reference among them; all categories."""
+    exposure = response.exposure
+    if response.categories is not None or exposure.size <= 12:
         return list(range(exposure.size))
     places = np.linspace(0, exposure.size - 1, _SHOWN).round().astype(int)
-    at_reference = np.flatnonzero(exposure == reference)
+    at_reference = np.flatnonzero(exposure == response.reference)
     return sorted({*places.tolist(), *at_reference[:1].tolist()})
 
 
 def _interval(log_or: float, half: float) -> str:
     if half == 0:
         return "1 (reference)"
-    low, mid, high = np.exp([log_or - half, log_or, log_or + half])
-    return f"{mid:.2f} ({low:.2f} to {high:.2f})"
+    with np.errstate(over="ignore"):
+        low, middle, high = np.exp([log_or - half, log_or, log_or + half])
+    if np.isnan(half):
+        return _ratio(middle)
+    return f"{_ratio(middle)} ({_ratio(low)} to {_ratio(high)})"
+
+
+def _ratio(value: float) -> str:
+    """Two decimals as usual for odds ratios; more for small ones, so that none reads 0.00."""
+    if np.isnan(value):
+        return ""
+    return f"{value:.2f}" if 0.1 <= value < 1e4 else number(float(value), 2)
 
 
 def _level(info: ModelInfo) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -21,8 +22,13 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits - 1}e}"
 
 
+def exact(value: float, digits: int = 6) -> str:
+    """A number that someone chose: at most some significant digits, no trailing zeros."""
+    return f"{value:.{digits}g}"
+
+
 def p_value(value: float) -> str:
-    """A p-value: three decimals, or <.001 with its order of magnitude."""
+    """A p-value: three decimals; small ones with two digits and their order of magnitude."""
     if math.isnan(value):
         return ""
     if value < 1e-3:
@@ -61,3 +67,20 @@ def paragraph(text: str, *, indent: int = 2, bullet: str = "") -> str:
     """Text folded to the page, with an optional bullet."""
     lead = " " * indent + bullet
     return textwrap.fill(text, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead))
+
+
+def labelled(label: str, text: str, *, width: int = 12) -> str:
+    """A label and its text, which is folded beneath itself."""
+    lead = label.ljust(width)
+    return textwrap.fill(
+        text, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_on_hyphens=False
+    )
+
+
+def terms_of_columns(names: Sequence[str]) -> str:
+    """Terms of a formula in place of its columns: ``bmi, C(month) (11 columns)``."""
+    columns: dict[str, int] = {}
+    for name in names:
+        term = re.sub(r"\[[^\[\]]*\]", "", name)
+        columns[term] = columns.get(term, 0) + 1
+    return ", ".join(term if n == 1 else f"{term} ({n} columns)" for term, n in columns.items())
