@@ -304,7 +304,8 @@ def _with_bootstrap(fit: Fit, plan: BootstrapPlan, draws: list[Replicate | Faile
         n_alone=plan.design.n_alone,
         level=fit.info.level,
     )
-    return replace(fit, bootstrap=record, notes=(*fit.notes, *record.notes()))
+    info = replace(fit.info, notes=(*fit.info.notes, *record.common_notes()))
+    return replace(fit, bootstrap=record, info=info, notes=(*fit.notes, *record.notes()))
 
 
 def _is_count(value: object) -> bool:

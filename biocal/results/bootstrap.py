@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from biocal.errors import OptionError
 from biocal.kernels.delta import normal_quantile
 from biocal.results.contrasts import ResponseAxis
-from biocal.results.text import number, paragraph, table
+from biocal.results.text import paragraph
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,8 +25,6 @@ IntArray = NDArray[np.intp]
 _DOUBTFUL = 0.05
 #: Replicates wanted beyond a percentile limit for it to be more than an extreme (our choice).
 _BEYOND_LIMIT = 5
-#: Exposures shown in a summary.
-_SHOWN = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +191,30 @@ class Bootstrap:
         """Limits of the log odds ratios, arrays of shape (n_levels, m); 0 at the reference."""
         return _limits(self.curve, self.curves, self._level(level))
 
+    def common_notes(self) -> tuple[str, ...]:
+        """What a reader should know of the bootstrap of every method of the call."""
+        notes = []
+        total = self.n + self.n_failed
+        wanted = int(np.ceil(round(_BEYOND_LIMIT / ((1.0 - self.level) / 2.0), 6)))
+        if total < wanted:
+            notes.append(
+                f"{total:,} bootstrap replicates are few for percentile limits at {100 * self.level:g} %: use "
+                f"{max(wanted, 1000):,} or more"
+            )
+        if self.knots_redrawn:
+            notes.append(
+                "knots are quantiles and were redrawn in each bootstrap replicate: bootstrap intervals of single "
+                "spline coefficients mix different columns; those of the curve are right"
+            )
+        if self.n_alone:
+            notes.append(
+                f"{self.n_alone:,} {'unit is' if self.n_alone == 1 else 'units are'} alone in a bootstrap stratum "
+                "and so in every replicate"
+            )
+        return tuple(notes)
+
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the intervals should know."""
+        """What a reader should know of this method's bootstrap."""
         notes = []
         total = self.n + self.n_failed
         if self.n_failed:
@@ -207,32 +227,18 @@ class Bootstrap:
             else:
                 share += "; the intervals leave them out"
             notes.append(share)
-        wanted = int(np.ceil(round(_BEYOND_LIMIT / ((1.0 - self.level) / 2.0), 6)))
-        if total < wanted:
-            notes.append(
-                f"{total:,} bootstrap replicates are few for percentile limits at {100 * self.level:g} %: use "
-                f"{max(wanted, 1000):,} or more"
-            )
-        if self.knots_redrawn:
-            notes.append(
-                "knots are quantiles and were redrawn in each bootstrap replicate: bootstrap intervals of single "
-                "spline coefficients mix different columns; those of the curve are right"
-            )
         if self.n_omitted:
             notes.append(
                 f"in {self.n_omitted:,} of {total:,} bootstrap replicates the redrawn calibrators lacked a level of "
                 "a calibration covariate, whose coefficient was then left out"
             )
-        if self.n_alone:
-            notes.append(
-                f"{self.n_alone:,} {'unit is' if self.n_alone == 1 else 'units are'} alone in a bootstrap stratum "
-                "and so in every replicate"
-            )
         return tuple(notes)
 
     def summary(self) -> str:
         """How the replicates were drawn, and their intervals: text for a person."""
-        notes = [paragraph(note, bullet="- ") for note in self.notes()]
+        from biocal.results.bootstrap_summary import bootstrap_lines
+
+        notes = [paragraph(note, bullet="- ") for note in (*self.notes(), *self.common_notes())]
         return "\n".join(
             [f"biocal: bootstrap of {self.method}", "", *bootstrap_lines(self), "", *notes]
         ).rstrip()
@@ -242,76 +248,6 @@ class Bootstrap:
         if not 0.0 < chosen < 1.0:
             raise OptionError(f"a confidence level lies between 0 and 1, not {chosen}", level=chosen)
         return chosen
-
-
-def bootstrap_lines(bootstrap: Bootstrap, sandwich: FloatArray | None = None) -> list[str]:
-    """The bootstrap's block of a summary.
-
-    Parameters
-    ----------
-    bootstrap : Bootstrap
-    sandwich : ndarray, shape (p,), optional
-        Standard errors to show beside the bootstrap's.
-    """
-    failed = f", {bootstrap.n_failed:,} failed" if bootstrap.n_failed else ""
-    drawn = (
-        f"Bootstrap: {bootstrap.n + bootstrap.n_failed:,} replicates{failed} (seed {bootstrap.seed}); "
-        f"{bootstrap.resampling}; calibrated anew each time"
-        f"{'; knots redrawn, reference exposure kept' if bootstrap.knots_redrawn else ''}"
-    )
-    level = f"{100 * bootstrap.level:g} %"
-    limits = bootstrap.coefficient_limits()
-    rows = [
-        (
-            term,
-            *([] if sandwich is None else [number(float(sandwich[k]), 3)]),
-            number(float(limits.std_error[k]), 3),
-            _interval(limits.percentile_low[k], limits.percentile_high[k]),
-            _interval(limits.normal_low[k], limits.normal_high[k]),
-        )
-        for k, term in enumerate(bootstrap.terms)
-    ]
-    beside = [] if sandwich is None else ["SE sandwich"]
-    header = ("term", *beside, "SE bootstrap", f"{level} percentile", f"{level} normal")
-    return [paragraph(drawn, indent=0), "", table(header, rows), "", *_curve_lines(bootstrap, level)]
-
-
-def _curve_lines(bootstrap: Bootstrap, level: str) -> list[str]:
-    """Odds ratios with their limits at some exposures, a block a level of the modifier."""
-    axis, limits = bootstrap.axis, bootstrap.curve_limits()
-    anchor = axis.categories[int(axis.reference)] if axis.categories else number(axis.reference, 5)
-    header = ("exposure", "OR", f"{level} percentile", f"{level} normal")
-    lines = []
-    for k, modifier in enumerate(bootstrap.modifiers):
-        rows = []
-        for j in _shown(axis):
-            shown = axis.categories[j] if axis.categories else number(float(axis.exposure[j]), 4)
-            if limits.std_error[k, j] == 0:
-                rows.append((shown, "1", "(reference)", ""))
-                continue
-            percentile = f"{_ratio(limits.percentile_low[k, j])} to {_ratio(limits.percentile_high[k, j])}"
-            normal = f"{_ratio(limits.normal_low[k, j])} to {_ratio(limits.normal_high[k, j])}"
-            rows.append((shown, _ratio(bootstrap.curve[k, j]), percentile, normal))
-        at_level = f", {modifier}" if modifier else ""
-        lines += [f"Odds ratio against {anchor}{at_level}, bootstrap intervals", table(header, rows)]
-    return lines
-
-
-def _shown(axis: ResponseAxis) -> list[int]:
-    """Places of some exposures spread over the axis."""
-    m = axis.exposure.size
-    if axis.categories is not None or m <= 2 * _SHOWN:
-        return list(range(m))
-    return sorted(set(np.linspace(0, m - 1, _SHOWN).round().astype(int).tolist()))
-
-
-def _ratio(log_or: float) -> str:
-    with np.errstate(over="ignore"):
-        return f"{np.exp(log_or):.2f}"
-
-
-def _interval(low: float, high: float) -> str:
-    return f"{number(float(low), 3)} to {number(float(high), 3)}"
 
 
 def _limits(estimate: FloatArray, draws: FloatArray, level: float) -> Limits:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from biocal.results.bootstrap import bootstrap_lines
+from biocal.results.bootstrap_summary import bootstrap_lines
 from biocal.results.model import ModelInfo, Sample
 from biocal.results.text import (
     WIDTH,
