@@ -15,6 +15,11 @@ def fit_figures(comparison: Comparison) -> dict[str, bytes]:
     """Return the figures of ``biocal fit`` by file name."""
     drawn = comparison.plot()
     files = _rendered("dose_response", getattr(drawn, "figure", drawn))
+    for fit in comparison.values():
+        if fit.studies is not None:
+            from biocal.results.studies import draw_forest_figure
+
+            files |= _rendered("forest", draw_forest_figure(fit))
     calibration = next(iter(comparison.values())).calibration
     if calibration is not None:
         files |= calibration_figures(calibration)

@@ -9,7 +9,7 @@ import typer
 from biocal.cli import columns
 from biocal.cli.messages import tell, tell_problems
 from biocal.cli.output import OutputFolder
-from biocal.cli.progress import working
+from biocal.cli.progress import counting, working
 from biocal.cli.settings import Settings, gather, read_pool
 
 if TYPE_CHECKING:
@@ -202,13 +202,14 @@ def _run(settings: Settings) -> None:
 
 def _fitted(pool: PooledStudies, arguments: dict[str, Any], *, quiet: bool) -> Comparison:
     import biocal as bc
-    from biocal.errors import FitError
 
-    with working("fitting", quiet=quiet):
-        comparison: Comparison = bc.fit(pool, **arguments)
-    if not comparison:
-        reasons = "; ".join(f"{method}: {reason}" for method, reason in comparison.failures.items())
-        raise FitError(f"every method failed: {reasons}")
+    replicates = arguments.get("bootstrap")
+    if replicates is None:
+        with working("fitting", quiet=quiet):
+            comparison: Comparison = bc.fit(pool, **arguments)
+        return comparison
+    with counting("fitting and redrawing", replicates, quiet=quiet) as progress:
+        comparison = bc.fit(pool, progress=progress, **arguments)
     return comparison
 
 
@@ -218,6 +219,7 @@ def _expected_files(methods: tuple[str, ...], options: dict[str, Any]) -> list[s
     names += ["studies.csv"] if "two-stage" in methods else []
     names += ["bootstrap.csv"] if options.get("bootstrap") else []
     names += ["calibration.csv", "fit.json", "dose_response.png", "dose_response.svg"]
+    names += ["forest.png", "forest.svg"] if "two-stage" in methods else []
     return names
 
 

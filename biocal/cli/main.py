@@ -99,13 +99,10 @@ def _tell_error(error: Exception) -> int:
     if isinstance(error, DataProblemsError):
         tell_problems(error.problems)  # type: ignore[attr-defined]
         return BAD_INPUT
-    if isinstance(error, InputError):
-        tell("error", str(error))
-        return BAD_INPUT
-    if isinstance(error, FitError):
-        method = getattr(error, "method", "")
-        tell("error", f"{method}: {error}" if method else str(error))
-        return FIT_FAILED
+    if isinstance(error, InputError | FitError):
+        # a fit notes which of several methods it was
+        tell("error", ": ".join([*getattr(error, "__notes__", ()), str(error)]))
+        return BAD_INPUT if isinstance(error, InputError) else FIT_FAILED
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
         tell("error", f"the results cannot be written: {error.strerror}")
         return BAD_INPUT
