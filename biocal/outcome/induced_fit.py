@@ -29,13 +29,13 @@ _OF_NOTE = 0.05
 _SHORTEST = 1e-10
 
 
-def fit_induced_likelihood(
+def maximise_induced(
     likelihood: InducedLikelihood,
     start: FloatArray | None,
     names: Sequence[str],
     *,
     max_iterations: int = MAX_ITERATIONS,
-) -> tuple[OutcomeFit, InducedDetails]:
+) -> Optimum:
     """Maximise an induced likelihood by a monotone Newton ascent.
 
     Parameters
@@ -51,8 +51,8 @@ def fit_induced_likelihood(
 
     Returns
     -------
-    OutcomeFit, InducedDetails
-        `information` of the fit is the observed one.
+    Optimum
+        A batch of one, converged.
 
     Raises
     ------
@@ -79,6 +79,26 @@ def fit_induced_likelihood(
         # Far from any maximum the likelihood can level off (M is then one exponential): try nearer home.
         optimum = _ascend(likelihood, zero, max_iterations)
     _require_maximum(optimum, likelihood, names)
+    return optimum
+
+
+def fit_induced_likelihood(
+    likelihood: InducedLikelihood,
+    start: FloatArray | None,
+    names: Sequence[str],
+    *,
+    max_iterations: int = MAX_ITERATIONS,
+) -> tuple[OutcomeFit, InducedDetails]:
+    """Maximise an induced likelihood and gather what the sandwich needs there.
+
+    Parameters and errors as in :func:`maximise_induced`.
+
+    Returns
+    -------
+    OutcomeFit, InducedDetails
+        `information` of the fit is the observed one.
+    """
+    optimum = maximise_induced(likelihood, start, names, max_iterations=max_iterations)
     details = likelihood.details(optimum.point[0])
     fit = OutcomeFit(
         beta=optimum.point[0],

@@ -7,7 +7,7 @@ not their reference value: being calibrated reveals being a control.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,11 @@ from biocal.exposure.terms import Basis
 from biocal.kernels.sandwich import StackedScores
 from biocal.outcome.conditional_logistic import OutcomeFit, fit_conditional_logistic
 from biocal.outcome.induced import InducedDesign, InducedDetails, InducedLikelihood
-from biocal.outcome.induced_fit import fit_induced_likelihood
+from biocal.outcome.induced_fit import fit_induced_likelihood, maximise_induced
 from biocal.outcome.induced_law import ExposureLaw
 from biocal.outcome.induced_risk import DEFAULT_NODES
 from biocal.pooling.model_columns import ModelColumns, lay_out_columns
-from biocal.pooling.plug_in import fit_plug_in, plug_in_exposure, stack
+from biocal.pooling.plug_in import PlugInExposure, fit_plug_in, plug_in_exposure, stack
 from biocal.pooling.problem import PooledProblem
 
 FloatArray = NDArray[np.float64]
@@ -79,25 +79,91 @@ def fit_induced(
     theta = (gamma, sigma^2 of each variance group, beta); sigma_g^2 solves
     ``sum over the group's calibrators of r_i^2 - sigma_g^2 mean(1 - h) = 0``.
     """
-    if residual_law not in ("normal", "smearing"):
-        raise OptionError(
-            f"residual law {residual_law!r} is not one of normal, smearing", allowed=("normal", "smearing")
-        )
+    _require_law(residual_law)
     exposure = plug_in_exposure(problem, "full", calibration)
     if calibration is None or not exposure.calibrated.any():
         return fit_plug_in(problem, exposure, basis, calibration)
     model = lay_out_columns(basis, problem)
-    group = np.where(exposure.calibrated, problem.calibration_rows.group, -1)
-    residuals = _residuals_by_group(problem, calibration) if residual_law == "smearing" else None
-    law = ExposureLaw(exposure.value, group, calibration.variance, residuals)
-    design = _design(model, problem)
-    likelihood = InducedLikelihood(problem.layout, design, law, basis, nodes=nodes, interpolate=interpolate)
+    likelihood = _likelihood(
+        problem,
+        model,
+        basis,
+        calibration,
+        exposure,
+        residual_law=residual_law,
+        nodes=nodes,
+        interpolate=interpolate,
+    )
     if start is None:
         start = _full_estimate(problem, model, basis.columns(exposure.value))
     outcome, details = fit_induced_likelihood(likelihood, start, model.terms)
     if residual_law == "smearing":
         return model, outcome, None
     return model, outcome, _stack_induced(problem, outcome, details, calibration)
+
+
+def induced_coefficients(
+    problem: PooledProblem,
+    basis: Basis,
+    calibration: CalibrationFit | None,
+    *,
+    residual_law: ResidualLaw = "normal",
+    nodes: int = DEFAULT_NODES,
+    start: FloatArray | None = None,
+    interpolate: bool | None = None,
+) -> tuple[ModelColumns, FloatArray]:
+    """Terms and coefficients of :func:`fit_induced` alone, as a bootstrap replicate needs them.
+
+    Parameters and errors as there; a start near the estimate saves the full-calibration fit.
+    """
+    _require_law(residual_law)
+    exposure = plug_in_exposure(problem, "full", calibration)
+    model = lay_out_columns(basis, problem)
+    columns = basis.columns(exposure.value)
+    if calibration is None or not exposure.calibrated.any():
+        plain = fit_conditional_logistic(problem.layout, model.build(columns, problem), model.terms)
+        return model, plain.beta
+    likelihood = _likelihood(
+        problem,
+        model,
+        basis,
+        calibration,
+        exposure,
+        residual_law=residual_law,
+        nodes=nodes,
+        interpolate=interpolate,
+    )
+    if start is None:
+        start = _full_estimate(problem, model, columns)
+    return model, maximise_induced(likelihood, start, model.terms).point[0]
+
+
+def _require_law(residual_law: str) -> None:
+    if residual_law not in get_args(ResidualLaw):
+        raise OptionError(
+            f"residual law {residual_law!r} is not one of {', '.join(get_args(ResidualLaw))}",
+            allowed=get_args(ResidualLaw),
+        )
+
+
+def _likelihood(
+    problem: PooledProblem,
+    model: ModelColumns,
+    basis: Basis,
+    calibration: CalibrationFit,
+    exposure: PlugInExposure,
+    *,
+    residual_law: ResidualLaw,
+    nodes: int,
+    interpolate: bool | None,
+) -> InducedLikelihood:
+    """The induced likelihood of local and reference studies together."""
+    group = np.where(exposure.calibrated, problem.calibration_rows.group, -1)
+    residuals = _residuals_by_group(problem, calibration) if residual_law == "smearing" else None
+    law = ExposureLaw(exposure.value, group, calibration.variance, residuals)
+    return InducedLikelihood(
+        problem.layout, _design(model, problem), law, basis, nodes=nodes, interpolate=interpolate
+    )
 
 
 def _design(model: ModelColumns, problem: PooledProblem) -> InducedDesign:

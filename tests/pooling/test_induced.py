@@ -14,7 +14,12 @@ from biocal.calibration.regression import CalibrationFit, dense_rows, fit_calibr
 from biocal.errors import OptionError, SeparationError, SingularInformationError
 from biocal.exposure.terms import CategoryBasis, LinearBasis, SplineBasis
 from biocal.kernels.sandwich import stacked_covariance
-from biocal.pooling.induced import fit_induced, inverse_bread_with_variances, variance_scores
+from biocal.pooling.induced import (
+    fit_induced,
+    induced_coefficients,
+    inverse_bread_with_variances,
+    variance_scores,
+)
 from biocal.pooling.plug_in import fit_plug_in, plug_in_exposure
 from biocal.pooling.prepare import ModelFormulas, PreparedPool, prepare
 from biocal.study.pooled import PooledStudies
@@ -385,6 +390,17 @@ def test_a_given_start_leads_to_the_same_maximum():
     np.testing.assert_allclose(again.beta / error, usual.beta / error, atol=1e-7)
     np.testing.assert_allclose(elsewhere.beta / error, usual.beta / error, atol=1e-7)
     assert again.iterations == 1
+
+
+@pytest.mark.parametrize("residual_law", ["normal", "smearing"])
+def test_coefficients_alone_are_those_of_the_fit(residual_law):
+    frame = induced_frame(44, shapes=SHAPES * 3, calibrators=40)
+    for rows in (frame, frame[frame["study"] == 1]):
+        pool = calibrated(rows, covariates="z")
+        model, outcome, _ = pool.fit(SPLINE, residual_law=residual_law)
+        again, beta = induced_coefficients(pool.problem, SPLINE, pool.calibration, residual_law=residual_law)
+        assert again.terms == model.terms
+        np.testing.assert_array_equal(beta, outcome.beta)
 
 
 def test_units_of_both_laboratories_only_rescale():
