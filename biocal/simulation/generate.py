@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from biocal.simulation.generate_assays import draw_assays
 from biocal.simulation.generate_calibrators import choose_calibrators
-from biocal.simulation.generate_exposure import draw_case_exposure, draw_exposure
+from biocal.simulation.generate_cases import draw_case_exposure
+from biocal.simulation.generate_exposure import draw_anchor, draw_exposure, draw_with_anchor
 from biocal.simulation.generate_plan import DrawPlan, plan_of
 from biocal.simulation.scenario import Scenario
 
@@ -161,7 +162,7 @@ def draw(scenario: Scenario, seed: int, scenario_index: int, replicates: Sequenc
 
 def draw_heterogeneity(rng: np.random.Generator, plan: DrawPlan) -> tuple[FloatArray, FloatArray]:
     """Each study's multiplier of the curve and slope added to it, shape (S,)."""
-    n_studies, truth = plan.mean.size, plan.scenario.truth
+    n_studies, truth = len(plan.laws), plan.scenario.truth
     if truth.heterogeneity == 0:
         return np.ones(n_studies), np.zeros(n_studies)
     deviation = truth.heterogeneity * rng.standard_normal(n_studies)
@@ -179,17 +180,42 @@ def draw_persons(rng: np.random.Generator, plan: DrawPlan) -> Persons:
         return Persons(*draw_cohort_sets(rng, plan, multiplier, added_slope))
     rows = plan.rows
     cell = None
-    centre = plan.mean[rows.study]
+    centre = plan.mean.values[rows.study]
     if plan.scenario.matching.names:
         of_set = rng.integers(plan.cell_shift.size, size=rows.set_study.size)
         cell = of_set[rows.set_code]
-        centre = centre + plan.sd[rows.study] * plan.cell_shift[cell]
-    exposure = np.empty(rows.n)
-    anchor = exposure if plan.scenario.measurement.model == "classical" else np.empty(rows.n)
-    controls, cases = rows.control_rows, rows.case_rows
-    exposure[controls], anchor[controls] = draw_exposure(rng, plan, rows.study[controls], centre[controls])
-    exposure[cases], anchor[cases] = draw_case_exposure(
+        centre += plan.sd.of(rows.study) * plan.cell_shift[cell]
+    cases = rows.case_rows
+    case_exposure, case_anchor = draw_case_exposure(
         rng, plan, rows.study[cases], centre[cases], multiplier, added_slope
     )
+    exposure, anchor = _with_controls(rng, plan, centre, case_exposure, case_anchor)
     covariates = plan.covariate_laws.draw(rng, rows.study, anchor, rows.is_case)
     return Persons(exposure, anchor, cell, covariates, None)
+
+
+def _with_controls(
+    rng: np.random.Generator,
+    plan: DrawPlan,
+    centre: FloatArray,
+    case_exposure: FloatArray,
+    case_anchor: FloatArray | None,
+) -> tuple[FloatArray, FloatArray]:
+    """Exposure and anchor of all rows: controls are drawn and put beside the cases."""
+    rows = plan.rows
+    controls, cases = rows.control_rows, rows.case_rows
+    exposure = np.empty(rows.n)
+    exposure[cases] = case_exposure
+    if case_anchor is not None:
+        anchor = np.empty(rows.n)
+        anchor[cases] = case_anchor
+        exposure[controls], anchor[controls] = draw_with_anchor(
+            rng, plan, rows.study[controls], centre[controls]
+        )
+        return exposure, anchor
+    exposure[controls] = draw_exposure(rng, plan, rows.study[controls], centre[controls])
+    anchor = draw_anchor(rng, plan, rows.study, centre, exposure)
+    if plan.scenario.measurement.model == "berkson" and plan.scenario.covariates:
+        # Cases: a normal anchor tilted by exp(slope * anchor) moves by slope * variance, given the exposure.
+        anchor[cases] += (plan.anchor_slope.values * plan.anchor_sd.values**2)[rows.study[cases]]
+    return exposure, anchor

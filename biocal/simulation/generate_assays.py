@@ -23,21 +23,22 @@ def draw_assays(
     measurement, rows, labs = plan.scenario.measurement, plan.rows, plan.laboratories
     study = rows.study
     if measurement.model == "berkson":
-        calibrated = anchor
+        np.subtract(anchor, labs.intercept[study], out=local)
     else:
-        # W = (mean - a)/b + (R2/b)(T - mean + u): on the scale of the exposure, a + b W as written here.
-        mean, sd, r_squared = plan.mean[study], plan.sd, labs.r_squared
-        error_sd = sd * np.sqrt(r_squared * (1.0 - r_squared)) / labs.error_scale
-        error = standard_errors(measurement, rng, rows.n)
-        error *= error_sd[study]
-        error *= relative_error_sd(measurement, exposure, mean, sd[study])
-        calibrated = mean + r_squared[study] * (exposure - mean) + error
+        # W = (mean - a)/b + (R2/b)(T - mean + u): here first a + b W, on the scale of the exposure.
+        mean, sd = plan.mean.of(study), plan.sd.of(study)
+        error_sd = plan.sd.values * np.sqrt(labs.r_squared * (1.0 - labs.r_squared)) / labs.error_scale
+        local[:] = standard_errors(measurement, rng, rows.n)
+        local *= error_sd[study]
+        local *= relative_error_sd(measurement, exposure, mean, sd)
+        deviation = exposure - mean
+        deviation *= labs.r_squared[study]
+        local += deviation
+        local += (plan.mean.values - labs.intercept)[study]
     if measurement.case_shift or measurement.case_extra_sd:
         cases = rows.case_rows
-        calibrated = calibrated.copy()
-        calibrated[cases] += measurement.case_shift
-        calibrated[cases] += measurement.case_extra_sd * rng.standard_normal(cases.size)
-    np.subtract(calibrated, labs.intercept[study], out=local)
+        local[cases] += measurement.case_shift
+        local[cases] += measurement.case_extra_sd * rng.standard_normal(cases.size)
     local /= labs.slope[study]
     reference[:] = exposure
     if measurement.reference_error_sd:

@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.simulation.generate_tilt import Tilt, tilt_of_study
 from biocal.simulation.generate_covariates import CovariateLaws, covariate_laws
+from biocal.simulation.generate_tilt import Tilt, tilt_of_study
 from biocal.simulation.laws import StandardLaw, law_of_study, matching_cells, mean_and_sd
 from biocal.simulation.measurement import Laboratories, laboratories
 from biocal.simulation.scenario import Scenario
@@ -18,6 +18,26 @@ from biocal.simulation.scenario import Scenario
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
+
+
+class PerStudy:
+    """One number a study, looked up by person: a plain number when all studies agree, which is faster.
+
+    Parameters
+    ----------
+    values : ndarray, shape (S,)
+    """
+
+    __slots__ = ("common", "values")
+
+    def __init__(self, values: FloatArray) -> None:
+        self.values = values
+        first = values[0]
+        self.common = first if (values == first).all() else None
+
+    def of(self, study: IntArray) -> FloatArray | np.float64:
+        """Values of persons, shape (k,) or ()."""
+        return self.values[study] if self.common is None else self.common
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,33 +79,42 @@ class DrawPlan:
     rows : SetRows
     laws : tuple of StandardLaw
         Of each study's exposure within matching cells.
-    mean, sd, within_sd : ndarray, shape (S,)
+    mean, sd, within_sd : PerStudy
         Mean and SD of the exposure, and its SD within matching cells.
     cell_shift : ndarray, shape (n_cells,)
         Mean of the standardised exposure in each matching cell.
     cell_columns : ndarray, shape (kv, n_cells)
         The matching factors there.
     laboratories : Laboratories
-    anchor_weight, anchor_sd : ndarray, shape (S,)
+    anchor_weight, anchor_sd : PerStudy
         The anchor given the exposure, within matching cells: slope and residual SD.
     covariate_laws : CovariateLaws
     tilts : tuple of Tilt
         How each study's case exposures are proposed.
+    tiltable : bool
+        Whether they are proposed from a tilted law.
+    reach : PerStudy
+        How far from its mean the exposure may lie.
+    anchor_slope : PerStudy
+        Log risk per unit of the anchor that normal confounders add.
     """
 
     scenario: Scenario
     rows: SetRows
     laws: tuple[StandardLaw, ...]
-    mean: FloatArray
-    sd: FloatArray
-    within_sd: FloatArray
+    mean: PerStudy
+    sd: PerStudy
+    within_sd: PerStudy
     cell_shift: FloatArray
     cell_columns: FloatArray
     laboratories: Laboratories
-    anchor_weight: FloatArray
-    anchor_sd: FloatArray
+    anchor_weight: PerStudy
+    anchor_sd: PerStudy
     covariate_laws: CovariateLaws
     tilts: tuple[Tilt, ...]
+    tiltable: bool
+    reach: PerStudy
+    anchor_slope: PerStudy
 
 
 def lay_out_rows(scenario: Scenario) -> SetRows:
@@ -123,20 +152,24 @@ def plan_of(scenario: Scenario) -> DrawPlan:
     laws = tuple(law_of_study(scenario.exposure, study) for study in scenario.studies)
     cell_shift, cell_columns = matching_cells(scenario.matching)
     labs = laboratories(scenario)
+    tilts = tuple(tilt_of_study(scenario, index, labs) for index in range(len(scenario.studies)))
     matched = scenario.matching.share
     anchor_within = labs.anchor_share - matched
     return DrawPlan(
         scenario=scenario,
         rows=lay_out_rows(scenario),
         laws=laws,
-        mean=mean,
-        sd=sd,
-        within_sd=within_sd,
+        mean=PerStudy(mean),
+        sd=PerStudy(sd),
+        within_sd=PerStudy(within_sd),
         cell_shift=cell_shift,
         cell_columns=cell_columns,
         laboratories=labs,
-        anchor_weight=anchor_within / (1.0 - matched),
-        anchor_sd=sd * np.sqrt(anchor_within * (1.0 - labs.anchor_share) / (1.0 - matched)),
+        anchor_weight=PerStudy(anchor_within / (1.0 - matched)),
+        anchor_sd=PerStudy(sd * np.sqrt(anchor_within * (1.0 - labs.anchor_share) / (1.0 - matched))),
         covariate_laws=covariate_laws(scenario, labs),
-        tilts=tuple(tilt_of_study(scenario, index, labs) for index in range(len(scenario.studies))),
+        tilts=tilts,
+        tiltable=all(tilt.tiltable for tilt in tilts),
+        reach=PerStudy(np.array([tilt.reach for tilt in tilts])),
+        anchor_slope=PerStudy(np.array([tilt.anchor_slope for tilt in tilts])),
     )

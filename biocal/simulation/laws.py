@@ -75,7 +75,11 @@ class NormalMixture:
         return self.means[component] + self.sds[component] * values
 
     def draw_tilted(
-        self, rng: np.random.Generator, copies: int, linear: FloatArray, quadratic: FloatArray
+        self,
+        rng: np.random.Generator,
+        copies: int,
+        linear: FloatArray,
+        quadratic: FloatArray | np.float64,
     ) -> FloatArray:
         """Values from the law times exp(linear * z + quadratic * z**2 / 2), not truncated.
 
@@ -83,14 +87,15 @@ class NormalMixture:
         ----------
         copies : int
             Values of each tilt.
-        linear, quadratic : ndarray, shape (k,)
+        linear : ndarray, shape (k,)
+        quadratic : ndarray, shape (k,), or float
             Tilts; quadratic * sds**2 must stay below 1.
 
         Returns
         -------
         ndarray, shape (copies, k)
         """
-        values = rng.standard_normal((copies, linear.size))
+        values = rng.standard_normal((copies, np.size(linear)))
         if self.weights.size == 1:
             shrink = 1.0 / (1.0 - quadratic)
             values *= np.sqrt(shrink)

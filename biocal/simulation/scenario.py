@@ -269,6 +269,7 @@ class Scenario:
     covariates: tuple[Covariate, ...] = ()
     matching: Matching = field(default_factory=Matching)
     disease: Disease = field(default_factory=Disease)
+    methods: tuple[str, ...] = ("naive", "internalized", "full", "induced")
 
     @property
     def outcome_covariates(self) -> tuple[str, ...]:
