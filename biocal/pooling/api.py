@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from biocal.pooling.exposure_scale import lay_out_scale, learn_basis, scale_note
 from biocal.pooling.modifier_levels import modifier_levels
 from biocal.pooling.prepare import ModelFormulas, PreparedPool, prepare
 from biocal.pooling.problem import PooledProblem
+from biocal.pooling.two_stage import heterogeneity_between_studies
 from biocal.results.calibration import CalibrationResults
 from biocal.results.comparison import Comparison
 from biocal.results.fits import Fit, FitStatus
@@ -196,6 +198,8 @@ def fit(
             basis = learn_basis(specification, problem, name, calibration, knot_rule=knot_rule)
             found = estimate_method(problem, name, basis, calibration, options)
             trend = _trend(problem, name, specification, calibration, options)
+            if name != "two-stage":  # it has the test already
+                found = found.with_told(*heterogeneity_between_studies(problem, name, basis, calibration))
             fits[name] = _result(found, basis, info, sample, shown, problem.local_names, trend)
         except BiocalError as error:
             if not (everything if keep_going is None else keep_going):
@@ -272,6 +276,7 @@ def _result(
         extra_tests=(*trend, *found.tests),
         notes=found.notes,
         influence=found.covariance.influence,
+        studies=None if found.studies is None else replace(found.studies, info=info),
     )
 
 

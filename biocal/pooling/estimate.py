@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,13 @@ from biocal.pooling.induced import ResidualLaw, fit_induced
 from biocal.pooling.model_columns import ModelColumns
 from biocal.pooling.plug_in import PLUG_IN_METHODS, fit_plug_in, fit_plug_in_outcome, plug_in_exposure
 from biocal.pooling.problem import PooledProblem
+from biocal.pooling.two_stage import TWO_STAGE_VARIANCE, fit_two_stage
+from biocal.results.studies import StudyEstimates
 
 FloatArray = NDArray[np.float64]
 
 #: Methods in the order in which they are shown.
-METHODS = ("naive", "internalized", "full", "induced")
+METHODS = ("naive", "internalized", "full", "induced", "two-stage")
 
 PLAIN_SANDWICH = "sandwich over matched sets"
 STACKED_SANDWICH = "stacked sandwich over matched sets: the calibration's uncertainty is carried"
@@ -58,13 +60,15 @@ class MethodEstimate:
     model : ModelColumns
         Terms and their places.
     outcome : OutcomeFit
-        beta, log-likelihood, scores.
+        beta, log-likelihood, scores; two-stage has no likelihood of its own: NaN, and empty scores.
     covariance : SandwichCovariance
     variance : str
         Kind of the standard errors, in words.
     tests : tuple of WaldTest
         Tests beyond those of the coefficients.
     notes : tuple of str
+    studies : StudyEstimates or None
+        Two-stage: estimates by study.
     """
 
     method: str
@@ -74,6 +78,11 @@ class MethodEstimate:
     variance: str
     tests: tuple[WaldTest, ...] = ()
     notes: tuple[str, ...] = ()
+    studies: StudyEstimates | None = None
+
+    def with_told(self, tests: tuple[WaldTest, ...], notes: tuple[str, ...]) -> MethodEstimate:
+        """The same with further tests and notes."""
+        return replace(self, tests=(*self.tests, *tests), notes=(*self.notes, *notes))
 
 
 def require_methods(methods: tuple[str, ...]) -> None:
@@ -119,6 +128,8 @@ def estimate_method(
     """
     if method == "induced":
         return _estimate_induced(problem, basis, calibration, options)
+    if method == "two-stage":
+        return _estimate_two_stage(problem, basis, calibration)
     assert method in PLUG_IN_METHODS
     exposure = plug_in_exposure(problem, method, calibration)
     model, outcome, stacked = fit_plug_in(problem, exposure, basis, calibration)
@@ -163,22 +174,32 @@ def _estimate_induced(
     return MethodEstimate("induced", model, outcome, covariance, variance)
 
 
-def _estimate_induced(
-    problem: PooledProblem, basis: Basis, calibration: CalibrationFit | None, options: EstimationOptions
+def _estimate_two_stage(
+    problem: PooledProblem, basis: Basis, calibration: CalibrationFit | None
 ) -> MethodEstimate:
-    model, outcome, stacked = fit_induced(
-        problem, basis, calibration, residual_law=options.residual_law, nodes=options.nodes
+    found = fit_two_stage(problem, basis, calibration)
+    nan, nothing = float("nan"), np.empty((0, 0))
+    outcome = OutcomeFit(
+        beta=found.beta,
+        loglik=nan,
+        loglik_null=nan,
+        information=nothing,
+        set_scores=nothing,
+        residual=np.empty(0),
+        slope=nothing,
+        iterations=found.iterations,
+        decrement=found.decrement,
     )
-    if stacked is None:
-        p = outcome.beta.size
-        unknown = np.full((p, p), np.nan)
-        covariance = SandwichCovariance(
-            unknown, unknown, np.full((len(problem.local_names), p, p), np.nan), np.full((0, p), np.nan)
-        )
-        return MethodEstimate("induced", model, outcome, covariance, NO_SANDWICH)
-    covariance = stacked_covariance(stacked, len(problem.local_names))
-    variance = PLAIN_SANDWICH if stacked.cross is None else STACKED_SANDWICH
-    return MethodEstimate("induced", model, outcome, covariance, variance)
+    return MethodEstimate(
+        "two-stage",
+        found.model,
+        outcome,
+        found.covariance,
+        TWO_STAGE_VARIANCE,
+        found.tests,
+        found.notes,
+        found.studies,
+    )
 
 
 def _plug_in_notes(problem: PooledProblem, method: str, basis: Basis) -> tuple[str, ...]:
