@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.calibration.regression import CalibrationFit
-from biocal.errors import BiocalError, OptionError
+from biocal.errors import BiocalError, FitError, OptionError
 from biocal.exposure.terms import Basis, ExposureSpecification
 from biocal.pooling.estimate import EstimationOptions, calibrate_problem, estimate_coefficients
 from biocal.pooling.exposure_scale import learn_basis
@@ -77,18 +77,23 @@ class MethodPlan:
     Attributes
     ----------
     method : str
+    terms : tuple of str, length p
     basis : ExposureBasis
         Of the data; its knots are kept where they were given.
     axis : ResponseAxis
         Exposures of the curve and the reference, fixed.
     multipliers : ndarray, shape (n_levels, 1 + km)
         1 and the modifier's columns, at each level shown.
+    left_out : frozenset of str
+        Two-stage: studies that could not be fitted in the data.
     """
 
     method: str
+    terms: tuple[str, ...]
     basis: Basis
     axis: ResponseAxis
     multipliers: FloatArray
+    left_out: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,11 +136,14 @@ class Replicate:
         Log odds ratios.
     omitted : bool
         The calibration lost covariate columns that the data's has.
+    fewer_studies : bool
+        Two-stage left out a study that it fits in the data.
     """
 
     coefficients: FloatArray
     curves: FloatArray
     omitted: bool
+    fewer_studies: bool
 
 
 def bootstrap_fits(
@@ -255,15 +263,24 @@ def _fit_replicate(
     basis = method.basis
     if plan.specification.needs_data:
         basis = learn_basis(plan.specification, problem, method.method, calibration, knot_rule=plan.knot_rule)
-    model, beta = estimate_coefficients(problem, method.method, basis, calibration, plan.estimation)
+    found = estimate_coefficients(problem, method.method, basis, calibration, plan.estimation)
+    if found.model.terms != method.terms:
+        lost = [term for term in method.terms if term not in found.model.terms]
+        raise FitError(f"the resample does not estimate {', '.join(lost)}", terms=tuple(lost))
+    positions, p = found.model.exposure_positions, len(method.terms)
     curves = np.stack(
         [
-            response_contrasts(basis, model.exposure_positions, beta.size, method.axis, multiplier).T @ beta
+            response_contrasts(basis, positions, p, method.axis, multiplier).T @ found.beta
             for multiplier in method.multipliers
         ]
     )
     omitted = calibration is not None and len(calibration.dropped) > plan.n_omitted
-    return Replicate(beta, curves, omitted and method.method != "naive")
+    return Replicate(
+        found.beta,
+        curves,
+        omitted and method.method != "naive",
+        not method.left_out.issuperset(found.left_out),
+    )
 
 
 def _needs_calibration(plan: BootstrapPlan, method: MethodPlan) -> bool:
@@ -278,7 +295,8 @@ def _plan_method(fit: Fit) -> MethodPlan:
     axis = response_axis(basis, fit.info.scale.grid, fit.info.scale.reference)
     values = np.empty((1, 0)) if levels is None else levels.values
     multipliers = np.column_stack([np.ones(values.shape[0]), values])
-    return MethodPlan(fit.method, basis, axis, multipliers)
+    left_out = frozenset() if fit.studies is None else frozenset(fit.studies.left_out)
+    return MethodPlan(fit.method, fit.terms, basis, axis, multipliers, left_out)
 
 
 def _with_bootstrap(fit: Fit, plan: BootstrapPlan, draws: list[Replicate | FailedReplicate]) -> Fit:
@@ -301,6 +319,7 @@ def _with_bootstrap(fit: Fit, plan: BootstrapPlan, draws: list[Replicate | Faile
         resampling=plan.design.describe(),
         knots_redrawn=plan.specification.needs_data,
         n_omitted=sum(d.omitted for _, d in done),
+        n_fewer_studies=sum(d.fewer_studies for _, d in done),
         n_alone=plan.design.n_alone,
         level=fit.info.level,
     )

@@ -85,6 +85,24 @@ class MethodEstimate:
         return replace(self, tests=(*self.tests, *tests), notes=(*self.notes, *notes))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PointEstimate:
+    """Coefficients without their covariance.
+
+    Attributes
+    ----------
+    model : ModelColumns
+        Terms and their places.
+    beta : ndarray, shape (p,)
+    left_out : tuple of str
+        Two-stage: studies that could not be fitted.
+    """
+
+    model: ModelColumns
+    beta: FloatArray
+    left_out: tuple[str, ...] = ()
+
+
 def require_methods(methods: tuple[str, ...]) -> None:
     """Raise OptionError, listing those that exist, for a method that does not."""
     for method in methods:
@@ -146,14 +164,15 @@ def estimate_coefficients(
     basis: Basis,
     calibration: CalibrationFit | None,
     options: EstimationOptions = DEFAULT_OPTIONS,
-) -> tuple[ModelColumns, FloatArray]:
+) -> PointEstimate:
     """Terms and coefficients alone, as :func:`estimate_method` finds them: what a bootstrap replicate needs."""
     if method in PLUG_IN_METHODS:
         exposure = plug_in_exposure(problem, method, calibration)
         model, outcome = fit_plug_in_outcome(problem, exposure, basis)
-        return model, outcome.beta
+        return PointEstimate(model, outcome.beta)
     found = estimate_method(problem, method, basis, calibration, options)
-    return found.model, found.outcome.beta
+    left_out = () if found.studies is None else tuple(found.studies.left_out)
+    return PointEstimate(found.model, found.outcome.beta, left_out)
 
 
 def _estimate_induced(

@@ -97,6 +97,8 @@ class Bootstrap:
         then belong to different columns, while log odds ratios at given exposures compare.
     n_omitted : int
         Replicates whose calibration lost covariate columns that the data's has.
+    n_fewer_studies : int
+        Two-stage: replicates that left out a study which the data's fit holds.
     n_alone : int
         Units alone in their stratum, drawn in every replicate.
     level : float
@@ -117,6 +119,7 @@ class Bootstrap:
     resampling: str
     knots_redrawn: bool
     n_omitted: int
+    n_fewer_studies: int
     n_alone: int
     level: float
 
@@ -231,6 +234,16 @@ class Bootstrap:
             notes.append(
                 f"in {self.n_omitted:,} of {total:,} bootstrap replicates the redrawn calibrators lacked a level of "
                 "a calibration covariate, whose coefficient was then left out"
+            )
+        if self.n_fewer_studies:
+            notes.append(
+                f"in {self.n_fewer_studies:,} of {total:,} bootstrap replicates a study could not be fitted to its "
+                "redrawn sets and was left out"
+            )
+        if self.method == "two-stage":
+            notes.append(
+                "the bootstrap redraws sets within the studies that there are: its intervals leave out the "
+                "variation between studies, which the two-stage standard errors carry"
             )
         return tuple(notes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +20,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from biocal.results.bootstrap import Bootstrap
+    from biocal.results.studies import StudyEstimates
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
-
-
-class Tidy(Protocol):
-    """Anything with a table."""
-
-    def tidy(self) -> pd.DataFrame: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +79,7 @@ class Fit:
     notes : tuple of str
     influence : ndarray, shape (n_units, p), or None
         Influence of each independent unit on the coefficients; their outer products sum to `vcov`.
-    studies : object with ``tidy()``, or None
+    studies : StudyEstimates or None
         Two-stage: estimates by study and pooled (studies.csv).
     bootstrap : Bootstrap or None
         Bootstrap replicates and intervals (bootstrap.csv).
@@ -109,7 +104,7 @@ class Fit:
     extra_tests: tuple[WaldTest, ...] = ()
     notes: tuple[str, ...] = ()
     influence: FloatArray | None = field(default=None, repr=False)
-    studies: Tidy | None = None
+    studies: StudyEstimates | None = None
     bootstrap: Bootstrap | None = None
 
     @property

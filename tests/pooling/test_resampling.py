@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -147,7 +149,7 @@ def test_deciles_hold_neighbours_in_the_local_value():
         ranges = sorted(
             (min(value[u] for u in c), max(value[u] for u in c)) for c in chosen if study[next(iter(c))] == s
         )
-        assert all(high <= low for (_, high), (low, _) in zip(ranges, ranges[1:], strict=False))
+        assert all(high <= low for (_, high), (low, _) in itertools.pairwise(ranges))
     assert min(len(c) for c in chosen) >= 2
 
 
