@@ -7,7 +7,7 @@ of them has in each study, so that common and study-specific coefficients are th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,15 @@ class CalibrationFit:
     freedom: FloatArray
     layout: CalibrationLayout
     dropped: tuple[tuple[int, int], ...]
+
+    def with_leverage_scores(self) -> CalibrationFit:
+        """The same fit with scores r_i C_i / (1 - h_i), as in HC3, for small calibration subsets.
+
+        The influence of a pair on its own line shrinks its residual by 1 - h_i; undoing it keeps the meat of the
+        sandwich from being too small when pairs are few (MacKinnon and White, J Econometrics 1985;29:305-325).
+        """
+        shrunk = np.maximum(1.0 - self.leverage, 1e-8)
+        return replace(self, scores=self.scores / shrunk[:, None])
 
     def predict(self, rows: CalibrationRows) -> FloatArray:
         """mu(W, V; gamma), shape (n,); NaN for persons of reference studies."""

@@ -56,6 +56,7 @@ def fit(
     unit: str = "",
     outcome_name: str = "",
     residual_law: str = "normal",
+    calibration_variance: str = "robust",
     keep_going: bool | None = None,
     bootstrap: int | None = None,
     seed: int | None = None,
@@ -97,6 +98,9 @@ def fit(
     residual_law : {"normal", "smearing"}
         induced: law of the reference value about its calibrated mean; "smearing" takes the calibration's
         own residuals, and then only the bootstrap gives intervals.
+    calibration_variance : {"robust", "hc3"}
+        The calibration's part of the sandwich: from the residuals as they are, or divided by 1 - leverage,
+        which widens intervals where calibration subsets are small.
     keep_going : bool, optional
         With several methods: record one that fails and go on; default only for "all".
     bootstrap : int, optional
@@ -151,7 +155,12 @@ def fit(
     options = _options(residual_law)
     redrawing = None if bootstrap is None else BootstrapOptions(bootstrap, seed, jobs, strata, progress)
     formulas = ModelFormulas(
-        covariates, matching, modifier, calibration_covariates, require_coefficients(calibration_coefficients)
+        covariates,
+        matching,
+        modifier,
+        calibration_covariates,
+        require_coefficients(calibration_coefficients),
+        _leverage_scores(calibration_variance),
     )
     prepared = prepare(pool, formulas)
     problem = prepared.problem
@@ -192,7 +201,7 @@ def fit(
     )
     sample = _sample(pool, prepared)
     fits: dict[str, Fit] = {}
-    failures: dict[str, str] = {}
+    failed: dict[str, BiocalError] = {}
     for name in methods:
         try:
             basis = learn_basis(specification, problem, name, calibration, knot_rule=knot_rule)
@@ -202,16 +211,26 @@ def fit(
                 found = found.with_told(*heterogeneity_between_studies(problem, name, basis, calibration))
             fits[name] = _result(found, basis, info, sample, shown, problem.local_names, trend)
         except BiocalError as error:
+            error.add_note(f"method {name}")
             if not (everything if keep_going is None else keep_going):
                 raise
-            failures[name] = str(error)
+            failed[name] = error
+    if not fits:
+        raise next(iter(failed.values()))
     if redrawing is not None:
         fits = bootstrap_fits(fits, problem, specification, calibration, options, redrawing)
     if isinstance(method, str) and not everything:
-        if method in failures:
-            raise OptionError("keep_going needs several methods")
         return fits[method]
-    return Comparison(fits, failures)
+    return Comparison(fits, {name: str(error) for name, error in failed.items()})
+
+
+def _leverage_scores(calibration_variance: str) -> bool:
+    if calibration_variance not in ("robust", "hc3"):
+        raise OptionError(
+            f"the calibration variance is robust or hc3, not {calibration_variance!r}",
+            allowed=("robust", "hc3"),
+        )
+    return calibration_variance == "hc3"
 
 
 def _options(residual_law: str) -> EstimationOptions:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.calibration.regression import CalibrationFit, fit_calibration
+from biocal.calibration.regression import CalibrationFit
 from biocal.errors import OptionError
 from biocal.exposure.terms import Basis
 from biocal.kernels.delta import WaldTest
@@ -114,8 +114,7 @@ def calibrate_problem(problem: PooledProblem) -> CalibrationFit | None:
     """The calibration of a problem; None when all its studies are reference studies."""
     if not problem.local_names:
         return None
-    calibrators = problem.calibrators
-    return fit_calibration(calibrators.rows, calibrators.response, calibrators.layout, problem.local_names)
+    return problem.calibrators.fit(problem.local_names)
 
 
 def estimate_method(

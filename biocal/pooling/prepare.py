@@ -39,6 +39,8 @@ class ModelFormulas:
         "outcome" (covariates and matching factors), "none", or a formula.
     by_study : bool
         Whether calibration covariates have coefficients of their own in each study.
+    leverage_scores : bool
+        Whether the sandwich's calibration block is HC3-like.
     """
 
     covariates: str | None = None
@@ -46,6 +48,7 @@ class ModelFormulas:
     modifier: str | None = None
     calibration_covariates: str = "outcome"
     by_study: bool = False
+    leverage_scores: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,11 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
         modifier_main=modifier_main,
         calibration_rows=everybody.take(rows),
         calibrators=Calibrators(
-            everybody.take(calibrating), pool.reference_assay[calibrating], pair_unit, layout_parameters
+            everybody.take(calibrating),
+            pool.reference_assay[calibrating],
+            pair_unit,
+            layout_parameters,
+            formulas.leverage_scores,
         ),
         set_unit=set_unit,
         n_units=n_units,

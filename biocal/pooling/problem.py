@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.calibration.regression import CalibrationLayout, CalibrationRows
+from biocal.calibration.regression import (
+    CalibrationFit,
+    CalibrationLayout,
+    CalibrationRows,
+    fit_calibration,
+)
 from biocal.kernels.set_layout import SetLayout, lay_out_sets
 
 FloatArray = NDArray[np.float64]
@@ -29,12 +34,20 @@ class Calibrators:
         Independent unit (matched set, person, or cluster of sets that share a person).
     layout : CalibrationLayout
         Parameters of the calibration model.
+    leverage_scores : bool
+        Whether the sandwich takes scores as HC3 does; see :meth:`CalibrationFit.with_leverage_scores`.
     """
 
     rows: CalibrationRows
     response: FloatArray
     unit: IntArray
     layout: CalibrationLayout
+    leverage_scores: bool = False
+
+    def fit(self, local_names: tuple[str, ...]) -> CalibrationFit:
+        """Fit the calibration model; raises CalibrationDesignError."""
+        fitted = fit_calibration(self.rows, self.response, self.layout, local_names)
+        return fitted.with_leverage_scores() if self.leverage_scores else fitted
 
 
 @dataclass(frozen=True, slots=True)

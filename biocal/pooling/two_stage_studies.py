@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from biocal.calibration.regression import (
     CalibrationFit,
     CalibrationRows,
-    fit_calibration,
     lay_out_parameters,
 )
 from biocal.errors import CalibrationDesignError, FitError, SingularInformationError
@@ -244,7 +243,7 @@ def _calibrated(
             return alone, calibration, True
     own = _own_calibrators(alone, mine)
     name = (alone.local_names[local],)
-    fitted = fit_calibration(own.rows, own.response, own.layout, name)
+    fitted = own.fit(name)
     untold = [column for _, column in fitted.dropped]
     if shared and (np.ptp(alone.calibration_rows.columns[untold], axis=1) > 0).any():
         return alone, calibration, True
@@ -261,7 +260,11 @@ def _own_calibrators(alone: PooledProblem, mine: IntArray) -> Calibrators:
     columns = everybody.rows.columns[:, mine]
     layout = lay_out_parameters(1, columns.shape[0], np.zeros(1, dtype=np.intp), by_study=True)
     return Calibrators(
-        CalibrationRows(zeros, columns, zeros), everybody.response[mine], everybody.unit[mine], layout
+        CalibrationRows(zeros, columns, zeros),
+        everybody.response[mine],
+        everybody.unit[mine],
+        layout,
+        everybody.leverage_scores,
     )
 
 
