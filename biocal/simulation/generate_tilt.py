@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,14 @@ from biocal.errors import SimulationError
 from biocal.simulation.laws import (
     LIMIT,
     NormalMixture,
-    exposure_density,
-    law_of_study,
+    density_of,
     matching_cells,
     mean_and_sd,
+    standard_law,
 )
 from biocal.simulation.measurement import Laboratories
-from biocal.simulation.scenario import Scenario
+from biocal.simulation.scenario import ExposureLaw, Matching, Scenario
+from biocal.simulation.truth import Truth
 
 FloatArray = NDArray[np.float64]
 
@@ -87,37 +89,63 @@ def support_of_study(scenario: Scenario, index: int) -> float:
 
 
 def tilt_of_study(scenario: Scenario, index: int, labs: Laboratories) -> Tilt:
-    """Choose the tilt with the most accepted proposals among a grid of slopes and curvatures.
+    """Choose the tilt of one study; the same numbers are not worked out twice.
 
     Raises
     ------
     SimulationError
         The log risk is not finite somewhere within 6 SD.
     """
-    study = scenario.studies[index]
-    mean, sd = mean_and_sd(scenario.exposure, study)
-    reach = support_of_study(scenario, index)
+    mean, sd = mean_and_sd(scenario.exposure, scenario.studies[index])
+    anchor_slope, exposure_slope = covariate_slope(scenario, index, labs)
+    return _choose_tilt(
+        _Target(scenario.exposure, scenario.truth, scenario.matching, mean, sd),
+        support_of_study(scenario, index),
+        (anchor_slope, exposure_slope),
+        labs.exposure_first,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What the tilt of a study depends on, besides the confounders."""
+
+    exposure: ExposureLaw
+    truth: Truth
+    matching: Matching
+    mean: float
+    sd: float
+
+
+@lru_cache(maxsize=256)
+def _choose_tilt(target: _Target, reach: float, slopes: tuple[float, float], exposure_first: bool) -> Tilt:
+    """Choose the tilt with the largest share of accepted proposals among a grid of slopes and curvatures."""
     coarse, fine = np.linspace(-reach, reach, _COARSE), np.linspace(-reach, reach, _FINE)
-    risk = scenario.truth.log_risk(mean + coarse)
-    fine_risk = scenario.truth.log_risk(mean + fine)
+    risk, fine_risk = (target.truth.log_risk(target.mean + d) for d in (coarse, fine))
     if not (np.isfinite(fine_risk).all() and np.isfinite(risk).all()):
+        undefined = target.mean + fine[~np.isfinite(fine_risk)]
+        where = f"{undefined.min():.4g} to {undefined.max():.4g}" if undefined.size else "some"
         raise SimulationError(
-            f"the log risk is not finite everywhere within 6 SD of the exposure in study {study.name!r}"
+            f"the log risk is not a finite number at exposures {where}, within 6 SD of the mean; guard it "
+            "with maximum(x, ...) or minimum(x, ...)"
         )
-    anchor_slope, slope = covariate_slope(scenario, index, labs)
-    law = law_of_study(scenario.exposure, study)
-    tiltable = labs.exposure_first and isinstance(law, NormalMixture)
-    log_target = np.log(exposure_density(scenario, study, mean + coarse) + 1e-300) + slope * coarse
-    widest = sd * (1.0 - scenario.matching.share) ** 0.5
+    anchor_slope, slope = slopes
+    law = standard_law(
+        target.exposure, target.sd / target.mean if target.exposure.law == "lognormal" else 1.0
+    )
+    density = density_of(target.exposure, target.matching, target.mean, target.sd, target.mean + coarse)
+    log_target = np.log(density + 1e-300) + slope * coarse
+    widest = target.sd * (1.0 - target.matching.share) ** 0.5
+    tiltable = exposure_first and isinstance(law, NormalMixture)
     linear = quadratic = 0.0
     if isinstance(law, NormalMixture) and tiltable:
         widest *= float(law.sds.max())
-        linear, quadratic = _best_tilt(coarse, risk, log_target, widest, _largest_multiplier(scenario))
+        linear, quadratic = _best_tilt(coarse, risk, log_target, widest, _largest_multiplier(target.truth))
     excess = fine_risk - linear * fine - 0.5 * quadratic * fine**2
     highest, lowest = float(excess.max()) + BOUND_MARGIN, float(excess.min()) - BOUND_MARGIN
-    log_proposal = linear * coarse + 0.5 * quadratic * coarse**2 + highest
-    log_proposal += log_target if tiltable else log_target - slope * coarse + abs(slope) * reach
-    acceptance = float(np.exp(_log_sum(log_target + risk) - _log_sum(log_proposal)))
+    log_proposal = log_target + linear * coarse + 0.5 * quadratic * coarse**2 + highest
+    if not tiltable:
+        log_proposal += abs(slope) * reach - slope * coarse
     return Tilt(
         tiltable=tiltable,
         linear=linear,
@@ -128,13 +156,12 @@ def tilt_of_study(scenario: Scenario, index: int, labs: Laboratories) -> Tilt:
         largest_quadratic=LARGEST_CURVATURE / widest**2,
         exposure_slope=slope,
         anchor_slope=anchor_slope,
-        acceptance=acceptance,
+        acceptance=float(np.exp(_log_sum(log_target + risk) - _log_sum(log_proposal))),
     )
 
 
-def _largest_multiplier(scenario: Scenario) -> float:
+def _largest_multiplier(truth: Truth) -> float:
     """A study's curve may be so many times the average one: three SD of the heterogeneity."""
-    truth = scenario.truth
     return 1.0 + (3.0 * truth.heterogeneity if truth.heterogeneity_of == "multiplier" else 0.0)
 
 

@@ -260,9 +260,16 @@ def exposure_density(scenario: Scenario, study: StudyDesign, at: FloatArray) -> 
         is the law that was asked for, which the sum of calibrated value and error only approximates.
     """
     mean, sd = mean_and_sd(scenario.exposure, study)
-    law = law_of_study(scenario.exposure, study)
-    shift, _ = matching_cells(scenario.matching)
-    within = sd * math.sqrt(max(1.0 - scenario.matching.share, 1e-12))
+    return density_of(scenario.exposure, scenario.matching, mean, sd, at)
+
+
+def density_of(
+    exposure: ExposureLaw, matching: Matching, mean: float, sd: float, at: FloatArray
+) -> FloatArray:
+    """Density of an exposure with this mean and SD, averaged over the matching factors, shape (m,)."""
+    law = standard_law(exposure, sd / mean if exposure.law == "lognormal" else 1.0)
+    shift, _ = matching_cells(matching)
+    within = sd * math.sqrt(1.0 - matching.share)
     density = np.zeros(np.shape(at))
     for centre in mean + sd * shift:
         density += law.density((at - centre) / within) / within
