@@ -14,7 +14,7 @@ from biocal.kernels.delta import WaldTest
 from biocal.kernels.sandwich import SandwichCovariance, stacked_covariance
 from biocal.outcome.conditional_logistic import OutcomeFit
 from biocal.outcome.induced_risk import DEFAULT_NODES
-from biocal.pooling.induced import ResidualLaw, fit_induced
+from biocal.pooling.induced import ResidualLaw, fit_induced, induced_coefficients
 from biocal.pooling.model_columns import ModelColumns
 from biocal.pooling.plug_in import PLUG_IN_METHODS, fit_plug_in, fit_plug_in_outcome, plug_in_exposure
 from biocal.pooling.problem import PooledProblem
@@ -169,6 +169,11 @@ def estimate_coefficients(
         exposure = plug_in_exposure(problem, method, calibration)
         model, outcome = fit_plug_in_outcome(problem, exposure, basis)
         return PointEstimate(model, outcome.beta)
+    if method == "induced":
+        law, nodes = options.residual_law, options.nodes
+        return PointEstimate(
+            *induced_coefficients(problem, basis, calibration, residual_law=law, nodes=nodes)
+        )
     found = estimate_method(problem, method, basis, calibration, options)
     left_out = () if found.studies is None else tuple(found.studies.left_out)
     return PointEstimate(found.model, found.outcome.beta, left_out)
