@@ -112,6 +112,15 @@ def fit(
     ] = None,
     calibration_covariates: columns.CalibrationCovariates = None,
     calibration_coefficients: columns.CalibrationCoefficients = None,
+    calibration_variance: Annotated[
+        str | None,
+        _option(
+            "calibration-variance",
+            "KIND",
+            "Of the calibration in standard errors: robust, or hc3 for small subsets (default: robust).",
+            "Calibration",
+        ),
+    ] = None,
     ref: Annotated[
         float | None,
         _option("ref", "X", "Reference exposure (default: the median in controls, calibrated).", _CURVE),
@@ -198,6 +207,9 @@ def _run(settings: Settings) -> None:
     only = next(iter(comparison.values()))
     typer.echo(only.summary() if len(comparison) == 1 and not comparison.failures else comparison.summary())
     tell("note", f"{len(contents)} files are in {folder.path}")
+    stale = folder.others(_ALL_FILES, contents)
+    if stale:
+        tell("warning", f"{', '.join(stale)} in {folder.path} belong to an earlier run, not to this one")
 
 
 def _fitted(pool: PooledStudies, arguments: dict[str, Any], *, quiet: bool) -> Comparison:
@@ -213,13 +225,21 @@ def _fitted(pool: PooledStudies, arguments: dict[str, Any], *, quiet: bool) -> C
     return comparison
 
 
+_ALWAYS = (
+    *("coefficients.csv", "covariance.csv", "dose_response.csv", "tests.csv", "variance_shares.csv"),
+    *("calibration.csv", "fit.json", "dose_response.png", "dose_response.svg"),
+)
+_OF_TWO_STAGE = ("studies.csv", "forest.png", "forest.svg")
+_OF_BOOTSTRAP = ("bootstrap.csv",)
+_OF_CALIBRATION = ("calibration_covariates.csv", "calibration.png", "calibration.svg")
+_ALL_FILES = (*_ALWAYS, *_OF_TWO_STAGE, *_OF_BOOTSTRAP, *_OF_CALIBRATION)
+
+
 def _expected_files(methods: tuple[str, ...], options: dict[str, Any]) -> list[str]:
-    """Files that a fit with these options writes, in the order of the contract."""
-    names = ["coefficients.csv", "covariance.csv", "dose_response.csv", "tests.csv", "variance_shares.csv"]
-    names += ["studies.csv"] if "two-stage" in methods else []
-    names += ["bootstrap.csv"] if options.get("bootstrap") else []
-    names += ["calibration.csv", "fit.json", "dose_response.png", "dose_response.svg"]
-    names += ["forest.png", "forest.svg"] if "two-stage" in methods else []
+    """Files that a fit with these options surely writes."""
+    names = [*_ALWAYS]
+    names += _OF_TWO_STAGE if "two-stage" in methods else ()
+    names += _OF_BOOTSTRAP if options.get("bootstrap") else ()
     return names
 
 

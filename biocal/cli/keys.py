@@ -37,6 +37,7 @@ KEYS: Mapping[str, Kind] = {
     "residual_law": Kind.TEXT,
     "calibration_covariates": Kind.TEXT,
     "calibration_coefficients": Kind.TEXT,
+    "calibration_variance": Kind.TEXT,
     "exposure": Kind.TEXT,
     "knots": Kind.WHOLE,
     "knot_values": Kind.NUMBERS,
@@ -69,6 +70,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "residual_law": ("normal", "smearing"),
     "strata": ("calibrators", "deciles"),
     "calibration_coefficients": ("common", "by-study"),
+    "calibration_variance": ("robust", "hc3"),
 }
 
 #: Ways to say one thing: a source may use one of them, and the command line's replaces the file's.

@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "modifier": "",
     "calibration_covariates": "outcome",
     "calibration_coefficients": "common",
+    "calibration_variance": "robust",
     "residual_law": "normal",
     "level": 0.95,
     "exposure_name": "exposure",
@@ -42,8 +43,8 @@ _OF_EXPOSURE = {
 _OF_BOOTSTRAP = ("seed", "jobs", "strata")
 #: Options that `biocal.fit` calls by the same name.
 _SAME_NAME: tuple[str, ...] = (
-    *("calibration_covariates", "calibration_coefficients", "knot_rule", "residual_law", "level"),
-    *("exposure_name", "unit", "outcome_name"),
+    *("calibration_covariates", "calibration_coefficients", "calibration_variance"),
+    *("knot_rule", "residual_law", "level", "exposure_name", "unit", "outcome_name"),
 )
 
 

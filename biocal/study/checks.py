@@ -97,19 +97,23 @@ class CheckReport:
 
     def to_text(self) -> str:
         """Return the summary as aligned text, without the problems."""
-        header = ["study", "laboratory", "rows", "sets", "cases", "controls", "cases:controls a set"]
-        header += ["calibration pairs", "no local value", "sets without information"]
+        header = ["study", "laboratory", "rows", "sets", "cases", "controls", "cases:controls\na set"]
+        header += ["calib.\npairs", "rows with\nno local", "one-sided\nsets"]
         rows = [[*_study_cells(one)] for one in self.studies]
         totals = self.totals
         no_local = sum(one.flow.without_local for one in self.studies)
         numbers = [totals[name] for name in ("rows", "sets", "cases", "controls")]
         after = [totals["calibration_pairs"], no_local, totals["sets_without_information"]]
-        rows.append(["all", "", *map(_count, numbers), _shapes_text(self.set_shapes), *map(_count, after)])
+        rows.append(["all", "", *map(_count, numbers), "", *map(_count, after)])
         source = f"{_count(totals['rows'])} rows"
         if self.n_files:
             source += f" from {self.n_files} file{'' if self.n_files == 1 else 's'}"
         noun = "study" if totals["studies"] == 1 else "studies"
-        return f"{totals['studies']} {noun}, {source}\n\n{_aligned(header, rows)}"
+        lines = [f"{totals['studies']} {noun}, {source}", "", _aligned(header, rows), ""]
+        lines.append(f"matched sets by cases:controls: {_shapes_text(self.set_shapes, most=8) or 'none'}")
+        if totals["sets_without_information"]:
+            lines.append("one-sided sets hold only cases or only controls; they are dropped")
+        return "\n".join(lines)
 
 
 def check_pool(pool: PooledStudies) -> CheckReport:
@@ -231,14 +235,16 @@ def _count(number: int) -> str:
 
 
 def _aligned(header: list[str], rows: list[list[str]]) -> str:
-    """Columns padded to their widest cell; words left, numbers right."""
+    """Columns padded to their widest cell; words left, numbers right; headers of two lines stand low."""
     left = {0, 1, 6}
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    names = [name.split("\n") if "\n" in name else ["", name] for name in header]
+    table = [[name[0] for name in names], [name[1] for name in names], *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
     lines = [
         "  ".join(
             cell.ljust(width) if i in left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
-        for row in [header, *rows]
+        for row in table
     ]
     return "\n".join(lines)

@@ -134,8 +134,12 @@ def test_the_report_reads_well_as_text_and_as_json(pool):
     report = check_pool(pool)
     text = report.to_text().splitlines()
     assert text[0] == "2 studies, 12 rows"
-    assert [line.split()[0] for line in text[2:]] == ["study", "L", "R", "all"]
-    assert "1:1 (3)" in text[3]
+    assert [line.split()[0] for line in text[3:7]] == ["study", "L", "R", "all"]
+    assert "1:1 (3)" in text[4]
+    assert text[-2:] == [
+        "matched sets by cases:controls: 1:1 (3), 2:1 (1)",
+        "one-sided sets hold only cases or only controls; they are dropped",
+    ]
     data = json.loads(json.dumps(report.to_dict()))
     assert data["set_shapes"] == {"1:1": 3, "2:1": 1}
     assert data["by_study"][0]["calibration_only"] == 1
