@@ -78,7 +78,8 @@ class Fit:
         Tests beyond those of the coefficients (trend, heterogeneity).
     notes : tuple of str
     influence : ndarray, shape (n_units, p), or None
-        Influence of each independent unit on the coefficients; their outer products sum to `vcov`.
+        Influence of each independent unit on the coefficients; their outer products sum to `vcov`
+        (two-stage: to its part within studies).
     studies : StudyEstimates or None
         Two-stage: estimates by study and pooled (studies.csv).
     bootstrap : Bootstrap or None

@@ -259,6 +259,10 @@ class StudyEstimates:
         """Text for a person: the default contrast by study and pooled."""
         return self.contrast().summary()
 
+    def summary_lines(self) -> list[str]:
+        """Lines for the summary of the fit, whose notes tell the studies left out."""
+        return self.contrast().summary_lines(left_out=False)
+
     def _weights(self) -> FloatArray:
         """Share of each study in each pooled term, (S, p); NaN where it has none."""
         weights = np.full(self.estimates.shape, np.nan)

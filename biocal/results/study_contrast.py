@@ -166,9 +166,9 @@ class StudyContrast:
         """Text for a person: the studies, the pooled odds ratios, and how far the studies disagree."""
         return "\n".join(self.summary_lines())
 
-    def summary_lines(self) -> list[str]:
-        """Lines of `summary`."""
-        title = f"Odds ratio {self.label}" + (f" ({self.rule})" if self.rule else "") + " by study"
+    def summary_lines(self, *, left_out: bool = True) -> list[str]:
+        """Lines of `summary`, with the studies left out or without."""
+        title = f"By study: odds ratio {self.label}" + (f" ({self.rule})" if self.rule else "")
         half = normal_quantile(self.level) * self.std_errors
         rows = [
             (
@@ -188,7 +188,8 @@ class StudyContrast:
         lines = [paragraph(title, indent=0)]
         lines.append(table(("study", "sets", "cases", f"OR ({100 * self.level:g} % CI)", "weight"), rows))
         lines += [paragraph(line) for line in self._disagreement()]
-        lines += [paragraph(f"left out: {s}: {reason}") for s, reason in self.left_out.items()]
+        if left_out:
+            lines += [paragraph(f"left out: {s}: {reason}") for s, reason in self.left_out.items()]
         remarks = dict.fromkeys(remark for p in (self.pooled, *pooled) for remark in p.remarks)
         return lines + [paragraph(remark) for remark in remarks]
 

@@ -168,6 +168,8 @@ def _method_lines(fit: Fit) -> list[str]:
     lines.append(table(("Wald test", "chi-square", "df", "p"), tests))
     if np.isfinite(fit.loglik):
         lines += ["", f"Log-likelihood {fit.loglik:.4f} (all coefficients 0: {fit.loglik_null:.4f})"]
+    if fit.studies is not None:
+        lines += ["", *fit.studies.summary_lines()]
     if fit.bootstrap is not None:
         lines += ["", *bootstrap_lines(fit.bootstrap, fit.std_errors)]
     return lines
@@ -259,7 +261,7 @@ def _share_lines(fits: Sequence[Fit]) -> list[str]:
 
 
 def _exposure_cell(response: DoseResponse, k: int) -> str:
-    return response.categories[k] if response.categories else exact(float(response.exposure[k]), 4)
+    return response.categories[k] if response.categories else number(float(response.exposure[k]))
 
 
 def _shown(response: DoseResponse) -> list[int]:

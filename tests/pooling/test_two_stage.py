@@ -350,3 +350,9 @@ def test_categories_are_pooled_and_a_study_without_one_is_named(frame):
     )
     assert found.terms == ("exposure[4, 6.5)", "exposure[6.5, inf)")
     assert list(found.studies.left_out) == ["Lost"]
+
+
+def test_the_summary_of_two_stage_shows_the_studies(two_stage):
+    text = two_stage.summary()
+    for part in ("By study: odds ratio", "pooled, REML, Hartung-Knapp", "heterogeneity: Q ="):
+        assert part in text
