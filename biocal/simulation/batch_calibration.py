@@ -61,7 +61,7 @@ def calibrate_batch(
     covariates : ndarray, shape (B, k, n)
         Calibration covariates V; k may be 0.
     """
-    batch, n = local_assay.shape
+    batch = local_assay.shape[0]
     n_studies, k = int(local_index.max()) + 1, covariates.shape[1]
     persons = np.nonzero(in_calibration)[1].reshape(batch, -1)
     replicate = np.arange(batch)[:, None]
