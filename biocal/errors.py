@@ -75,10 +75,12 @@ class DesignError(InputError):
     ----------
     problems : tuple of str
         Every problem found, each naming its key as written in the file.
+    pairs : tuple of (str, str)
+        The same as key and message.
     """
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems), problems=tuple(problems))
+    def __init__(self, problems: Sequence[str], pairs: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__("\n".join(problems), problems=tuple(problems), pairs=tuple(pairs))
 
 
 class FitError(BiocalError):

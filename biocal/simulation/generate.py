@@ -184,7 +184,7 @@ def draw_persons(rng: np.random.Generator, plan: DrawPlan) -> Persons:
     if plan.scenario.matching.names:
         of_set = rng.integers(plan.cell_shift.size, size=rows.set_study.size)
         cell = of_set[rows.set_code]
-        centre += plan.sd.of(rows.study) * plan.cell_shift[cell]
+        centre = centre + plan.sd.of(rows.study) * plan.cell_shift[cell]
     cases = rows.case_rows
     case_exposure, case_anchor = draw_case_exposure(
         rng, plan, rows.study[cases], centre[cases], multiplier, added_slope

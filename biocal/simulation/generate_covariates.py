@@ -110,6 +110,18 @@ def covariate_laws(scenario: Scenario, labs: Laboratories) -> CovariateLaws:
     )
 
 
+def binary_problem(scenario: Scenario, index: int, covariate: Covariate, labs: Laboratories) -> str | None:
+    """Say why a binary covariate cannot have its correlation in a study, or None when it can."""
+    if covariate.type != "binary":
+        return None
+    wanted = covariate.correlation / float(np.sqrt(labs.anchor_share[index]))
+    try:
+        binary_law(scenario, index, covariate.prevalence, wanted)
+    except SimulationError as problem:
+        return str(problem)
+    return None
+
+
 def binary_law(scenario: Scenario, index: int, prevalence: float, correlation: float) -> tuple[float, float]:
     """Solve for the logistic curve in z that has this prevalence and correlation with z.
 
@@ -139,7 +151,8 @@ def binary_law(scenario: Scenario, index: int, prevalence: float, correlation: f
             largest = curve(end)[1]
             if (end < 0 and correlation < largest) or (end > 0 and correlation > largest):
                 raise SimulationError(
-                    f"a binary covariate of prevalence {prevalence:g} cannot have it; at most {abs(largest):.3g}",
+                    f"a binary covariate of prevalence {prevalence:g} reaches at most {abs(largest):.3g} with "
+                    f"what it is drawn given, where {abs(correlation):.3g} would be needed",
                     largest=abs(largest),
                 )
         for _ in range(50):

@@ -237,7 +237,7 @@ def matching_cells(matching: Matching) -> tuple[FloatArray, FloatArray]:
         columns += [np.sin(angle), np.cos(angle)]
     if matching.strata is not None:
         number = cell // (matching.n_cells // matching.strata)
-        score = (number - (matching.strata - 1) / 2) / math.sqrt((matching.strata**2 - 1) / 12)
+        score: FloatArray = (number - (matching.strata - 1) / 2) / math.sqrt((matching.strata**2 - 1) / 12)
         shift += math.sqrt(matching.strata_share) * score
         columns.append(score)
     return shift, np.array(columns).reshape(len(columns), matching.n_cells)

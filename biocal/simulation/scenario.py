@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from biocal.errors import DesignError
 from biocal.simulation.truth import Truth
 
 __all__ = [
+    "METHODS",
     "Covariate",
     "Disease",
     "Estimand",
@@ -18,8 +20,18 @@ __all__ = [
     "StudyDesign",
 ]
 
+#: What may be fitted: the package's estimators, and the reference laboratory's value for everybody.
+METHODS = ("naive", "internalized", "full", "induced", "two-stage", "reference")
 #: Months of blood draw that a seasonal matching factor distinguishes.
 MONTHS = 12
+
+
+def with_tuples(record: object, *names: str) -> None:
+    """Turn sequences in these fields of a frozen record into tuples, so that it can be hashed."""
+    for name in names:
+        value = getattr(record, name)
+        if value is not None and not isinstance(value, int | tuple):
+            object.__setattr__(record, name, tuple(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,9 @@ class ExposureLaw:
     weights: tuple[float, ...] = ()
     means: tuple[float, ...] = ()
     sds: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        with_tuples(self, "weights", "means", "sds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +256,9 @@ class FitPlan:
     calibration_covariates: str = "outcome"
     covariates: tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        with_tuples(self, "knots", "covariates")
+
 
 @dataclass(frozen=True, slots=True)
 class Estimand:
@@ -249,10 +267,18 @@ class Estimand:
     at: tuple[float, ...]
     reference: float
 
+    def __post_init__(self) -> None:
+        with_tuples(self, "at")
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One cell of a simulation study: what is drawn, fitted and estimated.
+
+    Attributes
+    ----------
+    methods : tuple of str
+        Some of `METHODS`.
 
     Raises
     ------
@@ -270,6 +296,14 @@ class Scenario:
     matching: Matching = field(default_factory=Matching)
     disease: Disease = field(default_factory=Disease)
     methods: tuple[str, ...] = ("naive", "internalized", "full", "induced")
+
+    def __post_init__(self) -> None:
+        with_tuples(self, "studies", "covariates", "methods")
+        from biocal.simulation.scenario_checks import scenario_problems
+
+        problems = scenario_problems(self)
+        if problems:
+            raise DesignError([f"{key}: {message}" for key, message in problems], pairs=tuple(problems))
 
     @property
     def outcome_covariates(self) -> tuple[str, ...]:

@@ -44,6 +44,11 @@ class Truth:
     heterogeneity: float = 0.0
     heterogeneity_of: str = "multiplier"
 
+    def __post_init__(self) -> None:
+        # Lists of a Python caller become tuples, so that the record can be hashed.
+        object.__setattr__(self, "beta", tuple(self.beta))
+        object.__setattr__(self, "knots", tuple(self.knots))
+
     def log_risk(self, exposure: FloatArray) -> FloatArray:
         """Log risk up to a constant, of the average study.
 
@@ -78,7 +83,8 @@ def true_log_or(scenario: Scenario) -> FloatArray:
     """
     points = np.array([*scenario.estimand.at, scenario.estimand.reference])
     risk = scenario.truth.log_risk(points)
-    return risk[:-1] - risk[-1]
+    against_reference: FloatArray = risk[:-1] - risk[-1]
+    return against_reference
 
 
 def control_density_weights(scenario: Scenario, at: FloatArray) -> FloatArray:
