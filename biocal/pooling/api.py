@@ -71,7 +71,8 @@ def fit(
     pool : PooledStudies
         From :func:`biocal.read_studies` or :meth:`PooledStudies.from_frame`.
     method : str or sequence of str, default "full"
-        naive, internalized, full, or "all"; a sequence (or "all") gives a :class:`Comparison`.
+        naive, internalized, full, induced, two-stage, or "all"; a sequence (or "all") gives a
+        :class:`Comparison`.
     exposure : ExposureSpecification, optional
         :func:`biocal.rcs` (default, 4 knots), :func:`biocal.linear` or :func:`biocal.categories`.
     covariates : str, optional

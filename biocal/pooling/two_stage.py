@@ -8,7 +8,7 @@ standard error leaves out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,8 +154,8 @@ def heterogeneity_between_studies(
         return (), (f"heterogeneity between studies could not be tested: {error}",)
     test = _heterogeneity_test(fixed.heterogeneity)
     notes = [
-        f"the heterogeneity test leaves out study {problem.study_names[s]}: {reason}"
-        for s, reason in first.left_out.items()
+        f"the heterogeneity test leaves out {who}: {reason}"
+        for who, reason in _by_reason(named_reasons(first, problem))
     ]
     if test.p_value < LARGE_HETEROGENEITY:
         notes.append(
@@ -209,7 +209,7 @@ def _study_estimates(
 
 def _two_stage_notes(studies: StudyEstimates, lost_terms: Sequence[str]) -> tuple[str, ...]:
     """What a reader must know of this pooling."""
-    notes = [f"study {name} is left out: {reason}" for name, reason in studies.left_out.items()]
+    notes = [f"left out: {who}: {reason}" for who, reason in _by_reason(studies.left_out)]
     notes += [f"{term} is left out: no study can estimate it on its own" for term in lost_terms]
     if studies.shared_calibration:
         notes.append(
@@ -233,3 +233,14 @@ def _two_stage_notes(studies: StudyEstimates, lost_terms: Sequence[str]) -> tupl
     )
     notes += list(studies.pooled.remarks)
     return tuple(notes)
+
+
+def _by_reason(left_out: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Studies left out for one reason together, as in "studies A, B"."""
+    names: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        names.setdefault(reason, []).append(name)
+    return [
+        (f"{'study' if len(some) == 1 else 'studies'} {', '.join(some)}", reason)
+        for reason, some in names.items()
+    ]

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.errors import FitError, InputError
+from biocal.errors import ConvergenceError, FitError, InputError
 from biocal.exposure.terms import Basis
 from biocal.kernels.inverse_variance import PooledEstimate, combine_estimates
 from biocal.kernels.inverse_variance_vectors import PooledVector, VectorPoolingMethod, combine_vectors
@@ -54,6 +54,12 @@ def pool_exposure(
         vectors, covariances = _stacked(first, columns)
         try:
             return first, [combine_vectors(vectors, covariances, method=method) for method in methods]
+        except ConvergenceError as error:
+            raise ConvergenceError(
+                f"{len(first.fits)} studies with {columns.size} exposure coefficients each: {error}. Here: fewer "
+                "knots or categories, a linear exposure, no modifier, or a one-stage method",
+                left_out=named_reasons(first, problem),
+            ) from error
         except InputError as error:
             bad: tuple[int, ...] = getattr(error, "studies", ())
             if not bad:

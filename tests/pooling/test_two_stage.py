@@ -8,10 +8,10 @@ import pytest
 from pools import LOCAL_A, LOCAL_B, REFERENCE, StudyPlan, draw_pool
 
 import biocal as bc
-from biocal.errors import FitError
+from biocal.errors import ConvergenceError, FitError
 from biocal.kernels.inverse_variance import combine_estimates
 from biocal.kernels.inverse_variance_vectors import combine_vectors
-from biocal.pooling import two_stage_studies
+from biocal.pooling import two_stage_pooling, two_stage_studies
 
 SAME_ARITHMETIC = 1e-9  # relative; the same maximum found from sets laid out differently
 REML_SEARCH = 1e-6  # relative; two searches for one restricted maximum
@@ -234,8 +234,8 @@ def test_a_study_that_cannot_be_fitted_is_named_and_the_pool_is_that_of_the_othe
     found = fit(with_lost_study(frame, rows), covariates="z1")
     assert list(found.studies.left_out) == ["Lost"]
     assert reason in found.studies.left_out["Lost"]
-    assert any("study Lost is left out" in note and reason in note for note in found.notes)
-    assert "study Lost is left out" in found.summary().replace("\n    ", " ")
+    assert any("left out: study Lost" in note and reason in note for note in found.notes)
+    assert "left out: study Lost" in found.summary().replace("\n    ", " ")
     np.testing.assert_allclose(found.estimates, two_stage.estimates, rtol=REML_SEARCH)
     one_stage = fit(with_lost_study(frame, rows), covariates="z1", method="full")
     assert any("the heterogeneity test leaves out study Lost" in note for note in one_stage.notes)
@@ -280,6 +280,22 @@ def test_a_study_where_the_modifier_does_not_vary_is_left_out_with_the_reason(fr
     assert found.terms == ("exposure", "exposure:sex[T.m]")
     assert found.test_interaction().df == 1
     assert len(found.dose_responses()) == 2
+
+
+def test_studies_left_out_for_one_reason_share_a_note(frame):
+    other = frame.assign(sex=np.where(frame["set"] % 2 == 0, "f", "m"))
+    other.loc[other["study"].isin(["B", "C"]), "sex"] = "m"
+    found = fit(other, exposure=bc.linear(), modifier="sex", calibration_covariates="none")
+    assert any(note.startswith("left out: studies B, C: sex[T.m] is the same") for note in found.notes)
+
+
+def test_a_between_study_covariance_that_is_not_found_says_what_to_do(frame, monkeypatch):
+    def fails(*_, **__):
+        raise ConvergenceError("the between-study covariance was not found")
+
+    monkeypatch.setattr(two_stage_pooling, "combine_vectors", fails)
+    with pytest.raises(ConvergenceError, match=r"4 studies with 2 exposure coefficients each.*fewer knots"):
+        fit(frame, covariates="z1")
 
 
 def test_one_study_cannot_be_pooled_and_the_message_says_what_to_do(frame):
