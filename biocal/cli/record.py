@@ -121,6 +121,7 @@ def _method(fit: Fit) -> dict[str, Any]:
         "convergence": status,
         "covariance": fit.vcov,
         "covariance_uncorrected": fit.vcov_uncorrected,
+        "bootstrap": None if fit.bootstrap is None else fit.bootstrap.as_record(),
         "warnings": list(fit.notes),
     }
 

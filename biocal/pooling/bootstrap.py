@@ -304,6 +304,7 @@ def _with_bootstrap(fit: Fit, plan: BootstrapPlan, draws: list[Replicate | Faile
     curves = fit.dose_responses()
     done = [(number, draw) for number, draw in enumerate(draws) if isinstance(draw, Replicate)]
     axis = response_axis(fit.basis, fit.info.scale.grid, fit.info.scale.reference)
+    again = "calibrated anew each time" if plan.calibrated and fit.method != "naive" else ""
     record = Bootstrap(
         method=fit.method,
         terms=fit.terms,
@@ -316,12 +317,13 @@ def _with_bootstrap(fit: Fit, plan: BootstrapPlan, draws: list[Replicate | Faile
         replicates=np.array([number for number, _ in done], dtype=np.intp),
         failures=tuple(draw for draw in draws if isinstance(draw, FailedReplicate)),
         seed=plan.seed,
-        resampling=plan.design.describe(),
+        resampling=plan.design.describe() + (f"; {again}" if again else ""),
         knots_redrawn=plan.specification.needs_data,
         n_omitted=sum(d.omitted for _, d in done),
         n_fewer_studies=sum(d.fewer_studies for _, d in done),
         n_alone=plan.design.n_alone,
         level=fit.info.level,
+        labels=fit.info.labels,
     )
     info = replace(fit.info, notes=(*fit.info.notes, *record.common_notes()))
     return replace(fit, bootstrap=record, info=info, notes=(*fit.notes, *record.notes()))

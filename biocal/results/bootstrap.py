@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from biocal.errors import OptionError
 from biocal.kernels.delta import normal_quantile
 from biocal.results.contrasts import ResponseAxis
+from biocal.results.model import Labels
 from biocal.results.text import paragraph
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Bootstrap:
         Units alone in their stratum, drawn in every replicate.
     level : float
         Confidence level.
+    labels : Labels
     """
 
     method: str
@@ -122,6 +124,7 @@ class Bootstrap:
     n_fewer_studies: int
     n_alone: int
     level: float
+    labels: Labels
 
     @property
     def n(self) -> int:
@@ -145,6 +148,17 @@ class Bootstrap:
         centred = self.coefficients - self.coefficients.mean(axis=0)
         covariance = centred.T @ centred / (self.n - 1) if self.n > 1 else centred.T @ centred * np.nan
         return pd.DataFrame(covariance, index=list(self.terms), columns=list(self.terms))
+
+    def as_record(self) -> dict[str, Any]:
+        """How it was drawn and what failed, for fit.json."""
+        return {
+            "replicates": self.n + self.n_failed,
+            "failed": self.n_failed,
+            "seed": self.seed,
+            "resampling": self.resampling,
+            "knots_redrawn": self.knots_redrawn,
+            "failures": [asdict(failure) for failure in self.failures],
+        }
 
     def tidy(self, *, level: float | None = None) -> pd.DataFrame:
         """Standard errors and limits of the coefficients, then of the log odds ratios.

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from biocal.results.bootstrap import Bootstrap
 from biocal.results.contrasts import ResponseAxis
-from biocal.results.text import number, paragraph, table
+from biocal.results.text import exact, number, paragraph, table
 
 FloatArray = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ def bootstrap_lines(bootstrap: Bootstrap, sandwich: FloatArray | None = None) ->
     failed = f", {bootstrap.n_failed:,} failed" if bootstrap.n_failed else ""
     drawn = (
         f"Bootstrap: {bootstrap.n + bootstrap.n_failed:,} replicates{failed} (seed {bootstrap.seed}); "
-        f"{bootstrap.resampling}; calibrated anew each time"
+        f"{bootstrap.resampling}"
         f"{'; knots redrawn, reference exposure kept' if bootstrap.knots_redrawn else ''}"
     )
     level = f"{100 * bootstrap.level:g} %"
@@ -50,8 +50,9 @@ def bootstrap_lines(bootstrap: Bootstrap, sandwich: FloatArray | None = None) ->
 def _curve_lines(bootstrap: Bootstrap, level: str) -> list[str]:
     """Odds ratios with their limits at some exposures, a block a level of the modifier."""
     axis, limits = bootstrap.axis, bootstrap.curve_limits()
-    anchor = axis.categories[int(axis.reference)] if axis.categories else number(axis.reference, 5)
-    header = ("exposure", "OR", f"{level} percentile", f"{level} normal")
+    anchor = axis.categories[int(axis.reference)] if axis.categories else exact(axis.reference)
+    unit = f" {bootstrap.labels.unit}" if bootstrap.labels.unit else ""
+    header = (bootstrap.labels.exposure, "OR", f"{level} percentile", f"{level} normal")
     lines = []
     for k, modifier in enumerate(bootstrap.modifiers):
         rows = []
@@ -64,7 +65,7 @@ def _curve_lines(bootstrap: Bootstrap, level: str) -> list[str]:
             normal = f"{_ratio(limits.normal_low[k, j])} to {_ratio(limits.normal_high[k, j])}"
             rows.append((shown, _ratio(bootstrap.curve[k, j]), percentile, normal))
         at_level = f", {modifier}" if modifier else ""
-        lines += [f"Odds ratio against {anchor}{at_level}, bootstrap intervals", table(header, rows)]
+        lines += [f"Odds ratio against {anchor}{unit}{at_level}, bootstrap intervals", table(header, rows)]
     return lines
 
 
@@ -73,7 +74,8 @@ def _shown(axis: ResponseAxis) -> list[int]:
     m = axis.exposure.size
     if axis.categories is not None or m <= 2 * _SHOWN:
         return list(range(m))
-    return sorted(set(np.linspace(0, m - 1, _SHOWN).round().astype(int).tolist()))
+    at_reference = np.flatnonzero(axis.exposure == axis.reference)
+    return sorted({*np.linspace(0, m - 1, _SHOWN).round().astype(int).tolist(), *at_reference[:1].tolist()})
 
 
 def _ratio(log_or: float) -> str:
