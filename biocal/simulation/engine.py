@@ -1,0 +1,215 @@
+"""The engine: runs every replicate of a design once, keeps what is done, and puts the results together."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from biocal.errors import OptionError, OutputError
+from biocal.simulation.folder import REPLICATES_FILE, RunFolder, record_of
+from biocal.simulation.lock import FolderLock
+from biocal.simulation.merging import ROWS_PER_GROUP, MethodFailures, merge_blocks
+from biocal.simulation.parts import DamagedPartError, PartWriter
+from biocal.simulation.progress import Progress, showing_progress
+from biocal.simulation.schedule import Block, Shard, in_running_order
+from biocal.simulation.workers import BatchRunner, Columns, Work, require_jobs, run_here, run_in_processes
+
+if TYPE_CHECKING:
+    from biocal.simulation.design import Design
+
+__all__ = ["RunOptions", "RunReport", "run_design"]
+
+#: Puts tables and figures into a folder that holds replicates.parquet.
+Finish = Callable[[Path], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How to run, which never changes a number.
+
+    Attributes
+    ----------
+    jobs : int
+        Processes of this machine; -1 for one a core.
+    scheduler : str or None
+        Address of a Dask scheduler, instead of processes here.
+    shard : Shard or None
+        Part of the design to run.
+    resume, force : bool
+        Go on in a folder that holds results, or replace them.
+    progress : callable, bool or None
+        See :func:`biocal.simulation.progress.showing_progress`.
+    """
+
+    jobs: int = 1
+    scheduler: str | None = None
+    shard: Shard | None = None
+    resume: bool = False
+    force: bool = False
+    progress: Progress | bool | None = None
+
+    def __post_init__(self) -> None:
+        require_jobs(self.jobs)
+        if self.resume and self.force:
+            raise OptionError("resume goes on with earlier results and force removes them: choose one")
+        if self.scheduler is not None and self.jobs != 1:
+            raise OptionError("jobs are processes here, and the scheduler has workers of its own: choose one")
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a run did.
+
+    Attributes
+    ----------
+    path : Path
+        The folder with the results.
+    replicates : int
+        That the folder holds, of all scenarios together.
+    replicates_now : int
+        Of these, run now and not found there.
+    failures : tuple of MethodFailures
+        By scenario and method, where any replicate failed.
+    notes : tuple of str
+        What was found and should be told.
+    """
+
+    path: Path
+    replicates: int
+    replicates_now: int
+    failures: tuple[MethodFailures, ...]
+    notes: tuple[str, ...]
+
+
+def run_design(
+    design: Design,
+    path: Path,
+    options: RunOptions,
+    *,
+    run: BatchRunner | None = None,
+    finish: Finish | None = None,
+) -> RunReport:
+    """Run a design, or what is left of it, in a folder.
+
+    Parameters
+    ----------
+    design : Design
+    path : Path
+        Made when absent.
+    options : RunOptions
+    run : callable, optional
+        Default :func:`biocal.simulation.replicate.run_batch`.
+    finish : callable, optional
+        Called with the folder once replicates.parquet is complete, unless it holds one shard.
+
+    Returns
+    -------
+    RunReport
+
+    Raises
+    ------
+    OutputError
+        The folder is in use, holds other results, or cannot be written.
+    OptionError
+        To resume another design than the folder's; a scheduler that does not answer.
+    SimulationError
+        Workers or a scheduler were lost; finished batches are kept.
+    """
+    if run is None:
+        from biocal.simulation.replicate import run_batch
+
+        run = run_batch
+    record = record_of(design, options.shard)
+    wanted = record.blocks
+    with told_of_lost_places(path):
+        path.mkdir(parents=True, exist_ok=True)
+        with FolderLock(path):
+            folder = RunFolder.begin(path, record, resume=options.resume, force=options.force)
+            done_now, failures = _run_until_whole(folder, design, wanted, run, options)
+            if finish is not None and options.shard is None:
+                finish(path)
+            folder.write_record(complete=True)
+            folder.remove_parts()
+    total = sum(block.count for block in wanted)
+    return RunReport(path, total, done_now, failures, tuple(folder.notes))
+
+
+@contextmanager
+def told_of_lost_places(path: Path) -> Iterator[None]:
+    """Tell of a full disk or a removed folder in a sentence.
+
+    Raises
+    ------
+    OutputError
+        For every error of the file system.
+    """
+    try:
+        yield
+    except OSError as fault:
+        # replicates catch their own errors, so that what comes here is from writing
+        if fault.errno in (errno.ENOSPC, errno.EDQUOT):
+            reason = "the disk is full: free some space, then go on with --resume"
+        elif not path.exists():
+            reason = "the folder was removed; what it held is gone"
+        else:
+            reason = f"{fault.strerror or fault}; finished batches are kept, go on with --resume"
+        raise OutputError(f"the results cannot be written to '{path}': {reason}", path=str(path)) from fault
+
+
+def _run_until_whole(
+    folder: RunFolder, design: Design, wanted: Sequence[Block], run: BatchRunner, options: RunOptions
+) -> tuple[int, tuple[MethodFailures, ...]]:
+    """Run what is missing and merge all of it; once more when a file turns out to be damaged."""
+    done_now = 0
+    # One shard's batches are read one by one when shards are merged; other readers like larger groups.
+    group_rows = 1 if options.shard is not None else ROWS_PER_GROUP
+    while True:
+        done_now += _run_missing(folder, design, wanted, run, options)
+        try:
+            failures = merge_blocks(
+                wanted,
+                folder.found(),
+                folder.path / REPLICATES_FILE,
+                folder.record.fingerprint,
+                group_rows=group_rows,
+            )
+        except DamagedPartError as damage:
+            folder.discard(damage)
+        else:
+            return done_now, failures
+
+
+def _run_missing(
+    folder: RunFolder, design: Design, wanted: Sequence[Block], run: BatchRunner, options: RunOptions
+) -> int:
+    """Run the batches that the folder lacks; returns the number of replicates run."""
+    found = folder.found()
+    missing = in_running_order(block for block in wanted if block not in found)
+    if not missing:
+        return 0
+    total = sum(block.count for block in wanted)
+    to_do = sum(block.count for block in missing)
+    works = (Work(block, design.scenarios[block.scenario], design.seed, run) for block in missing)
+    writer = PartWriter(folder.parts, folder.record.fingerprint)
+    with (
+        showing_progress(options.progress, done=total - to_do, total=total) as advance,
+        closing(_results(works, folder.record.fingerprint, options)) as results,
+    ):
+        for block, columns in results:
+            writer.add(block, columns)
+            advance(block.count)
+    return to_do
+
+
+def _results(works: Iterator[Work], study: str, options: RunOptions) -> Generator[tuple[Block, Columns]]:
+    if options.scheduler is not None:
+        from biocal.simulation.cluster import run_on_cluster
+
+        return run_on_cluster(works, options.scheduler, study)
+    if options.jobs == 1:
+        return run_here(works)
+    return run_in_processes(works, options.jobs)
