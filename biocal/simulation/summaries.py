@@ -62,9 +62,10 @@ def summary_of_cube(cube: ReplicateCube, weights: Mapping[float, float] | None) 
 
     Notes
     -----
-    Exact linearisation for the second and third; the first is the delta method, with the signs of the
-    biases as found: near 0 bias abs() is bent, the average is then pulled up (see
-    :func:`relative_bias_floor`) and its error is overstated, by a factor of up to 1.7.
+    The second and third are means, so that their errors hold as they stand.  The first is the delta
+    method with the signs of the biases as found.  Where a bias is within its own Monte Carlo error of 0,
+    abs() is bent: the average is then pulled up (:func:`relative_bias_floor` tells how far when there is
+    no bias at all) and its error is only rough.
     """
     import pandas as pd
 
