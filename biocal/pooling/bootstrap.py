@@ -232,8 +232,15 @@ def _run(
 
 
 def draw_task(plan: BootstrapPlan, numbers: range) -> list[tuple[Replicate | FailedReplicate, ...]]:
-    """Some replicates, by their numbers."""
-    return [draw_replicate(plan, number) for number in numbers]
+    """Some replicates, by their numbers.
+
+    On one BLAS thread, here as in a process: the number of threads changes the last bit of a sum, and small
+    matrices gain nothing by more.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        return [draw_replicate(plan, number) for number in numbers]
 
 
 def draw_replicate(plan: BootstrapPlan, number: int) -> tuple[Replicate | FailedReplicate, ...]:
