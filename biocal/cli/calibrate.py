@@ -10,7 +10,7 @@ from biocal.cli import columns
 from biocal.cli.messages import tell, tell_problems
 from biocal.cli.output import OutputFolder
 from biocal.cli.progress import working
-from biocal.cli.settings import Settings, gather, read_pool, usage_error
+from biocal.cli.settings import Settings, gather, read_pool, require_calibration, usage_error
 
 if TYPE_CHECKING:
     from biocal.results.calibration import CalibrationResults
@@ -52,6 +52,7 @@ def calibrate(
     with working("calibrating", quiet=settings.quiet):
         pool = read_pool(settings)
         tell_problems(pool.problems, quiet=settings.quiet)
+        require_calibration(pool)
         results = bc.calibrate(
             pool,
             calibration_covariates=formula,

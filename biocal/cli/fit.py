@@ -10,7 +10,7 @@ from biocal.cli import columns
 from biocal.cli.messages import tell, tell_problems
 from biocal.cli.output import OutputFolder
 from biocal.cli.progress import counting, working
-from biocal.cli.settings import Settings, gather, read_pool
+from biocal.cli.settings import Settings, gather, read_pool, require_calibration
 
 if TYPE_CHECKING:
     from biocal.results.comparison import Comparison
@@ -196,6 +196,8 @@ def _run(settings: Settings) -> None:
     with working("reading", quiet=settings.quiet):
         pool = read_pool(settings)
     tell_problems(pool.problems, quiet=settings.quiet)
+    if any(name != "naive" for name in methods):
+        require_calibration(pool)
     comparison = _fitted(pool, arguments, quiet=settings.quiet)
     with working("drawing", quiet=settings.quiet):
         contents = _contents(comparison, pool, options)

@@ -53,6 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of our output (such as `head`) has seen enough.  Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit as ended:
+        # rich, which sets the help, ends so when its reader has gone; nothing of ours ends with 1
+        if ended.code != 1:
+            raise
     except Exception as error:
         return _tell_error(error)
     return FINE
@@ -82,15 +86,20 @@ def _command(arguments: Sequence[str] | None) -> None:
 
     from biocal.cli.app import app
 
+    # Not app(): it has its own way with interrupts, closed pipes and usage errors, which differs by version.
+    command = typer.main.get_command(app)
     try:
-        app(args=words, prog_name="biocal", standalone_mode=False)
+        with command.make_context("biocal", words) as context:
+            command.invoke(context)
+    except typer.Exit:
+        pass  # after --help
     except typer.Abort:
         raise KeyboardInterrupt from None
 
 
 def _tell_error(error: Exception) -> int:
     """Tell an error in a line a problem; return the exit code."""
-    from biocal.errors import DataProblemsError, FitError, InputError
+    from biocal.errors import DataProblemsError, FitError, InputError, SimulationError
 
     usage = _usage_message(error)
     if usage:
@@ -99,9 +108,11 @@ def _tell_error(error: Exception) -> int:
     if isinstance(error, DataProblemsError):
         tell_problems(error.problems)  # type: ignore[attr-defined]
         return BAD_INPUT
-    if isinstance(error, InputError | FitError):
+    if isinstance(error, InputError | FitError | SimulationError):
         # a fit notes which of several methods it was
-        tell("error", ": ".join([*getattr(error, "__notes__", ()), str(error)]))
+        text = ": ".join([*getattr(error, "__notes__", ()), str(error)])
+        for problem in text.splitlines() or [text]:
+            tell("error", problem)
         return BAD_INPUT if isinstance(error, InputError) else FIT_FAILED
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
         tell("error", f"the results cannot be written: {error.strerror}")

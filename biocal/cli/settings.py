@@ -149,3 +149,19 @@ def read_pool(settings: Settings) -> PooledStudies:
     if not options.get("person", ""):
         options.pop("person", None)
     return read_studies(files, **options)
+
+
+def require_calibration(pool: PooledStudies) -> None:
+    """Tell every study that cannot be calibrated, with its file.
+
+    Raises
+    ------
+    DataProblemsError
+        There are such studies.
+    """
+    from biocal.errors import DataProblemsError
+    from biocal.study.checks import calibration_problems
+
+    problems = calibration_problems(pool)
+    if problems:
+        raise DataProblemsError(problems)
