@@ -114,11 +114,15 @@ def binary_problem(scenario: Scenario, index: int, covariate: Covariate, labs: L
     """Say why a binary covariate cannot have its correlation in a study, or None when it can."""
     if covariate.type != "binary":
         return None
-    wanted = covariate.correlation / float(np.sqrt(labs.anchor_share[index]))
+    root = float(np.sqrt(labs.anchor_share[index]))
     try:
-        binary_law(scenario, index, covariate.prevalence, wanted)
+        binary_law(scenario, index, covariate.prevalence, covariate.correlation / root)
     except SimulationError as problem:
-        return str(problem)
+        largest = problem.largest * root  # type: ignore[attr-defined]
+        return (
+            f"cannot exceed {largest:.3g} in study {scenario.studies[index].name!r} for a binary covariate of "
+            f"prevalence {covariate.prevalence:g}, not {covariate.correlation:g}"
+        )
     return None
 
 
@@ -151,8 +155,7 @@ def binary_law(scenario: Scenario, index: int, prevalence: float, correlation: f
             largest = curve(end)[1]
             if (end < 0 and correlation < largest) or (end > 0 and correlation > largest):
                 raise SimulationError(
-                    f"a binary covariate of prevalence {prevalence:g} reaches at most {abs(largest):.3g} with "
-                    f"what it is drawn given, where {abs(correlation):.3g} would be needed",
+                    f"a binary covariate of prevalence {prevalence:g} is never correlated by {correlation:g}",
                     largest=abs(largest),
                 )
         for _ in range(50):

@@ -26,6 +26,8 @@ FloatArray = NDArray[np.float64]
 _COARSE, _FINE = 801, 20001
 # Added to the bound found on the fine grid, against what lies between its points; costs 1 % of the proposals.
 BOUND_MARGIN = 0.01
+# Between neighbours of the fine grid; an odds ratio of 20,000 between exposures that no assay tells apart.
+_STEEPEST = 10.0
 # Of the largest component's precision; at 1 the tilted law would have no variance left to be finite.
 LARGEST_CURVATURE = 0.9
 
@@ -129,23 +131,31 @@ def _choose_tilt(target: _Target, reach: float, slopes: tuple[float, float], exp
             f"the log risk is not a finite number at exposures {where}, within 6 SD of the mean; guard it "
             "with maximum(x, ...) or minimum(x, ...)"
         )
+    steepest = float(np.abs(np.diff(fine_risk)).max())
+    if steepest > _STEEPEST:
+        raise SimulationError(
+            f"the log risk is too steep: it changes by {steepest:.3g} within {fine[1] - fine[0]:.3g} units of "
+            "exposure, somewhere within 6 SD of the mean"
+        )
     anchor_slope, slope = slopes
     law = standard_law(
         target.exposure, target.sd / target.mean if target.exposure.law == "lognormal" else 1.0
     )
     density = density_of(target.exposure, target.matching, target.mean, target.sd, target.mean + coarse)
-    log_target = np.log(density + 1e-300) + slope * coarse
-    widest = target.sd * (1.0 - target.matching.share) ** 0.5
+    log_target = _log_sum(np.log(density + 1e-300) + slope * coarse + risk) + np.log(coarse[1] - coarse[0])
     tiltable = exposure_first and isinstance(law, NormalMixture)
     linear = quadratic = 0.0
+    widest = target.sd
     if isinstance(law, NormalMixture) and tiltable:
-        widest *= float(law.sds.max())
-        linear, quadratic = _best_tilt(coarse, risk, log_target, widest, _largest_multiplier(target.truth))
+        components = _Components.of(law, target.matching, target.sd)
+        widest = float(components.sds.max())
+        multiplier = _largest_multiplier(target.truth)
+        linear, quadratic = _best_tilt(coarse, risk, slope, components, multiplier)
+        log_proposals = components.log_mass(np.array([linear + slope]), quadratic)[0]
+    else:
+        log_proposals = abs(slope) * reach
     excess = fine_risk - linear * fine - 0.5 * quadratic * fine**2
     highest, lowest = float(excess.max()) + BOUND_MARGIN, float(excess.min()) - BOUND_MARGIN
-    log_proposal = log_target + linear * coarse + 0.5 * quadratic * coarse**2 + highest
-    if not tiltable:
-        log_proposal += abs(slope) * reach - slope * coarse
     return Tilt(
         tiltable=tiltable,
         linear=linear,
@@ -156,7 +166,7 @@ def _choose_tilt(target: _Target, reach: float, slopes: tuple[float, float], exp
         largest_quadratic=LARGEST_CURVATURE / widest**2,
         exposure_slope=slope,
         anchor_slope=anchor_slope,
-        acceptance=float(np.exp(_log_sum(log_target + risk) - _log_sum(log_proposal))),
+        acceptance=float(np.exp(log_target - log_proposals - highest)),
     )
 
 
@@ -171,17 +181,49 @@ def _log_sum(exponents: FloatArray) -> FloatArray:
     return np.asarray(top + np.log(np.exp(exponents - top[..., None]).sum(axis=-1)))
 
 
+@dataclass(frozen=True, eq=False)
+class _Components:
+    """The controls' law of d = exposure - mean as a mixture of normals: law by matching cell.
+
+    Attributes
+    ----------
+    log_weights, means, sds : ndarray, shape (n, 1)
+    """
+
+    log_weights: FloatArray
+    means: FloatArray
+    sds: FloatArray
+
+    @classmethod
+    def of(cls, law: NormalMixture, matching: Matching, sd: float) -> _Components:
+        """Components of a law in all matching cells."""
+        shift, _ = matching_cells(matching)
+        within = sd * (1.0 - matching.share) ** 0.5
+        means = (sd * shift[:, None] + within * law.means).reshape(-1, 1)
+        sds = np.tile(within * law.sds, shift.size)[:, None]
+        log_weights = np.log(np.tile(law.weights, shift.size) / shift.size)[:, None]
+        return cls(log_weights, means, sds)
+
+    def log_mass(self, linear: FloatArray, quadratic: float) -> FloatArray:
+        """log E exp(linear d + quadratic d^2 / 2), not truncated, shape of `linear`."""
+        variance = self.sds**2
+        rest = 1.0 - quadratic * variance
+        exponent = (self.means + variance * linear) ** 2 / (variance * rest) - self.means**2 / variance
+        return _log_sum((self.log_weights + 0.5 * (exponent - np.log(rest))).T)
+
+
 def _best_tilt(
-    d: FloatArray, risk: FloatArray, log_density: FloatArray, widest: float, multiplier: float
+    d: FloatArray, risk: FloatArray, slope: float, components: _Components, multiplier: float
 ) -> tuple[float, float]:
     """Slope and curvature that maximise the share of accepted proposals, on a grid."""
+    widest = float(components.sds.max())
     slopes = np.gradient(risk, d)[np.abs(d) <= 3 * widest]
     candidates = np.append(np.linspace(slopes.min(), slopes.max(), 40), 0.0)
     best = (-np.inf, 0.0, 0.0)
     for relative in (-3.0, -1.5, -0.7, -0.3, 0.0, 0.15, 0.3, 0.45, 0.6, 0.75):
         curvature = relative / (widest**2 * multiplier)
-        exponent = candidates[:, None] * d + 0.5 * curvature * d**2
-        merit = -(risk - exponent).max(axis=1) - _log_sum(exponent + log_density)
+        bound = (risk - candidates[:, None] * d - 0.5 * curvature * d**2).max(axis=1)
+        merit = -bound - components.log_mass(candidates + slope, curvature)
         chosen = int(merit.argmax())
         if merit[chosen] > best[0]:
             best = (float(merit[chosen]), float(candidates[chosen]), curvature)

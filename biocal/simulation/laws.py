@@ -102,7 +102,7 @@ class NormalMixture:
             values += linear * shrink
             return values
         variance = self.sds[:, None] ** 2
-        shrink = 1.0 / (1.0 - quadratic * variance)
+        shrink = 1.0 / (1.0 - np.broadcast_to(quadratic, linear.shape) * variance)
         centre = (self.means[:, None] + variance * linear) * shrink
         log_weight = np.log(self.weights)[:, None] + 0.5 * (
             centre**2 / (variance * shrink) - self.means[:, None] ** 2 / variance + np.log(shrink)
@@ -237,7 +237,8 @@ def matching_cells(matching: Matching) -> tuple[FloatArray, FloatArray]:
         columns += [np.sin(angle), np.cos(angle)]
     if matching.strata is not None:
         number = cell // (matching.n_cells // matching.strata)
-        score: FloatArray = (number - (matching.strata - 1) / 2) / math.sqrt((matching.strata**2 - 1) / 12)
+        sd = math.sqrt((matching.strata**2 - 1) / 12)
+        score = np.asarray((number - (matching.strata - 1) / 2) / sd, dtype=np.float64)
         shift += math.sqrt(matching.strata_share) * score
         columns.append(score)
     return shift, np.array(columns).reshape(len(columns), matching.n_cells)

@@ -299,7 +299,7 @@ class Scenario:
 
     def __post_init__(self) -> None:
         with_tuples(self, "studies", "covariates", "methods")
-        from biocal.simulation.scenario_checks import scenario_problems
+        from biocal.simulation.scenario_joint_checks import scenario_problems
 
         problems = scenario_problems(self)
         if problems:
