@@ -49,7 +49,7 @@ def fit_record(
         "files": [asdict(file) for file in first.sample.files],
         "counts": _counts(first.sample),
         "flow": [asdict(flow) for flow in first.sample.flow],
-        "dropped_sets": _dropped_sets(first.sample),
+        "dropped_sets": [asdict(dropped) for dropped in first.sample.dropped_sets],
         "model": {
             "exposure_reference": scale.reference,
             "exposure_reference_rule": scale.reference_rule,
@@ -91,20 +91,6 @@ def _counts(sample: Sample) -> dict[str, Any]:
         "calibrated_controls": sample.calibrated_controls,
         "set_shapes": {f"{cases}:{controls}": n for (cases, controls), n in sample.set_shapes.items()},
     }
-
-
-def _dropped_sets(sample: Sample) -> list[dict[str, Any]]:
-    """Sets left out, counted by study and reason."""
-    reasons = {
-        "no case among the rows left": "sets_without_case",
-        "no control among the rows left": "sets_without_control",
-    }
-    return [
-        {"study": flow.study, "reason": reason, "sets": getattr(flow, field)}
-        for flow in sample.flow
-        for reason, field in reasons.items()
-        if getattr(flow, field)
-    ]
 
 
 def _method(fit: Fit) -> dict[str, Any]:

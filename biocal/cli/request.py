@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 #: What holds when nothing is said; told in fit.json with what was.
 DEFAULTS: dict[str, Any] = {
+    **{role: role for role in ("study", "set", "case", "local", "reference")},
+    "calibrate_with_cases": False,
     "method": ["naive", "full"],
     "keep_going": False,
     "exposure": "rcs",
@@ -40,6 +42,8 @@ _OF_EXPOSURE = {
     "ref": ("rcs", "linear"),
     "at": ("rcs", "linear"),
 }
+#: Where results go and what is said: no part of the analysis.
+_NOT_OF_THE_FIT = ("files", "out", "force", "quiet")
 _OF_BOOTSTRAP = ("seed", "jobs", "strata")
 #: Options that `biocal.fit` calls by the same name.
 _SAME_NAME: tuple[str, ...] = (
@@ -56,7 +60,8 @@ def effective_options(settings: Settings) -> tuple[dict[str, Any], list[str]]:
     click.UsageError
         An option typed that has no meaning with the kind of exposure.
     """
-    options = {**DEFAULTS, **{key: value for key, value in settings.values.items() if key != "files"}}
+    given = {key: value for key, value in settings.values.items() if key not in _NOT_OF_THE_FIT}
+    options = DEFAULTS | given
     kind = options["exposure"]
     unused = [key for key in _OF_EXPOSURE if key in settings.values and kind not in _OF_EXPOSURE[key]]
     for key in unused:

@@ -315,6 +315,7 @@ def _sample(pool: PooledStudies, prepared: PreparedPool) -> Sample:
         flow=prepared.outcome_rows.flow,
         set_shapes=prepared.outcome_rows.set_shapes,
         files=pool.files,
+        dropped_sets=prepared.outcome_rows.dropped_sets,
     )
 
 

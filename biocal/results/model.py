@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.study.matched_sets import StudyFlow
+from biocal.study.matched_sets import DroppedSet, StudyFlow
 from biocal.study.source_table import InputFile
 
 FloatArray = NDArray[np.float64]
@@ -112,6 +112,8 @@ class Sample:
     set_shapes : dict
         (cases, controls) to number of sets.
     files : tuple of InputFile
+    dropped_sets : tuple of DroppedSet
+        Matched sets that the outcome model does not use, with reasons.
     """
 
     n_studies: int
@@ -125,6 +127,7 @@ class Sample:
     flow: tuple[StudyFlow, ...]
     set_shapes: dict[tuple[int, int], int]
     files: tuple[InputFile, ...] = ()
+    dropped_sets: tuple[DroppedSet, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -44,6 +44,7 @@ def fit_summary(fit: Fit) -> str:
             *_method_lines(fit),
             "",
             *_curve_lines([fit]),
+            *_study_lines(fit.sample),
             *_notes([*fit.info.notes, *fit.notes]),
         ]
     )
@@ -59,6 +60,8 @@ def comparison_summary(comparison: Comparison) -> str:
         lines += ["", f"{_title(method)}", paragraph(f"FAILED: {reason}")]
     for fit in fits:
         lines += ["", _title(fit.method), *_method_lines(fit)]
+    if fits:
+        lines += _study_lines(fits[0].sample)
     notes = list(fits[0].info.notes) if fits else []
     notes += [_said_by(fit.method, note) for fit in fits for note in fit.notes]
     return "\n".join([*lines, *_notes(notes)])
@@ -159,6 +162,31 @@ def _losses(sample: Sample) -> list[str]:
     words += [f"{count(n, 'set')} {why}" for why, n in sets.items() if n]
     rows = sum(one.rows_in_dropped_sets for one in flow)
     return [*words, f"with these sets {count(rows, 'row')} more"] if rows else words
+
+
+def _study_lines(sample: Sample) -> list[str]:
+    """What each study brought, and what became of it; nothing for a single study, told above."""
+    if len(sample.flow) < 2:
+        return []
+    dropped: dict[str, int] = {}
+    for one in sample.dropped_sets:
+        dropped[one.study] = dropped.get(one.study, 0) + 1
+    columns = {
+        "rows": [one.rows_read for one in sample.flow],
+        "no set": [one.calibration_only for one in sample.flow],
+        "no local": [one.without_local for one in sample.flow],
+        "covariate missing": [one.missing_covariate for one in sample.flow],
+        "sets dropped": [dropped.get(one.study, 0) for one in sample.flow],
+        "sets used": [one.sets for one in sample.flow],
+        "cases": [one.cases for one in sample.flow],
+        "controls": [one.controls for one in sample.flow],
+        "pairs": [one.calibration_pairs for one in sample.flow],
+    }
+    # a column of losses that nobody had is left out
+    shown = {name: n for name, n in columns.items() if any(n) or name in ("sets used", "cases", "controls")}
+    cells = zip(*([f"{n:,}" if n else "" for n in column] for column in shown.values()), strict=True)
+    rows = [(one.study, *row) for one, row in zip(sample.flow, cells, strict=True)]
+    return ["", "Studies: what was read, left out and used", table(("study", *shown), rows)]
 
 
 def _method_lines(fit: Fit) -> list[str]:

@@ -57,6 +57,23 @@ class StudyFlow:
     calibration_pairs: int
 
 
+@dataclass(frozen=True, slots=True)
+class DroppedSet:
+    """A matched set of the data that the outcome model does not use.
+
+    Attributes
+    ----------
+    study, set : str
+        As in the data.
+    reason : str
+        What its rows, after those left out for want of a value, lack.
+    """
+
+    study: str
+    set: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class OutcomeRows:
     """Rows of the pool that enter the outcome model.
@@ -76,6 +93,8 @@ class OutcomeRows:
         (cases, controls) to the number of sets used.
     problems : tuple of Problem
         Rows and sets left out.
+    dropped_sets : tuple of DroppedSet
+        Every set left out, in the order of the pool's set codes.
     """
 
     rows: IntArray
@@ -85,6 +104,7 @@ class OutcomeRows:
     flow: tuple[StudyFlow, ...]
     set_shapes: dict[tuple[int, int], int]
     problems: tuple[Problem, ...]
+    dropped_sets: tuple[DroppedSet, ...]
 
     @property
     def n_sets(self) -> int:
@@ -161,6 +181,7 @@ def select_outcome_rows(pool: PooledStudies, missing: Mapping[str, BoolArray]) -
         flow=flow,
         set_shapes=count_shapes(counts.cases[counts.used], counts.controls[counts.used]),
         problems=_problems(pool, missing, candidate, complete, counts),
+        dropped_sets=_dropped_sets(pool, counts),
     )
 
 
@@ -174,6 +195,17 @@ def count_shapes(cases: IntArray, controls: IntArray) -> dict[tuple[int, int], i
     width = int(controls.max(initial=0)) + 1
     shapes, how_many = np.unique(cases * width + controls, return_counts=True)
     return {(int(k // width), int(k % width)): int(n) for k, n in zip(shapes, how_many, strict=True)}
+
+
+def _dropped_sets(pool: PooledStudies, counts: _SetCounts) -> tuple[DroppedSet, ...]:
+    dropped = np.flatnonzero(~counts.used)
+    reasons = np.where(
+        counts.controls > 0, "no case left", np.where(counts.cases > 0, "no control left", "no row left")
+    )
+    return tuple(
+        DroppedSet(pool.study_names[counts.study[code]], pool.set_labels[code], str(reasons[code]))
+        for code in dropped
+    )
 
 
 def _contiguous(sorted_codes: IntArray) -> IntArray:

@@ -87,6 +87,12 @@ def test_a_fit_writes_the_files_of_the_contract_and_no_others(plain):
     assert {path.name for path in plain.iterdir()} == {*COLUMNS, *FIGURES, "fit.json"}
 
 
+def test_the_record_tells_how_the_bootstrap_was_drawn(everything):
+    record = json.loads((everything / "fit.json").read_text(encoding="utf-8"))
+    assert {method["bootstrap"]["seed"] for method in record["methods"].values()} == {7}
+    assert record["options"]["seed"] == 7
+
+
 def test_all_methods_with_a_bootstrap_add_studies_bootstrap_and_forest_plot(everything):
     expected = {*ALL_METHODS_COLUMNS, *FIGURES, "fit.json", "forest.png", "forest.svg"}
     assert {path.name for path in everything.iterdir()} == expected
@@ -197,14 +203,17 @@ def test_sets_left_out_are_told_with_study_and_reason(tmp_path):
     pool = small_pool()
     pool.loc[(pool["study"] == "North") & pool["set"].isin([1, 2]) & (pool["case"] == 1), "bmi"] = np.nan
     pool.loc[(pool["study"] == "West") & (pool["set"] == 5) & (pool["case"] == 0), "bmi"] = np.nan
+    pool.loc[(pool["study"] == "West") & (pool["set"] == 7), "bmi"] = np.nan
     pool.to_csv(tmp_path / "holes.csv", index=False)
     out = tmp_path / "out"
     words = ["fit", tmp_path / "holes.csv", "--out", out, "--covariates", "bmi", "--exposure", "linear"]
     assert main([*map(str, words), "--method", "naive", "--quiet"]) == 0
     record = json.loads((out / "fit.json").read_text(encoding="utf-8"))
     assert record["dropped_sets"] == [
-        {"study": "North", "reason": "no case among the rows left", "sets": 2},
-        {"study": "West", "reason": "no control among the rows left", "sets": 1},
+        {"study": "North", "set": "1", "reason": "no case left"},
+        {"study": "North", "set": "2", "reason": "no case left"},
+        {"study": "West", "set": "5", "reason": "no control left"},
+        {"study": "West", "set": "7", "reason": "no row left"},
     ]
     north = record["flow"][0]
     assert (north["missing_covariate"], north["missing_by_variable"]) == (2, {"bmi": 2})
