@@ -180,7 +180,7 @@ def _study_lines(sample: Sample) -> list[str]:
         "sets used": [one.sets for one in sample.flow],
         "cases": [one.cases for one in sample.flow],
         "controls": [one.controls for one in sample.flow],
-        "pairs": [one.calibration_pairs for one in sample.flow],
+        "pairs read": [one.calibration_pairs for one in sample.flow],
     }
     # a column of losses that nobody had is left out
     shown = {name: n for name, n in columns.items() if any(n) or name in ("sets used", "cases", "controls")}
