@@ -140,7 +140,7 @@ def draw(scenario: Scenario, seed: int, scenario_index: int, replicates: Sequenc
         if person is not None and persons.person is not None:
             person[b] = persons.person
         draw_assays(rng, plan, persons.exposure, persons.anchor, reference[b], local[b])
-        choose_calibrators(rng, plan, local[b], calibrated[b])
+        choose_calibrators(rng, plan, local[b], persons.person, calibrated[b])
     rows = plan.rows
     return Drawn(
         study=rows.study,

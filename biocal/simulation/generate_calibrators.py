@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.errors import SimulationError
 from biocal.simulation.generate_plan import DrawPlan
 
 FloatArray = NDArray[np.float64]
@@ -15,9 +16,21 @@ _GROUPS = 10
 
 
 def choose_calibrators(
-    rng: np.random.Generator, plan: DrawPlan, local: FloatArray, in_calibration: BoolArray
+    rng: np.random.Generator,
+    plan: DrawPlan,
+    local: FloatArray,
+    person: IntArray | None,
+    in_calibration: BoolArray,
 ) -> None:
-    """Mark each local study's calibration subset in `in_calibration`, shape (n,)."""
+    """Mark each local study's calibration subset in `in_calibration`, shape (n,).
+
+    Where persons come again (`person` given), each counts once, at the first of their eligible rows.
+
+    Raises
+    ------
+    SimulationError
+        A cohort's sets hold fewer persons than are to be calibrated.
+    """
     measurement = plan.scenario.measurement
     for rows, study in zip(plan.rows.study_rows, plan.scenario.studies, strict=True):
         if study.is_reference or not study.calibrators:
@@ -25,6 +38,14 @@ def choose_calibrators(
         eligible = np.arange(rows.start, rows.stop)
         if not measurement.cases:
             eligible = eligible[~plan.rows.is_case[rows]]
+        if person is not None:
+            eligible = eligible[np.sort(np.unique(person[eligible], return_index=True)[1])]
+            if eligible.size < study.calibrators:
+                raise SimulationError(
+                    f"study {study.name!r} has {eligible.size} persons to choose {study.calibrators} "
+                    "calibrators from, since some serve in several sets; raise disease.size",
+                    study=study.name,
+                )
         if measurement.sampling == "deciles":
             chosen = spread_over_deciles(rng, local[eligible], study.calibrators)
         else:

@@ -59,6 +59,22 @@ def test_sets_hold_different_persons_of_one_matching_cell_and_persons_may_come_a
         np.testing.assert_array_equal(drawn.local_assay[b], [values[p] for p in again])
 
 
+def test_calibrators_of_a_cohort_are_different_persons():
+    scenario = scenario_of(
+        disease=Disease("cohort", size=800, prevalence=0.6),
+        studies=(local_study(sets=400, controls=3, calibrators=300),),
+    )
+    drawn = draw(scenario, 1, 0, range(3))
+    for person, chosen in zip(drawn.person, drawn.in_calibration, strict=True):
+        assert np.unique(person[chosen]).size == chosen.sum() == 300
+    crowded = scenario_of(
+        disease=Disease("cohort", size=800, prevalence=0.6),
+        studies=(local_study(sets=400, controls=3, calibrators=1100),),
+    )
+    with pytest.raises(SimulationError, match="to choose 1100 calibrators from"):
+        draw(crowded, 1, 0, [0])
+
+
 def test_the_share_that_falls_ill_is_the_prevalence():
     # as many sets as there are cases cannot be asked for; count them where they are sampled
     from biocal.simulation.generate_cohort import _baseline_hazard
