@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from biocal.results.comparison import Comparison as Comparison
     from biocal.results.dose_response import DoseResponse as DoseResponse
     from biocal.results.fits import Fit as Fit
+    from biocal.simulation.api import merge_shards as merge_shards
+    from biocal.simulation.api import simulate as simulate
     from biocal.simulation.performance import PerformanceTable as PerformanceTable
     from biocal.simulation.performance import performance as performance
     from biocal.simulation.replicates_needed import replicates_needed as replicates_needed
+    from biocal.simulation.results import SimulationResults as SimulationResults
     from biocal.study.checks import check_pool as check_pool
     from biocal.study.pooled import PooledStudies as PooledStudies
     from biocal.study.reading import read_studies as read_studies
@@ -46,9 +49,12 @@ _PUBLIC = {
     "Comparison": "biocal.results.comparison",
     "DoseResponse": "biocal.results.dose_response",
     "CalibrationResults": "biocal.results.calibration",
+    "simulate": "biocal.simulation.api",
+    "merge_shards": "biocal.simulation.api",
     "performance": "biocal.simulation.performance",
     "replicates_needed": "biocal.simulation.replicates_needed",
     "PerformanceTable": "biocal.simulation.performance",
+    "SimulationResults": "biocal.simulation.results",
     "datasets": "",
     "BiocalError": "biocal.errors",
     "InputError": "biocal.errors",

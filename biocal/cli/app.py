@@ -10,6 +10,7 @@ from biocal.cli.calibrate import calibrate
 from biocal.cli.check import check
 from biocal.cli.example import example
 from biocal.cli.fit import fit
+from biocal.cli.simulate import simulate
 
 app = typer.Typer(
     add_completion=False,
@@ -40,4 +41,5 @@ app.command(
     epilog='Example: biocal fit cohorts/*.csv --covariates "bmi + C(smoking)" --matching "age + C(month)" '
     "--ref 50 --out results"
 )(fit)
+app.command(epilog="Example: biocal simulate simulation.toml --out results --jobs 2")(simulate)
 app.command(epilog="Example: biocal example vitamin-d")(example)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import logging
 import math
 import time
 import warnings
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
 
@@ -50,20 +53,36 @@ def run_on_cluster(works: Iterable[Work], address: str, study: str) -> Generator
     SimulationError
         The scheduler was lost, or the workers cannot run the batches.
     """
-    client = _connect(address)
     try:
-        yield from _run(client, iter(works), address, study)
-    except OSError as fault:  # connections are files to the system, but no trouble of the results' folder
-        raise _lost(address, f" ({fault})") from fault
-    finally:
-        client.close(timeout=PATIENCE)
+        import distributed  # noqa: F401 (it sets up its logging when it is first imported)
+    except ImportError as fault:
+        raise OptionError("--scheduler needs Dask: pip install 'biocal[dask]'", option="scheduler") from fault
+    with _without_tracebacks():
+        client = _connect(address)
+        try:
+            yield from _run(client, iter(works), address, study)
+        except OSError as fault:  # connections are files to the system, but no trouble of the results' folder
+            raise _lost(address, f" ({fault})") from fault
+        finally:
+            client.close(timeout=PATIENCE)
+
+
+@contextmanager
+def _without_tracebacks() -> Iterator[None]:
+    """Keep Dask from logging the traceback of a lost connection, which is told in a sentence."""
+    loggers = [logging.getLogger(f"distributed.{part}") for part in ("client", "core", "comm", "batched")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    # not put back after an error: Dask's own threads find it out a moment later
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 def _connect(address: str) -> Any:
-    try:
-        from distributed import Client
-    except ImportError as fault:
-        raise OptionError("--scheduler needs Dask: pip install 'biocal[dask]'", option="scheduler") from fault
+    from distributed import Client
+
     try:
         return Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as fault:
@@ -110,8 +129,11 @@ def _wait_for_some(client: Any, futures: list[Any], address: str, size: _Cluster
 
     since, told = time.monotonic(), False
     while True:
-        with suppress(TimeoutError, OSError):
-            wait(futures, timeout=1.0, return_when="FIRST_COMPLETED")
+        try:
+            with suppress(TimeoutError, OSError), client.as_current():
+                wait(futures, timeout=1.0, return_when="FIRST_COMPLETED")
+        except (asyncio.CancelledError, concurrent.futures.CancelledError):
+            raise _lost(address) from None
         lost = client.status != "running" or any(future.status in ("lost", "cancelled") for future in futures)
         done = [future for future in futures if future.status in ("finished", "error")]
         if done:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from biocal.errors import OptionError, OutputError
 from biocal.simulation.folder import REPLICATES_FILE, RunFolder, record_of
 from biocal.simulation.lock import FolderLock
-from biocal.simulation.merging import ROWS_PER_GROUP, MethodFailures, merge_blocks
+from biocal.simulation.merging import ROWS_PER_GROUP, merge_blocks
 from biocal.simulation.parts import DamagedPartError, PartWriter
 from biocal.simulation.progress import Progress, showing_progress
 from biocal.simulation.schedule import Block, Shard, in_running_order
@@ -72,8 +72,6 @@ class RunReport:
         That the folder holds, of all scenarios together.
     replicates_now : int
         Of these, run now and not found there.
-    failures : tuple of MethodFailures
-        By scenario and method, where any replicate failed.
     notes : tuple of str
         What was found and should be told.
     """
@@ -81,7 +79,6 @@ class RunReport:
     path: Path
     replicates: int
     replicates_now: int
-    failures: tuple[MethodFailures, ...]
     notes: tuple[str, ...]
 
 
@@ -129,13 +126,17 @@ def run_design(
         path.mkdir(parents=True, exist_ok=True)
         with FolderLock(path):
             folder = RunFolder.begin(path, record, resume=options.resume, force=options.force)
-            done_now, failures = _run_until_whole(folder, design, wanted, run, options)
+            try:
+                done_now = _run_until_whole(folder, design, wanted, run, options)
+            except BaseException:
+                folder.leave_no_trace()
+                raise
             if finish is not None and options.shard is None:
                 finish(path)
             folder.write_record(complete=True)
             folder.remove_parts()
     total = sum(block.count for block in wanted)
-    return RunReport(path, total, done_now, failures, tuple(folder.notes))
+    return RunReport(path, total, done_now, tuple(folder.notes))
 
 
 @contextmanager
@@ -162,7 +163,7 @@ def told_of_lost_places(path: Path) -> Iterator[None]:
 
 def _run_until_whole(
     folder: RunFolder, design: Design, wanted: Sequence[Block], run: BatchRunner, options: RunOptions
-) -> tuple[int, tuple[MethodFailures, ...]]:
+) -> int:
     """Run what is missing and merge all of it; once more when a file turns out to be damaged."""
     done_now = 0
     # One shard's batches are read one by one when shards are merged; other readers like larger groups.
@@ -170,7 +171,7 @@ def _run_until_whole(
     while True:
         done_now += _run_missing(folder, design, wanted, run, options)
         try:
-            failures = merge_blocks(
+            merge_blocks(
                 wanted,
                 folder.found(),
                 folder.path / REPLICATES_FILE,
@@ -180,7 +181,7 @@ def _run_until_whole(
         except DamagedPartError as damage:
             folder.discard(damage)
         else:
-            return done_now, failures
+            return done_now
 
 
 def _run_missing(

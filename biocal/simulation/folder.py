@@ -125,6 +125,8 @@ class RunFolder:
     path : Path
     record : DesignRecord
         Of the run that goes on now.
+    began_empty : bool
+        There was nothing to go on with.
     notes : list of str
         What was found and should be told.
     """
@@ -132,6 +134,7 @@ class RunFolder:
     def __init__(self, path: Path, record: DesignRecord) -> None:
         self.path = path
         self.record = record
+        self.began_empty = True
         self.notes: list[str] = []
 
     @property
@@ -152,6 +155,7 @@ class RunFolder:
         """
         folder = cls(path, record)
         there = read_record(path) if not force else None
+        folder.began_empty = there is None
         if force:
             folder._clear()
         elif there is not None and resume:
@@ -191,6 +195,13 @@ class RunFolder:
         """Remove a damaged file, so that its batches are run again."""
         self.notes.append(f"{damage}: its batches are run again")
         damage.path.unlink(missing_ok=True)
+
+    def leave_no_trace(self) -> None:
+        """Undo the beginning of a run that stopped before it had anything to keep."""
+        if self.began_empty and not self.files():
+            (self.path / DESIGN_FILE).unlink(missing_ok=True)
+            with suppress(OSError):
+                self.parts.rmdir()
 
     def remove_parts(self) -> None:
         """Remove the parts once replicates.parquet holds all of them."""

@@ -59,7 +59,7 @@ def merge_folders(folders: Sequence[Path], path: Path, *, force: bool, finish: F
         with FolderLock(path):
             target = RunFolder.begin(path, record, resume=False, force=force)
             try:
-                failures = merge_blocks(record.blocks, places, path / REPLICATES_FILE, record.fingerprint)
+                merge_blocks(record.blocks, places, path / REPLICATES_FILE, record.fingerprint)
             except DamagedPartError as damage:
                 raise ShardError([_damaged(damage)]) from damage
             if finish is not None:
@@ -67,7 +67,7 @@ def merge_folders(folders: Sequence[Path], path: Path, *, force: bool, finish: F
             target.write_record(complete=True)
             target.remove_parts()
     total = sum(block.count for block in record.blocks)
-    return RunReport(path, total, 0, failures, tuple(target.notes))
+    return RunReport(path, total, 0, tuple(target.notes))
 
 
 def _record(folder: Path) -> DesignRecord:
