@@ -28,12 +28,13 @@ Spec = Annotated[
         metavar="FILE.toml",
         help="All of it from a file: the same words as keys, with underscores. Options given here win.",
         rich_help_panel=_DATA,
+        show_default=False,
     ),
 ]
 
 
 def _column(name: str, what: str) -> object:
-    return typer.Option(f"--{name}", metavar="NAME", help=what, rich_help_panel=_COLUMNS)
+    return typer.Option(f"--{name}", metavar="NAME", help=what, rich_help_panel=_COLUMNS, show_default=False)
 
 
 StudyColumn = Annotated[str | None, _column("study", "Study (default: study; without it the file's name).")]
@@ -57,6 +58,7 @@ ReferenceStudy = Annotated[
         help="A study measured at the reference laboratory; repeatable. Default: those with reference values "
         "for all and local values for none.",
         rich_help_panel=_STUDIES,
+        show_default=False,
     ),
 ]
 LocalStudy = Annotated[
@@ -66,6 +68,7 @@ LocalStudy = Annotated[
         metavar="NAME",
         help="A study to be calibrated although all have reference values; repeatable.",
         rich_help_panel=_STUDIES,
+        show_default=False,
     ),
 ]
 ScaleLocal = Annotated[
@@ -75,6 +78,7 @@ ScaleLocal = Annotated[
         metavar="STUDY=FACTOR",
         help="Multiply a study's local values, for units; repeatable.",
         rich_help_panel=_STUDIES,
+        show_default=False,
     ),
 ]
 CalibrateWithCases = Annotated[
@@ -83,6 +87,7 @@ CalibrateWithCases = Annotated[
         "--calibrate-with-cases",
         help="Use reference values of cases of local studies as calibrators; they are ignored otherwise.",
         rich_help_panel=_STUDIES,
+        show_default=False,
     ),
 ]
 CalibrationCovariates = Annotated[
@@ -93,6 +98,7 @@ CalibrationCovariates = Annotated[
         help="A formula; or outcome: covariates and matching factors (default of fit); or none: a line a "
         "study, the published rule (default of calibrate).",
         rich_help_panel=_CALIBRATION,
+        show_default=False,
     ),
 ]
 CalibrationCoefficients = Annotated[
@@ -102,6 +108,7 @@ CalibrationCoefficients = Annotated[
         metavar="WHICH",
         help="Of calibration covariates: common to the studies, or by-study (default: common).",
         rich_help_panel=_CALIBRATION,
+        show_default=False,
     ),
 ]
 Unit = Annotated[
@@ -111,6 +118,7 @@ Unit = Annotated[
         metavar="UNIT",
         help="Unit of the reference laboratory, such as nmol/L.",
         rich_help_panel=_WORDS,
+        show_default=False,
     ),
 ]
 Out = Annotated[
@@ -120,11 +128,14 @@ Out = Annotated[
         metavar="DIR",
         help="Folder for the results; made when absent.",
         rich_help_panel=_OUTPUT,
+        show_default=False,
     ),
 ]
 Force = Annotated[
     bool,
-    typer.Option("--force", help="Replace result files that are there.", rich_help_panel=_OUTPUT),
+    typer.Option(
+        "--force", help="Replace result files that are there.", rich_help_panel=_OUTPUT, show_default=False
+    ),
 ]
 Quiet = Annotated[
     bool,
@@ -132,5 +143,6 @@ Quiet = Annotated[
         "--quiet",
         help="Tell errors only; results that go to a folder are not shown as well.",
         rich_help_panel=_OUTPUT,
+        show_default=False,
     ),
 ]

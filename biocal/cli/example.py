@@ -11,10 +11,14 @@ from biocal.cli import columns
 
 def example(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Which one; without a name they are listed.")
+        str | None,
+        typer.Argument(metavar="NAME", help="Which one; without a name they are listed.", show_default=False),
     ] = None,
     folder: Annotated[
-        str | None, typer.Argument(metavar="DIR", help="Where to; default a folder of the example's name.")
+        str | None,
+        typer.Argument(
+            metavar="DIR", help="Where to; default a folder of the example's name.", show_default=False
+        ),
     ] = None,
     force: columns.Force = False,
     quiet: columns.Quiet = False,

@@ -24,7 +24,7 @@ _WORDS = "Words for tables and figures"
 
 
 def _option(name: str, metavar: str, what: str, panel: str) -> Any:
-    return typer.Option(f"--{name}", metavar=metavar, help=what, rich_help_panel=panel)
+    return typer.Option(f"--{name}", metavar=metavar, help=what, rich_help_panel=panel, show_default=False)
 
 
 def fit(
@@ -49,6 +49,7 @@ def fit(
             "--keep-going",
             help="Record a method that fails and go on with the others; implied by --method all.",
             rich_help_panel=_METHOD,
+            show_default=False,
         ),
     ] = False,
     residual_law: Annotated[
