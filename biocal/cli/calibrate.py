@@ -93,7 +93,7 @@ def calibration_formula(settings: Settings) -> tuple[str, str]:
 
 def _contents(results: CalibrationResults) -> dict[str, bytes]:
     from biocal.cli.figures import calibration_figures
-    from biocal.cli.tables import calibration_tables, csv_bytes
+    from biocal.results.tables import calibration_tables, csv_bytes
 
     tables = calibration_tables(results)
     return {f"{name}.csv": csv_bytes(table) for name, table in tables.items()} | calibration_figures(results)

@@ -250,7 +250,7 @@ def _contents(comparison: Comparison, pool: PooledStudies, options: dict[str, An
     """All result files, by name."""
     from biocal.cli.figures import fit_figures
     from biocal.cli.record import fit_record, json_bytes
-    from biocal.cli.tables import csv_bytes, fit_tables
+    from biocal.results.tables import csv_bytes, fit_tables
 
     tables = fit_tables(comparison)
     contents = {f"{name}.csv": csv_bytes(table) for name, table in tables.items()}

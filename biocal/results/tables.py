@@ -1,4 +1,4 @@
-"""Tables of the result files, and how they become bytes."""
+"""Tables of whole analyses, and how they become bytes of CSV."""
 
 from __future__ import annotations
 
