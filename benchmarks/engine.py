@@ -103,7 +103,9 @@ def floor_many(cells: int, p: int, evaluations: int) -> float:
     return cpu(work, 7) * evaluations
 
 
-def write_csv(path: Path, code: np.ndarray, is_case: np.ndarray, columns: np.ndarray, **extra: np.ndarray) -> None:
+def write_csv(
+    path: Path, code: np.ndarray, is_case: np.ndarray, columns: np.ndarray, **extra: np.ndarray
+) -> None:
     names = [*extra, "set", "case", *(f"x{k + 1}" for k in range(columns.shape[0]))]
     table = np.column_stack([*extra.values(), code, is_case, columns.T])
     np.savetxt(path, table, delimiter=",", header=",".join(names), comments="", fmt="%.17g")
@@ -112,7 +114,9 @@ def write_csv(path: Path, code: np.ndarray, is_case: np.ndarray, columns: np.nda
 def run_r(folder: Path) -> dict[str, float | str]:
     """CPU seconds of the R peers by name; empty when there is no R."""
     if shutil.which("Rscript") is None:
-        print("Rscript is not installed (Debian: apt install r-base-core r-cran-survival): R columns stay empty")
+        print(
+            "Rscript is not installed (Debian: apt install r-base-core r-cran-survival): R columns stay empty"
+        )
         return {}
     done = subprocess.run(
         ["Rscript", str(HERE / "engine.R"), str(folder)], capture_output=True, text=True, check=False
@@ -326,8 +330,12 @@ def table(found: dict[str, object]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="without statsmodels on the large data, and 5 million rows")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="without statsmodels on the large data, and 5 million rows"
+    )
     parser.add_argument("--json", type=Path, default=HERE / "engine.json", help="where the numbers go")
     options = parser.parse_args()
     found = measure(quick=options.quick)

@@ -39,7 +39,7 @@ def unit_codes(
     values, unit = np.unique(key[rows], return_inverse=True)
     n_units = values.size
     if pool.person_code is not None:
-        unit, n_units = _joined_by_person(unit, pool.person_code[rows], n_units)
+        unit, n_units = join_by_person(unit, pool.person_code[rows], n_units)
     n_outcome = chosen.rows.size
     n_sets = int(chosen.set_code[-1]) + 1
     set_unit = np.empty(n_sets, dtype=np.intp)
@@ -47,7 +47,7 @@ def unit_codes(
     return set_unit, unit[n_outcome:].astype(np.intp), n_units
 
 
-def _joined_by_person(unit: IntArray, person: IntArray, n_units: int) -> tuple[IntArray, int]:
+def join_by_person(unit: IntArray, person: IntArray, n_units: int) -> tuple[IntArray, int]:
     """Units that share a person made one; rows with a blank person (-1) join nothing."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -48,6 +48,8 @@ def calibrate_batch(
     reference_assay: FloatArray,
     in_calibration: BoolArray,
     covariates: FloatArray,
+    *,
+    leverage_scores: bool = False,
 ) -> BatchCalibration:
     """Fit B calibrations with common covariate coefficients.
 
@@ -60,6 +62,8 @@ def calibrate_batch(
         The same number in every replicate.
     covariates : ndarray, shape (B, k, n)
         Calibration covariates V; k may be 0.
+    leverage_scores : bool
+        Scores r_i C_i / (1 - h_i), as HC3.
     """
     batch = local_assay.shape[0]
     n_studies, k = int(local_index.max()) + 1, covariates.shape[1]
@@ -81,6 +85,10 @@ def calibrate_batch(
     residuals = response - np.matmul(design, gamma[..., None])[..., 0]
     gamma += np.matmul(inverse, np.matmul(transposed, residuals[..., None]))[..., 0]
     residuals = response - np.matmul(design, gamma[..., None])[..., 0]
+    scores = residuals[..., None] * design
+    if leverage_scores:
+        leverage = np.einsum("bip,bpq,biq->bi", design, inverse, design, optimize=True)
+        scores /= np.maximum(1.0 - leverage, 1e-8)[..., None]
     local = local_index >= 0
     mean = reference_assay.copy()
     mine = local_index[local]
@@ -88,7 +96,7 @@ def calibrate_batch(
     if k:
         predicted += np.einsum("bk,bkn->bn", gamma[:, 2 * n_studies :], covariates[:, :, local])
     mean[:, local] = predicted
-    return BatchCalibration(gamma, inverse, residuals[..., None] * design, persons, mean)
+    return BatchCalibration(gamma, inverse, scores, persons, mean)
 
 
 def fold_batch(

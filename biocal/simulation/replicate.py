@@ -19,6 +19,7 @@ from biocal.kernels.delta import contrast_errors, normal_quantile
 from biocal.kernels.rcs import default_probabilities
 from biocal.kernels.set_layout import lay_out_sets
 from biocal.pooling.estimate import calibrate_problem, estimate_method
+from biocal.pooling.independent_units import join_by_person
 from biocal.pooling.problem import Calibrators, PooledProblem
 from biocal.simulation.batch_calibration import BatchCalibration, calibrate_batch
 from biocal.simulation.batch_plug_in import BatchEstimates, BatchSets, fit_batch
@@ -74,12 +75,17 @@ def fit_drawn(drawn: Drawn, scenario: Scenario) -> dict[str, tuple[FloatArray, F
     calibration: BatchCalibration | None = None
     if has_local:
         calibration = calibrate_batch(
-            sets.local_index, drawn.local_assay, drawn.reference_assay, drawn.in_calibration, covariates
+            sets.local_index,
+            drawn.local_assay,
+            drawn.reference_assay,
+            drawn.in_calibration,
+            covariates,
+            leverage_scores=scenario.fit.calibration_variance == "hc3",
         )
     knots = _knots(drawn, scenario, calibration)
     found: dict[str, tuple[FloatArray, FloatArray, list[str]]] = {}
     for method in scenario.methods:
-        if method in BATCHED:
+        if method in BATCHED and drawn.person is None:
             exposure, calibrated = _exposure(drawn, method, sets.local_index, calibration)
             estimates = fit_batch(
                 sets,
@@ -134,6 +140,11 @@ def problem_of(
     )
     calibrating = np.flatnonzero(drawn.in_calibration[row] & (local_index >= 0))
     n_sets = int(drawn.set_code[-1]) + 1
+    set_unit, n_units = np.arange(n_sets), n_sets
+    if drawn.person is not None:  # sets that share a person of the cohort are one independent unit
+        unit, n_units = join_by_person(drawn.set_code, drawn.person[row], n_sets)
+        set_unit = np.empty(n_sets, dtype=np.intp)
+        set_unit[drawn.set_code] = unit
     layout = lay_out_parameters(
         len(local_names), rows.columns.shape[0], np.arange(len(local_names)), by_study=False
     )
@@ -152,11 +163,12 @@ def problem_of(
         calibrators=Calibrators(
             rows.take(calibrating),
             drawn.reference_assay[row, calibrating],
-            drawn.set_code[calibrating],
+            set_unit[drawn.set_code[calibrating]],
             layout,
+            scenario.fit.calibration_variance == "hc3",
         ),
-        set_unit=np.arange(n_sets),
-        n_units=n_sets,
+        set_unit=set_unit,
+        n_units=n_units,
         layout=sets.layout,
         study_names=tuple(drawn.study_names),
         local_names=local_names,

@@ -249,12 +249,15 @@ class FitPlan:
         Outcome covariates and matching factors in the calibration, or none (the published rule).
     covariates : tuple of str or None
         Names of the covariates in the outcome model; None: all of them.
+    calibration_variance : {"robust", "hc3"}
+        Calibration block of the sandwich; see :func:`biocal.fit`.
     """
 
     exposure: str = "rcs"
     knots: tuple[float, ...] | int = 4
     calibration_covariates: str = "outcome"
     covariates: tuple[str, ...] | None = None
+    calibration_variance: str = "robust"
 
     def __post_init__(self) -> None:
         with_tuples(self, "knots", "covariates")

@@ -173,6 +173,7 @@ def check_fit(fit: FitPlan) -> Iterator[Problem]:
     """Problems of the section [fit]."""
     yield from _choice("exposure", fit.exposure, ("rcs", "linear"))
     yield from _choice("calibration_covariates", fit.calibration_covariates, ("outcome", "none"))
+    yield from _choice("calibration_variance", fit.calibration_variance, ("robust", "hc3"))
     if isinstance(fit.knots, int):
         if fit.knots not in HARRELL_PROBABILITIES:
             yield "knots", f"must be from 3 to 7, or a list of knots, not {fit.knots}"

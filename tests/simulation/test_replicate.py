@@ -12,6 +12,7 @@ from biocal.simulation.generate import draw
 from biocal.simulation.replicate import fit_drawn, problem_of, run_batch
 from biocal.simulation.scenario import (
     Covariate,
+    Disease,
     Estimand,
     ExposureLaw,
     FitPlan,
@@ -56,8 +57,14 @@ WITH_COVARIATES = {
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"fit": FitPlan("linear", 3, "none")}, {"fit": FitPlan("rcs", 3, "none")}, WITH_COVARIATES],
-    ids=["given knots", "linear", "quantile knots", "covariates and matching"],
+    [
+        {},
+        {"fit": FitPlan("linear", 3, "none")},
+        {"fit": FitPlan("rcs", 3, "none")},
+        {"fit": FitPlan("rcs", KNOTS, "none", calibration_variance="hc3")},
+        WITH_COVARIATES,
+    ],
+    ids=["given knots", "linear", "quantile knots", "hc3", "covariates and matching"],
 )
 @pytest.mark.parametrize("method", ["reference", "naive", "internalized", "full"])
 def test_a_batch_gives_the_numbers_of_the_general_code(changes: dict[str, object], method: str) -> None:
@@ -131,3 +138,21 @@ def test_the_reference_method_uses_the_reference_value_of_everybody() -> None:
     basis = SplineBasis(KNOTS)
     contrast = basis.columns(np.array(AT)) - basis.columns(np.array([55.0]))
     np.testing.assert_allclose(log_or, contrast.T @ found.outcome.beta, atol=SAME_ARITHMETIC)
+
+
+def test_sets_that_share_a_person_of_the_cohort_are_one_unit() -> None:
+    studies = (
+        StudyDesign("A", 40, 2, laboratory="reference"),
+        StudyDesign("B", 40, 2, laboratory="local", intercept=5, slope=0.8, r_squared=0.8, calibrators=30),
+    )
+    design = scenario(studies=studies, disease=Disease("cohort", 150, 0.6), methods=("full",))
+    drawn = draw(design, 2, 0, [0])
+    assert drawn.person is not None
+    problem = problem_of(drawn, design, 0)
+    assert problem.n_units < problem.n_sets
+    person, unit = drawn.person[0], problem.set_unit[drawn.set_code]
+    for shared in np.unique(person):
+        assert np.unique(unit[person == shared]).size == 1
+    log_or, _, errors = fit_drawn(drawn, design)["full"]
+    assert errors == [""]
+    assert np.isfinite(log_or).all()
