@@ -5,7 +5,7 @@ is asked for.  No module here touches ``matplotlib.pyplot``, so drawing leaves n
 """
 
 from biocal.plots.calibration import CalibrationPanel, draw_calibration_panels
-from biocal.plots.categories import CategoryEstimates, draw_category_odds_ratios
+from biocal.plots.categories import CategoryEstimates, draw_category_odds_ratios, draw_category_panels
 from biocal.plots.dose_response import Curve, DoseResponsePanel, draw_dose_response, draw_dose_response_panels
 from biocal.plots.forest import ForestRow, ForestSummary, Heterogeneity, draw_forest
 from biocal.plots.save import figure_bytes, save_figure
@@ -20,6 +20,7 @@ __all__ = [
     "Heterogeneity",
     "draw_calibration_panels",
     "draw_category_odds_ratios",
+    "draw_category_panels",
     "draw_dose_response",
     "draw_dose_response_panels",
     "draw_forest",

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from biocal.errors import OptionError
 from biocal.plots.odds_ratio_axis import odds_ratio, odds_ratio_limits, use_odds_ratio_ticks
@@ -18,6 +19,7 @@ from biocal.plots.style import (
     LETTER_MM,
     MIDDLE_MM,
     MILLIMETRES_PER_INCH,
+    TWO_COLUMNS_MM,
     SeriesStyle,
     new_figure,
     place_legend,
@@ -111,6 +113,66 @@ def draw_category_odds_ratios(
         place_legend(figure, entries, available=0.98 * figure.bbox.width)
         thin_ticks(axes)
     return axes
+
+
+def draw_category_panels(
+    panels: Sequence[tuple[str, Sequence[CategoryEstimates]]],
+    *,
+    categories: Sequence[str],
+    reference_category: str,
+    exposure_name: str = "exposure",
+    unit: str = "",
+    outcome_name: str = "",
+    level: float = 0.95,
+    width_mm: float = TWO_COLUMNS_MM,
+) -> Figure:
+    """Draw one panel of odds ratios by category for each level of an effect modifier, on common axes.
+
+    Parameters
+    ----------
+    panels : sequence of (str, sequence of CategoryEstimates)
+        Title and estimates of each level, in the order to show; three stand in a row.
+    categories, reference_category, exposure_name, unit, outcome_name, level, width_mm
+        As in :func:`draw_category_odds_ratios`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Its axes are those of the panels, in order.
+
+    Raises
+    ------
+    OptionError
+        No panel, or pieces that do not fit together.
+    """
+    if not panels:
+        raise OptionError("there is no panel to draw", option="panels")
+    for _, estimates in panels:
+        _require_consistent(estimates, categories, reference_category, None)
+    n_columns = len(panels) if len(panels) <= 3 else (2 if len(panels) == 4 else 3)
+    n_rows = -(-len(panels) // n_columns)
+    with print_style():
+        height_mm = n_rows * 75.0 + 18.0
+        figure = new_figure(width_mm, height_mm)
+        grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
+        for spare in grid.flat[len(panels) :]:
+            spare.remove()
+        limits = []
+        for position, (axes, (title, estimates)) in enumerate(zip(grid.flat, panels, strict=False)):
+            entries = _draw(axes, estimates, list(categories), reference_category, None, ("", ""))
+            limits += axes.get_ylim()
+            axes.set(title=plain(title), xlabel="", ylabel="")
+            axes.tick_params(
+                labelleft=position % n_columns == 0, labelbottom=position + n_columns >= len(panels)
+            )
+        grid.flat[0].set_ylim(min(limits), max(limits))
+        label = _label(outcome_name, reference_category, level)
+        figure.supylabel(wrapped(label, 0.7 * height_mm), fontsize=8.0, multialignment="center")
+        figure.supxlabel(wrapped(with_unit(exposure_name, unit), 0.8 * width_mm), fontsize=8.0)
+        place_legend(figure, entries, available=0.98 * figure.bbox.width)
+        for axes in figure.axes:
+            thin_ticks(axes)
+    return figure
 
 
 def _label(outcome_name: str, reference_category: str, level: float) -> str:

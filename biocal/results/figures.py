@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from biocal.plots.calibration import CalibrationPanel, draw_calibration_panels
-from biocal.plots.categories import CategoryEstimates, draw_category_odds_ratios
+from biocal.plots.categories import CategoryEstimates, draw_category_odds_ratios, draw_category_panels
 from biocal.plots.dose_response import (
     Curve,
     DoseResponsePanel,
@@ -33,12 +33,8 @@ def draw_dose_responses(
         "ax": ax,
     }
     if first.categories is not None:
-        estimates = [
-            CategoryEstimates(r.method, r.log_or, r.log_or - r.half_width, r.log_or + r.half_width)
-            for r in responses
-        ]
         return draw_category_odds_ratios(
-            estimates,
+            [_category_estimates(response) for response in responses],
             categories=first.categories,
             reference_category=first.categories[int(first.reference)],
             **common,
@@ -58,6 +54,16 @@ def draw_modified_responses(
     """One panel of curves for each level of the modifier; returns the figure."""
     first = by_level[0][0]
     labels = first.labels
+    if first.categories is not None:
+        return draw_category_panels(
+            [(level[0].modifier, [_category_estimates(r) for r in level]) for level in by_level],
+            categories=first.categories,
+            reference_category=first.categories[int(first.reference)],
+            exposure_name=labels.exposure,
+            unit=labels.unit,
+            outcome_name=labels.outcome,
+            level=first.level,
+        )
     panels = [
         DoseResponsePanel(level[0].modifier, [_curve(r) for r in level], first.control_exposure, None)
         for level in by_level
@@ -93,6 +99,11 @@ def draw_calibrations(calibration: CalibrationResults) -> Any:
     return draw_calibration_panels(
         panels, local_unit=unit, reference_unit=unit, adjusted=bool(calibration.covariate_names)
     )
+
+
+def _category_estimates(response: DoseResponse) -> CategoryEstimates:
+    half = response.half_width
+    return CategoryEstimates(response.method, response.log_or, response.log_or - half, response.log_or + half)
 
 
 def _curve(response: DoseResponse) -> Curve:
