@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
@@ -22,7 +23,17 @@ DEBUG_VARIABLE = "BIOCAL_DEBUG"
 def run() -> NoReturn:
     """Entry point of the ``biocal`` command."""
     signal.signal(signal.SIGTERM, _end)
+    _keep_to_our_warnings()
     sys.exit(main())
+
+
+def _keep_to_our_warnings() -> None:
+    """Hide the warnings of other packages, which tell a user nothing; those who debug see them."""
+    from biocal.errors import BiocalWarning
+
+    if not os.environ.get(DEBUG_VARIABLE):
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("default", BiocalWarning)
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
