@@ -95,7 +95,9 @@ def simulate(
         with _warnings_told(quiet=quiet):
             report, results = _merge(places or [], path, force=force)
     else:
-        options = _options(jobs or 1, scheduler, shard, resume=resume, force=force, quiet=quiet)
+        options = _options(
+            1 if jobs is None else jobs, scheduler, shard, resume=resume, force=force, quiet=quiet
+        )
         with _warnings_told(quiet=quiet):
             report, results = _run(places or [], path, options, replicates, seed)
     _tell(report, results, shard, quiet=quiet)

@@ -180,6 +180,8 @@ class PartWriter:
         self._recent: list[tuple[Block, pa.Table]] = []
         numbers = [int(path.stem.removeprefix(_GROUPED)) for path in folder.glob(f"{_GROUPED}*.parquet")]
         self._next = max(numbers, default=-1) + 1
+        # PyArrow looks for pandas at its first array, which takes a second: not while results are waiting.
+        pa.array(np.empty(0), mask=np.empty(0, dtype=bool))
 
     def add(self, block: Block, columns: Mapping[str, NDArray[Any]]) -> None:
         """Write one batch; when this returns it is safe from a kill."""
