@@ -21,7 +21,7 @@ __all__ = ["ReplicateCurvesPanel", "draw_replicate_curves"]
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Single replicates drawn, the first of each panel; more would be a grey block (ours, by eye).
+#: Single replicates drawn; more would be a grey block (ours, by eye).
 MOST_SINGLE_CURVES = 100
 _CENTRAL = (2.5, 97.5)
 _TRUTH: tuple[int, tuple[float, ...]] = (0, (4, 1.5))
@@ -37,8 +37,10 @@ class ReplicateCurvesPanel:
         Headings; the column is the method, which keeps its colour.
     exposure : ndarray, shape (m,)
         Ascending.
-    log_or : ndarray, shape (n, m)
-        Estimates of the replicates that did not fail.
+    single : ndarray, shape (s, m)
+        Log odds ratios of some replicates that did not fail; none: "every replicate failed".
+    mean, low, high : ndarray, shape (m,)
+        Mean of all of them, and where their central 95 percent end.
     truth_exposure, truth_log_or : ndarray, shape (t,)
         The true curve, where it is known.
     reference : float or None
@@ -48,10 +50,31 @@ class ReplicateCurvesPanel:
     row: str
     column: str
     exposure: FloatArray
-    log_or: FloatArray
+    single: FloatArray
+    mean: FloatArray
+    low: FloatArray
+    high: FloatArray
     truth_exposure: FloatArray
     truth_log_or: FloatArray
     reference: float | None = None
+
+    @classmethod
+    def of_replicates(
+        cls,
+        headings: tuple[str, str],
+        exposure: FloatArray,
+        log_or: FloatArray,
+        truth: tuple[FloatArray, FloatArray],
+        reference: float | None = None,
+    ) -> ReplicateCurvesPanel:
+        """Summarise all replicates, log_or (n, m), so that they need not be kept."""
+        row, column = headings
+        if len(log_or):
+            mean, (low, high) = log_or.mean(axis=0), np.percentile(log_or, _CENTRAL, axis=0)
+        else:
+            mean = low = high = np.full(exposure.shape, np.nan)
+        single = log_or[:MOST_SINGLE_CURVES].copy()  # a view would keep all of them
+        return cls(row, column, exposure, single, mean, low, high, *truth, reference)
 
 
 def draw_replicate_curves(
@@ -96,35 +119,33 @@ def draw_replicate_curves(
 
 def _shown(panels: Sequence[ReplicateCurvesPanel]) -> tuple[FloatArray, FloatArray, FloatArray]:
     """What the axis must hold: truths and means, and the central 95 percent about them."""
-    middle = [panel.truth_log_or for panel in panels]
-    low, high = [], []
-    for panel in panels:
-        if len(panel.log_or):
-            middle.append(panel.log_or.mean(axis=0))
-            low.append(np.percentile(panel.log_or, _CENTRAL[0], axis=0))
-            high.append(np.percentile(panel.log_or, _CENTRAL[1], axis=0))
-    nothing = [np.zeros(1)]
-    return np.concatenate(middle), np.concatenate(low or nothing), np.concatenate(high or nothing)
+    middle = np.concatenate([part for panel in panels for part in (panel.truth_log_or, panel.mean)])
+    low = np.concatenate([panel.low for panel in panels])
+    return middle, low, np.concatenate([panel.high for panel in panels])
 
 
 def _draw_panel(axes: Axes, panel: ReplicateCurvesPanel, colour: str, limits: tuple[float, float]) -> None:
     axes.set_yscale("log")
     axes.axhline(1.0, color=GREY, linewidth=0.5, zorder=1)
-    single = odds_ratio(panel.log_or[:MOST_SINGLE_CURVES])
-    if len(single):
-        segments = [np.column_stack([panel.exposure, curve]) for curve in single]
+    if len(panel.single):
+        segments = [np.column_stack([panel.exposure, curve]) for curve in odds_ratio(panel.single)]
         axes.add_collection(
             LineCollection(segments, colors=LIGHT_GREY, linewidths=0.3, rasterized=True, zorder=1),
             autolim=False,
         )
-        for edge in np.percentile(panel.log_or, _CENTRAL, axis=0):
+        for edge in (panel.low, panel.high):
             axes.plot(
                 panel.exposure, odds_ratio(edge), color=colour, linewidth=0.7, linestyle=(0, (1, 1)), zorder=3
             )
         axes.plot(
-            panel.exposure, odds_ratio(panel.log_or.mean(axis=0)), color=colour, linewidth=1.2, marker="o",
-            markersize=2.0, zorder=3,
-        )  # fmt: skip
+            panel.exposure,
+            odds_ratio(panel.mean),
+            color=colour,
+            linewidth=1.2,
+            marker="o",
+            markersize=2.0,
+            zorder=3,
+        )
     else:
         axes.text(0.5, 0.5, "every replicate failed", transform=axes.transAxes, ha="center", fontsize=6.5)
     axes.plot(

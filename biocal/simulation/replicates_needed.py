@@ -75,7 +75,7 @@ def replicates_needed(
     Notes
     -----
     The Monte Carlo standard errors of :func:`biocal.performance` (Morris, White, Crowther. Stat Med
-    2019;38:2074-2102, table 6 and section 5.3), solved for n, estimates taken as normal.
+    2019;38:2074-2102, table 6), solved for n, estimates taken as normal.
 
     Examples
     --------

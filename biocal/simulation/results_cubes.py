@@ -20,16 +20,14 @@ from biocal.simulation.performance_columns import truths
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ReplicateCube", "read_cubes"]
+__all__ = ["COLUMNS", "ReplicateCube", "cube_of_frame", "read_cubes", "split_scenarios"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
 
 _NUMBERS = ("estimate", "std_error", "conf_low", "conf_high")
-_COLUMNS = ("scenario", "replicate", "method", "exposure", *_NUMBERS, "truth", "converged")
-#: Rows read at once from a file.
-_BATCH_ROWS = 32_768
+COLUMNS = ("scenario", "replicate", "method", "exposure", *_NUMBERS, "truth", "converged")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,67 +88,37 @@ def read_cubes(replicates: pd.DataFrame | str | Path) -> Iterator[ReplicateCube]
     ----------
     replicates : DataFrame, str or Path
         The columns of replicates.parquet (``error`` may be missing), in any order of rows; or a Parquet
-        file of them, ordered by scenario, of which one scenario at a time is read.
+        file of them, ordered by scenario and replicate, of which one scenario at a time is read.
 
     Raises
     ------
     ColumnError
         A column is missing.
     InputError
-        A row occurs twice, a scenario has two truths at one exposure, or a file is not ordered by scenario.
+        A row occurs twice, a scenario has two truths at one exposure, or a file is not in order.
     """
-    frames = _frames_of_file(Path(replicates)) if isinstance(replicates, str | Path) else _split(replicates)
-    for frame in frames:
-        yield _cube(frame)
+    if isinstance(replicates, str | Path):
+        from biocal.simulation.results_file import cubes_of_file
+
+        yield from cubes_of_file(Path(replicates))
+    else:
+        for part in split_scenarios(replicates):
+            yield cube_of_frame(part)
 
 
-def _split(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+def split_scenarios(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Scenarios of a table, in ascending order."""
-    missing = [name for name in _COLUMNS if name not in frame.columns]
+    missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise ColumnError(
-            f"the replicates have no column {missing[0]!r}; they need {', '.join(_COLUMNS)}",
+            f"the replicates have no column {missing[0]!r}; they need {', '.join(COLUMNS)}",
             columns=tuple(missing),
         )
     for _, part in frame.groupby("scenario", sort=True):
         yield part
 
 
-def _frames_of_file(path: Path) -> Iterator[pd.DataFrame]:
-    """Scenarios of a Parquet file that is ordered by scenario."""
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path, read_dictionary=["method", "error"]) as file:
-        wanted = [name for name in (*_COLUMNS, "error") if name in file.schema_arrow.names]
-        waiting: list[pd.DataFrame] = []
-        finished: set[int] = set()
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
-            for part in _split(batch.to_pandas()):
-                scenario = int(part["scenario"].iloc[0])
-                if scenario in finished:
-                    raise InputError(
-                        f"{path} is not ordered by scenario: sort it by scenario and replicate first"
-                    )
-                if waiting and int(waiting[0]["scenario"].iloc[0]) != scenario:
-                    finished.add(int(waiting[0]["scenario"].iloc[0]))
-                    yield _joined(waiting)
-                    waiting = []
-                waiting.append(part)
-    if waiting:
-        yield _joined(waiting)
-
-
-def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """Parts under one another; text columns as text, since each part has its own categories."""
-    import pandas as pd
-
-    text = [name for name in ("method", "error") if name in parts[0].columns]
-    if len(parts) == 1:
-        return parts[0]
-    return pd.concat([part.astype(dict.fromkeys(text, object)) for part in parts], ignore_index=True)
-
-
-def _cube(frame: pd.DataFrame) -> ReplicateCube:
+def cube_of_frame(frame: pd.DataFrame) -> ReplicateCube:
     """Arrays of one scenario."""
     import pandas as pd
 

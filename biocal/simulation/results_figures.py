@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +48,7 @@ def zip_figure(results: SimulationResults, scenario: int | None, exposures: Sequ
     from biocal.plots.simulation_zip import ZipPanel, draw_zip
 
     index = _scenarios(results, None if scenario is None else [scenario], 1)[0][0]
-    cube = _cubes(results, [index])[index]
+    cube = next(_cubes(results, [index]))
     shown = _exposures(cube.exposures, exposures)
     panels = []
     for k, method in enumerate(cube.methods):
@@ -150,18 +150,19 @@ def curves_figure(results: SimulationResults, scenarios: Sequence[int] | None) -
     from biocal.plots.simulation_curves import ReplicateCurvesPanel, draw_replicate_curves
 
     chosen, note = _scenarios(results, scenarios, _MOST_CURVE_ROWS)
-    panels = []
-    for index, cube in _cubes(results, chosen).items():
+    panels: dict[int, list[ReplicateCurvesPanel]] = {}
+    for cube in _cubes(results, chosen):
+        index = cube.scenario
         reference = results.references.get(index)
-        exposure, truth = results.true_curves.get(index) or _with_reference(
-            cube.exposures, cube.truth, reference
-        )
+        truth = results.true_curves.get(index) or _with_reference(cube.exposures, cube.truth, reference)
         heading = _heading(results, index) if len(chosen) > 1 or results.varied else ""
+        panels[index] = []
         for k, method in enumerate(cube.methods):
             log_or = cube.estimate[cube.sound[:, k].all(axis=1), k]
             at, log_or = _with_reference(cube.exposures, log_or, reference)
-            panels.append(ReplicateCurvesPanel(heading, method, at, log_or, exposure, truth, reference))
-    return draw_replicate_curves(panels, title=note)
+            panel = ReplicateCurvesPanel.of_replicates((heading, method), at, log_or, truth, reference)
+            panels[index].append(panel)
+    return draw_replicate_curves([panel for index in chosen for panel in panels[index]], title=note)
 
 
 def _with_reference(
@@ -190,10 +191,13 @@ def _heading(results: SimulationResults, scenario: int) -> str:
     return scenario_label(row, results.varied)
 
 
-def _cubes(results: SimulationResults, chosen: Sequence[int]) -> dict[int, ReplicateCube]:
-    """Arrays of some scenarios, in the order asked for."""
-    found = {cube.scenario: cube for cube in read_cubes(results.source) if cube.scenario in set(chosen)}
-    return {index: found[index] for index in chosen}
+def _cubes(results: SimulationResults, chosen: Sequence[int]) -> Iterator[ReplicateCube]:
+    """Arrays of some scenarios, one at a time, in ascending order."""
+    for cube in read_cubes(results.source):
+        if cube.scenario in chosen:
+            yield cube
+        if cube.scenario >= max(chosen):
+            return
 
 
 def _scenarios(results: SimulationResults, asked: Sequence[int] | None, most: int) -> tuple[list[int], str]:
