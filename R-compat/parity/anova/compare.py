@@ -25,7 +25,7 @@ KNOTS = {
     "knots5": [-1.6, -0.6, 0.0, 0.6, 1.6],
 }
 #: Two Newton iterations, and quadratic forms in their inverse covariances.
-TOLERANCES = {"": 1e-6}
+TOLERANCES = {"": 1e-8}
 
 
 def differences(pins: Mapping[str, Any]) -> Iterator[Difference]:

@@ -20,7 +20,7 @@ sys.path.insert(0, str(HERE.parent))
 from comparison import Difference, read_persons, relative_differences, tell  # noqa: E402
 
 #: Two Newton iterations carried on to their own stopping rules.
-TOLERANCES = {"": 1e-7}
+TOLERANCES = {"": 1e-9}
 
 
 def naive_fit(persons: pd.DataFrame, design: str, exposure: Any) -> Any:
