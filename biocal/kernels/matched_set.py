@@ -19,6 +19,7 @@ from biocal.kernels.set_layout import SetBlock, SetLayout
 from biocal.kernels.set_terms import SetTerms
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
 
 #: A column whose spread within every set is below this share of its largest value is constant.
@@ -109,6 +110,8 @@ def case_residuals(block: SetBlock, terms: SetTerms) -> tuple[FloatArray, FloatA
     assert terms.persons is not None
     residual = -terms.persons.probability
     residual[..., : block.n_first, :] += 1.0
+    if (block.sign > 0).all():
+        return residual, terms.persons.slope
     return block.sign * residual, block.sign * terms.persons.slope
 
 
@@ -169,8 +172,10 @@ class ConditionalLikelihood:
         lead, p, layout = self.n_problems, self.n_columns, self.layout
         loglik, information = np.zeros(lead), np.zeros((lead, p, p))
         set_scores = np.zeros((lead, p, layout.n_sets))
-        residual = np.zeros((lead, layout.n_persons))
-        slope = np.zeros((lead, p, layout.n_persons))
+        # Filled block after block, and put into the persons' order by one gather at the end.
+        order = layout.persons()
+        residual, slope = np.empty((lead, order.size)), np.empty((lead, p, order.size))
+        filled = 0
         for index, block in enumerate(layout.blocks):
             terms, weight = self._terms(index, beta, persons=True), self._block_weights(block)
             block_residual, block_slope = case_residuals(block, terms)
@@ -183,12 +188,15 @@ class ConditionalLikelihood:
             assert terms.information is not None
             information += terms.information
             set_scores[:, :, block.sets] = block_score
-            rows = block.rows if block.real is None else block.rows[block.real]
             if block.real is not None:
                 block_residual, block_slope = block_residual[..., block.real], block_slope[..., block.real]
-            residual[:, rows] = block_residual
-            slope[:, :, rows] = block_slope
-        return DetailedTerms(loglik, set_scores, information, residual, slope)
+            place = slice(filled, filled + int(block.sizes.sum()))
+            residual[:, place] = block_residual.reshape(lead, -1)
+            slope[:, :, place] = block_slope.reshape(lead, p, -1)
+            filled = place.stop
+        return DetailedTerms(
+            loglik, set_scores, information, _by_person(residual, order, layout), _by_person(slope, order, layout)
+        )
 
     def constant_columns(self, columns: FloatArray) -> BoolArray:
         """Which columns do not vary within any set: shape (p,), for the first problem.
@@ -272,6 +280,17 @@ def _case_gaps(block: SetBlock, value: FloatArray) -> FloatArray:
         others = np.where(real, others, -np.inf)
     gaps: FloatArray = first - others.max(axis=0)
     return gaps
+
+
+def _by_person(values: FloatArray, order: IntArray, layout: SetLayout) -> FloatArray:
+    """Values in the blocks' order (..., len(order)) in the persons' order (..., n); 0 outside the blocks."""
+    if order.size == layout.n_persons:
+        place = np.empty(order.size, dtype=np.intp)
+        place[order] = np.arange(order.size)
+        return np.take(values, place, axis=-1)
+    placed = np.zeros((*values.shape[:-1], layout.n_persons))
+    placed[..., order] = values
+    return placed
 
 
 def _weighted_information(

@@ -50,10 +50,14 @@ def one_case_terms(
     detail: PersonTerms | None = None
     if persons:
         # Order of the set: the single person, then the others.
-        probability = np.concatenate([(own / total)[..., None, :], weight], axis=-2)
-        own_slope = -(own / total)[..., None, None, :] * mean[..., None, :]
-        slopes = weighted - weight[..., None, :, :] * mean[..., None, :]
-        detail = PersonTerms(probability, np.concatenate([own_slope, slopes], axis=-2))
+        m, n_sets = weight.shape[-2:]
+        probability = np.empty((*lead, m + 1, n_sets))
+        probability[..., 0, :] = own / total
+        probability[..., 1:, :] = weight
+        slopes = np.empty((*lead, p, m + 1, n_sets))
+        np.multiply(probability[..., None, :, :], -mean[..., None, :], out=slopes)
+        slopes[..., 1:, :] += weighted
+        detail = PersonTerms(probability, slopes)
     return SetTerms(loglik, -mean, gram, detail)
 
 

@@ -94,6 +94,11 @@ class SetLayout:
     n_sets: int
     n_informative: int
 
+    def persons(self) -> IntArray:
+        """Row numbers of the persons in the blocks, in the blocks' order, padding left out."""
+        rows = [block.rows.ravel() if block.real is None else block.rows[block.real] for block in self.blocks]
+        return np.concatenate(rows) if rows else np.empty(0, dtype=np.intp)
+
 
 def lay_out_sets(set_code: IntArray, is_case: BoolArray, *, n_columns: int = 4) -> SetLayout:
     """Group persons by matched set, and sets by shape.

@@ -92,7 +92,9 @@ def calibrate_batch(
     local = local_index >= 0
     mean = reference_assay.copy()
     mine = local_index[local]
-    predicted = gamma[:, 2 * mine] + gamma[:, 2 * mine + 1] * local_assay[:, local]
+    predicted = np.take(gamma, 2 * mine + 1, axis=1)
+    predicted *= local_assay[:, local]
+    predicted += np.take(gamma, 2 * mine, axis=1)
     if k:
         predicted += np.einsum("bk,bkn->bn", gamma[:, 2 * n_studies :], covariates[:, :, local])
     mean[:, local] = predicted
@@ -111,8 +113,10 @@ def fold_batch(
     local_index, local_assay, covariates
         As in :func:`calibrate_batch`.
     """
-    local = np.flatnonzero(local_index >= 0)
-    starts = np.flatnonzero(np.diff(local_index[local], prepend=-1))
+    rows = np.flatnonzero(local_index >= 0)
+    starts = np.flatnonzero(np.diff(local_index[rows], prepend=-1))
+    # Local studies usually follow one another: a slice is a view, an index array a copy.
+    local = slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == rows.size else rows
     mine = weights[..., local]
     assay = local_assay[:, None, local]
     ones = np.add.reduceat(mine, starts, axis=-1)

@@ -99,9 +99,11 @@ def fit_batch(
         if calibrated is not None and calibration is not None:
             slopes = _slopes(exposure, columns.shape[1], knots)
             n_exposure = slopes.shape[1]
-            tilt = np.einsum("bk,bkn->bn", beta[:, :n_exposure], slopes)
-            weights = -details.slope * tilt[:, None, :]
-            weights[:, :n_exposure] += details.residual[:, None, :] * slopes
+            tilt = np.matmul(beta[:, None, :n_exposure], slopes)
+            weights = details.slope
+            weights *= -tilt
+            slopes *= details.residual[:, None, :]
+            weights[:, :n_exposure] += slopes
             weights *= calibrated if calibrated.ndim == 1 else calibrated[:, None, :]
             cross = -fold_batch(weights, sets.local_index, local_assay, calibration_covariates)
             transfer = np.matmul(cross, calibration.inverse_bread)
