@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from biocal.results.bootstrap_summary import bootstrap_lines
-from biocal.results.model import ModelInfo, Sample
+from biocal.results.model import ModelInfo
+from biocal.results.sample_text import sample_lines, study_lines
 from biocal.results.text import (
     WIDTH,
-    count,
     exact,
     labelled,
     number,
@@ -44,7 +44,7 @@ def fit_summary(fit: Fit) -> str:
             *_method_lines(fit),
             "",
             *_curve_lines([fit]),
-            *_study_lines(fit.sample),
+            *study_lines(fit.sample),
             *_notes([*fit.info.notes, *fit.notes]),
         ]
     )
@@ -61,7 +61,7 @@ def comparison_summary(comparison: Comparison) -> str:
     for fit in fits:
         lines += ["", _title(fit.method), *_method_lines(fit)]
     if fits:
-        lines += _study_lines(fits[0].sample)
+        lines += study_lines(fits[0].sample)
     notes = list(fits[0].info.notes) if fits else []
     notes += [_said_by(fit.method, note) for fit in fits for note in fit.notes]
     return "\n".join([*lines, *_notes(notes)])
@@ -102,7 +102,7 @@ def _common_lines(fit: Fit) -> list[str]:
     if info.omitted:
         facts["Omitted"] += " (constant within every matched set)"
     facts["Calibration"] = _calibration_words(fit)
-    return [*_sample_lines(fit.sample), *(labelled(name, text) for name, text in facts.items() if text)]
+    return [*sample_lines(fit.sample), *(labelled(name, text) for name, text in facts.items() if text)]
 
 
 def _calibration_words(fit: Fit) -> str:
@@ -121,72 +121,6 @@ def _calibration_words(fit: Fit) -> str:
 def _coefficients_words(info: ModelInfo) -> str:
     common = info.calibration_coefficients == "common"
     return "common to the studies" if common else "by study"
-
-
-def _sample_lines(sample: Sample) -> list[str]:
-    shapes = sorted(sample.set_shapes.items(), key=lambda item: -item[1])
-    shown = [f"{n:,} of {cases}:{controls}" for (cases, controls), n in shapes[:4]]
-    if shapes[4:]:
-        shown.append(f"{sum(n for _, n in shapes[4:]):,} of {len(shapes) - 4} other shapes")
-    n_local = sample.n_studies - sample.n_reference_studies
-    facts = {
-        "Studies": f"{sample.n_studies} ({sample.n_reference_studies} reference, {n_local} local)",
-        "Sets": f"{sample.n_sets:,} ({', '.join(shown)}; cases:controls)",
-        "Persons": f"{count(sample.n_cases, 'case')}, {count(sample.n_controls, 'control')}",
-        "Calibrated": f"{count(sample.n_calibrators, 'person')} measured in both laboratories"
-        if n_local
-        else "",
-        "Left out": "; ".join(_losses(sample)) or "nothing",
-    }
-    return [labelled(name, text) for name, text in facts.items() if text]
-
-
-def _losses(sample: Sample) -> list[str]:
-    """What was left out, and why."""
-    flow = sample.flow
-    missing: dict[str, int] = {}
-    for one in flow:
-        for name, n in one.missing_by_variable.items():
-            missing[name] = missing.get(name, 0) + n
-    by_variable = ", ".join(f"{name} {n:,}" for name, n in missing.items() if n)
-    lost = {
-        "without a set (calibration only)": sum(one.calibration_only for one in flow),
-        "of local studies without a local value": sum(one.without_local for one in flow),
-        f"with a missing covariate ({by_variable})": sum(one.missing_covariate for one in flow),
-    }
-    words = [f"{count(n, 'row')} {why}" for why, n in lost.items() if n]
-    sets = {
-        "left without a case": sum(one.sets_without_case for one in flow),
-        "left without a control": sum(one.sets_without_control for one in flow),
-    }
-    words += [f"{count(n, 'set')} {why}" for why, n in sets.items() if n]
-    rows = sum(one.rows_in_dropped_sets for one in flow)
-    return [*words, f"with these sets {count(rows, 'row')} more"] if rows else words
-
-
-def _study_lines(sample: Sample) -> list[str]:
-    """What each study brought, and what became of it; nothing for a single study, told above."""
-    if len(sample.flow) < 2:
-        return []
-    dropped: dict[str, int] = {}
-    for one in sample.dropped_sets:
-        dropped[one.study] = dropped.get(one.study, 0) + 1
-    columns = {
-        "rows": [one.rows_read for one in sample.flow],
-        "no set": [one.calibration_only for one in sample.flow],
-        "no local": [one.without_local for one in sample.flow],
-        "covariate missing": [one.missing_covariate for one in sample.flow],
-        "sets dropped": [dropped.get(one.study, 0) for one in sample.flow],
-        "sets used": [one.sets for one in sample.flow],
-        "cases": [one.cases for one in sample.flow],
-        "controls": [one.controls for one in sample.flow],
-        "pairs read": [one.calibration_pairs for one in sample.flow],
-    }
-    # a column of losses that nobody had is left out
-    shown = {name: n for name, n in columns.items() if any(n) or name in ("sets used", "cases", "controls")}
-    cells = zip(*([f"{n:,}" if n else "" for n in column] for column in shown.values()), strict=True)
-    rows = [(one.study, *row) for one, row in zip(sample.flow, cells, strict=True)]
-    return ["", "Studies: what was read, left out and used", table(("study", *shown), rows)]
 
 
 def _method_lines(fit: Fit) -> list[str]:
