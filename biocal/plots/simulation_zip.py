@@ -142,7 +142,7 @@ def _draw_panel(axes: Axes, panel: ZipPanel, level: float) -> None:
 
 
 def _stride(panel: ZipPanel) -> int:
-    """Every how-manieth interval is drawn."""
+    """One interval in so many is drawn."""
     return -(-panel.estimate.size // MOST_INTERVALS) or 1
 
 

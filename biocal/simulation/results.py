@@ -22,9 +22,6 @@ __all__ = ["SimulationResults"]
 
 FloatArray = NDArray[np.float64]
 
-#: Points of a true curve that is drawn smooth.
-_CURVE_POINTS = 201
-
 
 class SimulationResults:
     """Replicates of a simulation study and what they say of each method.
@@ -87,29 +84,16 @@ class SimulationResults:
         design : Design
             With ``scenarios``, ``levels`` (a mapping of varied keys each) and ``title``.
         """
-        import pandas as pd
+        from biocal.simulation.results_design import facts_of_design
 
-        from biocal.simulation.truth import control_density_weights
-
-        keys = [dict(level) for level in design.levels]
-        levels = pd.DataFrame({"scenario": range(len(design.scenarios))})
-        for key in design.varied:
-            # A list is one level, not one row a member.
-            levels[key] = pd.Series(
-                [level[key] for level in keys], dtype=None if _scalar(keys, key) else object
-            )
-        weights, references, curves = {}, {}, {}
-        for index, scenario in enumerate(design.scenarios):
-            at = np.asarray(scenario.estimand.at, dtype=np.float64)
-            reference = float(scenario.estimand.reference)
-            density = control_density_weights(scenario, at)
-            weights[index] = {float(x): float(w) for x, w in zip(at, density, strict=True)}
-            references[index] = reference
-            grid = np.linspace(min(at.min(), reference), max(at.max(), reference), _CURVE_POINTS)
-            risk = scenario.truth.log_risk(np.append(grid, reference))
-            curves[index] = (grid, risk[:-1] - risk[-1])
+        facts = facts_of_design(design)
         return cls(
-            replicates, levels, weights=weights, references=references, true_curves=curves, title=design.title
+            replicates,
+            facts.levels,
+            weights=facts.weights,
+            references=facts.references,
+            true_curves=facts.true_curves,
+            title=design.title,
         )
 
     @cached_property
@@ -321,10 +305,6 @@ class SimulationResults:
         from biocal.simulation.results_figures import curves_figure
 
         return curves_figure(self, scenarios)
-
-
-def _scalar(levels: Sequence[Mapping[str, Any]], key: str) -> bool:
-    return all(np.isscalar(level[key]) for level in levels)
 
 
 def _one_pair(
