@@ -36,7 +36,7 @@ def study_lines(sample: Sample) -> list[str]:
         "rows": [one.rows_read for one in sample.flow],
         "no set": [one.calibration_only for one in sample.flow],
         "no local": [one.without_local for one in sample.flow],
-        "covariate missing": [one.missing_covariate for one in sample.flow],
+        "no covariate": [one.missing_covariate for one in sample.flow],
         "sets dropped": [dropped.get(one.study, 0) for one in sample.flow],
         "sets used": [one.sets for one in sample.flow],
         "cases": [one.cases for one in sample.flow],

@@ -200,7 +200,9 @@ def _odds_ratio_table(responses: Sequence[DoseResponse]) -> str:
 
 def _calibrated(fits: Sequence[Fit]) -> list[Fit]:
     """Fits whose variance has a part due to calibration."""
-    return [fit for fit in fits if fit.calibration_parts.shape[0] and np.any(fit.calibration_parts)]
+    return [
+        fit for fit in fits if fit.calibration_parts.shape[0] and np.any(np.nan_to_num(fit.calibration_parts))
+    ]
 
 
 def _share_lines(fits: Sequence[Fit]) -> list[str]:
@@ -237,7 +239,7 @@ def _shown(response: DoseResponse) -> list[int]:
 
 
 def _interval(log_or: float, half: float) -> str:
-    if half == 0:
+    if half == 0 or (np.isnan(half) and log_or == 0):
         return "1 (reference)"
     with np.errstate(over="ignore"):
         low, middle, high = np.exp([log_or - half, log_or, log_or + half])

@@ -145,3 +145,10 @@ def test_bootstrap_intervals_stand_beside_the_sandwich():
     text = fit(method="naive", exposure=bc.linear(), bootstrap=3, seed=1).summary()
     assert "Bootstrap: 3 replicates (seed 1)" in text
     assert "SE sandwich  SE bootstrap" in text
+
+
+def test_a_fit_without_standard_errors_shows_blanks_and_no_shares():
+    text = fit(method="induced", residual_law="smearing").summary()
+    assert "nan" not in text.lower().replace("nanmol", "")
+    assert "1 (reference)" in text
+    assert "due to the calibrations" not in text
