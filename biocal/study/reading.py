@@ -45,7 +45,8 @@ def read_studies(
     ----------
     files : path or iterable of paths
         Delimited text (commas, semicolons, tabs, vertical bars), Stata ``.dta``, SAS ``.sas7bdat``
-        and ``.xpt``, or ``.parquet``.  Without a study column a file is one study, named like it.
+        and ``.xpt``, ``.parquet``, or R's ``.rds`` (with ``biocal[rds]``).  Without a study column a file is
+        one study, named like it.
     study, set, case, local, reference, person : str
         Names of the columns; see `ColumnRoles`.  Ids are compared as trimmed text: 1, "1" and 1.0
         are one id.  A blank set means that the row serves calibration only.
@@ -148,7 +149,7 @@ def _asked_names(
     SAS does not tell upper from lower case, and pandas writes ``case`` and ``local`` as ``_case``
     and ``_local`` into Stata files because it takes them for reserved words.
     """
-    if suffix == ".parquet":
+    if suffix in (".parquet", ".rds"):
         return frame
     there = [str(name) for name in frame.columns]
     absent = [name for name in roles.named if name not in there]

@@ -1,4 +1,4 @@
-"""Stata, SAS and Parquet files through pandas."""
+"""Stata, SAS and Parquet files through pandas, and R's .rds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from biocal.study.notices import ProblemLog
+from biocal.study.r_files import INSTALL, read_rds
 
 # 5.4e-79.  pandas turns the all-zero bits of IBM's hexadecimal zero into it (seen in 2.2 and 3.1).
 _IBM_SMALLEST = 16.0**-65
@@ -17,7 +18,7 @@ _READER_FAILURES = (
     *(ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError),
     *(OSError, EOFError, NotImplementedError, struct.error),
 )
-SUFFIXES = (".dta", ".sas7bdat", ".xpt", ".parquet")
+SUFFIXES = (".dta", ".sas7bdat", ".xpt", ".parquet", ".rds")
 
 
 def read_statistical_file(content: bytes, suffix: str, name: str, log: ProblemLog) -> pd.DataFrame | None:
@@ -28,6 +29,9 @@ def read_statistical_file(content: bytes, suffix: str, name: str, log: ProblemLo
     buffer = io.BytesIO(content)
     try:
         frame = _read(buffer, suffix)
+    except ModuleNotFoundError:
+        log.add("error", "needs-package", INSTALL, file=name)
+        return None
     except _READER_FAILURES as failure:
         reason = str(failure).strip().splitlines() or [type(failure).__name__]
         message = f"cannot be read as {suffix} ({reason[0]})"
@@ -60,6 +64,8 @@ def _read(buffer: io.BytesIO, suffix: str) -> pd.DataFrame:
         frame = pd.read_stata(buffer, convert_categoricals=False)
     elif suffix == ".parquet":
         frame = pd.read_parquet(buffer)
+    elif suffix == ".rds":
+        frame = read_rds(buffer.getvalue())
     else:
         frame = _read_sas(buffer, "xport" if suffix == ".xpt" else "sas7bdat")
     assert isinstance(frame, pd.DataFrame)
