@@ -13,6 +13,9 @@ from biocal.results.model import ExposureBasis
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 
+#: Points of a curve that is drawn: as many as the default grid of a fit (our choice).
+_DRAWN_POINTS = 101
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResponseAxis:
@@ -40,6 +43,19 @@ def response_axis(basis: ExposureBasis, exposure: FloatArray, reference: float) 
     labels: tuple[str, ...] = basis.labels  # type: ignore[attr-defined]
     position: int = basis.reference  # type: ignore[attr-defined]
     return ResponseAxis(np.arange(len(labels), dtype=float), float(position), labels)
+
+
+def drawing_axis(basis: ExposureBasis, axis: ResponseAxis) -> ResponseAxis | None:
+    """Exposures at which a curve is drawn when few were asked for; None when the axis will do.
+
+    Straight lines between a handful of exposures would show corners that a spline does not have, and a
+    band that does not close at the reference.
+    """
+    if basis.kind == "categories" or not 0 < axis.exposure.size < _DRAWN_POINTS:
+        return None
+    ends = np.append(axis.exposure, axis.reference)
+    between = np.linspace(ends.min(), ends.max(), _DRAWN_POINTS)
+    return ResponseAxis(np.union1d(between, ends), axis.reference, None)
 
 
 def response_contrasts(

@@ -43,6 +43,9 @@ class DoseResponse:
     labels : Labels
     control_exposure : ndarray
         Exposure of the controls, for the figure.
+    drawn : DoseResponse or None
+        The same curve at exposures close enough to be joined by straight lines, for the figure; None
+        when this one is drawn as it is.
     """
 
     method: str
@@ -57,6 +60,7 @@ class DoseResponse:
     level: float
     labels: Labels
     control_exposure: FloatArray
+    drawn: DoseResponse | None = None
 
     @property
     def half_width(self) -> FloatArray:

@@ -107,6 +107,7 @@ def _category_estimates(response: DoseResponse) -> CategoryEstimates:
 
 
 def _curve(response: DoseResponse) -> Curve:
+    response = response.drawn or response
     half = response.half_width
     return Curve(
         response.method, response.exposure, response.log_or, response.log_or - half, response.log_or + half

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from biocal.errors import OptionError
 from biocal.kernels.delta import WaldTest, contrast_errors, normal_quantile, two_sided_p, wald_test
 from biocal.results.calibration import CalibrationResults
-from biocal.results.contrasts import response_axis, response_contrasts
+from biocal.results.contrasts import ResponseAxis, drawing_axis, response_axis, response_contrasts
 from biocal.results.dose_response import DoseResponse
 from biocal.results.model import ExposureBasis, ModelInfo, Sample
 
@@ -241,6 +241,19 @@ class Fit:
         if not (np.isfinite(exposure).all() and np.isfinite(anchor)):
             raise OptionError("exposures and the reference exposure must be finite numbers", at=exposure)
         axis = response_axis(self.basis, exposure, anchor)
+        finer = drawing_axis(self.basis, axis)
+        drawn = None if finer is None else self._response(finer, vector, label, level)
+        return self._response(axis, vector, label, level, drawn)
+
+    def _response(
+        self,
+        axis: ResponseAxis,
+        vector: tuple[float, ...],
+        label: str,
+        level: float | None,
+        drawn: DoseResponse | None = None,
+    ) -> DoseResponse:
+        """The curve on an axis, at one level of the modifier."""
         contrasts = response_contrasts(
             self.basis, self.exposure_positions, len(self.terms), axis, (1.0, *vector)
         )
@@ -260,7 +273,8 @@ class Fit:
             modifier=label,
             level=self._level(level),
             labels=self.info.labels,
-            control_exposure=scale.control_exposure,
+            control_exposure=self.info.scale.control_exposure,
+            drawn=drawn,
         )
 
     def dose_responses(self, at: Sequence[float] | FloatArray | None = None) -> tuple[DoseResponse, ...]:

@@ -25,6 +25,23 @@ def test_a_comparison_draws_every_methods_curve_on_one_axes():
     assert any(len(y) == len(curve.log_or) and np.allclose(y, np.exp(curve.log_or)) for y in drawn)
 
 
+@pytest.mark.parametrize("exposure", [bc.rcs(3), bc.linear()])
+@pytest.mark.parametrize("at", [(75.0, 40.0), (40.0,)])
+def test_a_curve_asked_at_few_exposures_is_drawn_smooth_and_closes_at_the_reference(exposure, at):
+    full = fit(exposure=exposure)["full"]
+    few = full.dose_response(at=at, reference=60)
+    assert few.exposure.tolist() == list(at), "the table has what was asked for"
+    axes = few.plot()
+    longest = max(axes.get_lines(), key=lambda line: len(line.get_xdata()))
+    drawn = np.asarray(longest.get_xdata(), dtype=float)
+    assert len(drawn) > 100
+    assert (drawn.min(), drawn.max()) == (min(*at, 60), max(*at, 60))
+    exact = full.dose_response(at=drawn, reference=60)
+    lines = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()]
+    assert any(len(y) == len(drawn) and np.allclose(y, np.exp(exact.log_or)) for y in lines)
+    assert exact.half_width[drawn == 60] == [0.0]
+
+
 def test_a_modifier_gets_a_panel_a_level():
     figure = fit(modifier="sex").plot()
     titles = [axes.get_title() for axes in figure.axes]
