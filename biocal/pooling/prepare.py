@@ -156,11 +156,22 @@ def _calibration_columns(
         parts = []
     else:
         parts = [design_columns(pool, wanted)]
-    if modifier is not None:
-        product = modifier.values * pool.local_assay[:, None]
-        names = tuple(f"{pool.roles.local}:{name}" for name in modifier.names)
-        parts += [modifier, DesignColumns(names, product, {})]
-    return _joined(pool.n_rows, parts)
+    if modifier is None:
+        return _joined(pool.n_rows, parts)
+    product = modifier.values * pool.local_assay[:, None]
+    names = tuple(f"{pool.roles.local}:{name}" for name in modifier.names)
+    joined = _joined(pool.n_rows, parts)
+    return _joined(pool.n_rows, [joined, _not_held(modifier, joined), DesignColumns(names, product, {})])
+
+
+def _not_held(design: DesignColumns, others: DesignColumns) -> DesignColumns:
+    """Columns of a design that no other column equals: C(smoking) may hold the modifier smoking already."""
+    new = [
+        k
+        for k, column in enumerate(design.values.T)
+        if not any(np.array_equal(column, other, equal_nan=True) for other in others.values.T)
+    ]
+    return DesignColumns(tuple(design.names[k] for k in new), design.values[:, new], design.missing)
 
 
 def _joined(n_rows: int, parts: Sequence[DesignColumns]) -> DesignColumns:
@@ -191,9 +202,8 @@ def _modifier_columns(
             modifier=modifier.names,
         )
     constant = constant_within_sets(layout, columns)
-    main = tuple(
-        k for k, name in enumerate(modifier.names) if not constant[k] and name not in covariates.names
-    )
+    own = _not_held(modifier, covariates).names
+    main = tuple(k for k, name in enumerate(modifier.names) if not constant[k] and name in own)
     return columns, main, modifier.names
 
 
@@ -227,8 +237,8 @@ def _variance_groups(
     notes: tuple[str, ...] = ()
     if pooled_levels:
         notes = (
-            f"residual SD of the calibration taken as equal over the levels of {', '.join(modifier.names)} in "
-            f"{', '.join(pooled_levels)}: fewer than {_PAIRS_PER_VARIANCE} pairs in a level",
+            f"one residual SD of the calibration for all levels of the modifier in {', '.join(pooled_levels)}: "
+            f"fewer than {_PAIRS_PER_VARIANCE} pairs in a level (used by induced only)",
         )
     return group, np.asarray(group_study, dtype=np.intp), notes
 

@@ -159,3 +159,13 @@ def test_reference_studies_only_have_no_calibration(frame):
     result = prepared(frame[frame["study"] == "R"].reset_index(drop=True))
     assert result.problem.local_names == ()
     assert calibrate_problem(result.problem) is None
+
+
+def test_a_modifier_that_the_covariates_hold_under_another_name_enters_once(frame):
+    twice = prepared(frame, covariates="z1 + C(site)", modifier="site")
+    assert twice.problem.modifier_names == ("site[T.low]", "site[T.middle]")
+    assert twice.problem.modifier_main == ()
+    assert twice.calibration_names[:3] == ("C(site)[T.low]", "C(site)[T.middle]", "z1")
+    assert twice.calibration_names[3:] == ("local:site[T.low]", "local:site[T.middle]")
+    once = prepared(frame, covariates="z1", modifier="site")
+    assert once.problem.modifier_main == (0, 1)
