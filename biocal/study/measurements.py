@@ -41,7 +41,17 @@ def use_measurements(
     """
     local, reference = rows.local.copy(), rows.reference.copy()
     for name, factor in options.scale_local.items():
-        local[rows.study == study_names.index(name)] *= factor
+        mine = rows.study == study_names.index(name)
+        local[mine] *= factor
+        if np.isnan(local[mine]).all():
+            log.add(
+                "warning",
+                "nothing-to-scale",
+                f"study '{name}' has no local values, so scale_local {name} = {factor:g} changes nothing; "
+                "is another study meant? Reference values are never scaled",
+                column=roles.local,
+                study=name,
+            )
     in_local_study = ~is_reference[rows.study]
     by_study = _TellByStudy(stack, study_names, rows.study, log)
     by_study(

@@ -127,6 +127,13 @@ def test_negative_values_are_counted_told_and_used(write, lines):
     np.testing.assert_array_equal(pool.local_assay[2:4], [-40, -0.5])
 
 
+def test_a_factor_for_a_study_without_local_values_is_told(write, lines):
+    pool = read_studies(write(lines), scale_local={"R": 2.496})
+    told = only(pool.problems, "nothing-to-scale")
+    assert (told.level, told.study, told.column) == ("warning", "R", "local")
+    assert "changes nothing" in told.message
+
+
 @pytest.mark.parametrize("cell", ["", " ", "NA", "n/a", "NaN", ".", "null", "NULL", "<NA>", " na ", '""'])
 def test_the_usual_spellings_of_missing_are_missing(write, lines, cell):
     lines[4] = f"L,1,0,45,{cell},31"
