@@ -239,7 +239,7 @@ def _require_lines(rows: CalibrationRows, layout: CalibrationLayout, study_names
     for s, name in enumerate(study_names):
         local = rows.columns[1, rows.study == s]
         if local.size < MIN_PAIRS:
-            problems.append(f"study {name}: {local.size} calibration pairs, at least {MIN_PAIRS} are needed")
+            problems.append(f"study {name}: calibration pairs: {local.size}, at least {MIN_PAIRS} are needed")
         elif np.ptp(local) <= 1e-12 * np.abs(local).max():
             problems.append(f"study {name}: all {local.size} calibrated persons have the same local value")
         else:

@@ -268,8 +268,8 @@ def _variance_factor(
         told.append("Hartung-Knapp is meant for random effects; here it rescales a fixed-effect variance.")
     if ratio < 1 and asked == "hartung-knapp":
         told.append(
-            f"The Hartung-Knapp variance is smaller than the normal one (ratio {ratio:.3g}); "
-            "'hartung-knapp-at-least-normal' does not let it be."
+            f"The Hartung-Knapp variance is smaller than the normal one (ratio {ratio:.3g}): the estimates agree "
+            "more than their standard errors would have them; rely on the wider interval."
         )
     if ratio < 1 and asked == "hartung-knapp-at-least-normal":
         told.append(f"The Hartung-Knapp ratio {ratio:.3g} is below 1 and was set to 1; the t quantile stays.")

@@ -227,10 +227,11 @@ def _two_stage_notes(studies: StudyEstimates, lost_terms: Sequence[str]) -> tupl
                 f"constant within every set, or collinear, in {', '.join(without)}"
             )
     found = studies.heterogeneity
-    notes.append(
-        f"{100 * found.i_squared:.0f} % of the disagreement between the studies' exposure coefficients is "
-        f"beyond chance (I2, from Q = {found.q:.1f} on {found.df} df)"
-    )
+    if found.i_squared > 0:
+        notes.append(
+            f"{100 * found.i_squared:.0f} % of the disagreement between the studies' exposure coefficients is "
+            f"beyond chance (I2, from Q = {found.q:.1f} on {found.df} df)"
+        )
     notes += list(studies.pooled.remarks)
     return tuple(notes)
 

@@ -90,7 +90,8 @@ def _too_few_studies(first: FirstStage, problem: PooledProblem) -> str:
     if n_studies < 2:
         return "two-stage combines studies and needs at least two; this pool has one: use full"
     reasons = "; ".join(f"{name}: {reason}" for name, reason in named_reasons(first, problem).items())
-    return f"only {len(first.fits)} of {n_studies} studies can be fitted on their own, and two are needed ({reasons})"
+    found = {0: "none", 1: "only one"}[len(first.fits)]
+    return f"{found} of the {n_studies} studies can be fitted alone, and two are needed ({reasons})"
 
 
 def named_reasons(first: FirstStage, problem: PooledProblem) -> dict[str, str]:

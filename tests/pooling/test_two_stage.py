@@ -305,7 +305,7 @@ def test_one_study_cannot_be_pooled_and_the_message_says_what_to_do(frame):
 
 def test_when_fewer_than_two_studies_can_be_fitted_the_reasons_are_given(frame):
     small = frame[(frame["study"] == "A") | ((frame["study"] == "R") & (frame["set"] <= 4))]
-    with pytest.raises(FitError, match=r"only 1 of 2 studies.*R: too few matched sets") as caught:
+    with pytest.raises(FitError, match=r"only one of the 2 studies.*R: too few matched sets") as caught:
         fit(small, covariates="z1")
     assert set(caught.value.left_out) == {"R"}
     one_stage = fit(small, covariates="z1", method="full")
