@@ -12,6 +12,7 @@ import typer
 
 from biocal.cli import columns
 from biocal.cli.messages import tell
+from biocal.cli.progress import working
 from biocal.cli.settings import usage_error
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _STUDY = "Study"
 _RUNNING = "Running"
+
+_FINISHING = "making tables and figures"
 
 
 def simulate(
@@ -93,7 +96,7 @@ def simulate(
         alone |= {"--shard": shard, "--resume": resume or None}
         _refuse_beside_merge([name for name, value in alone.items() if value is not None])
         with _warnings_told(quiet=quiet):
-            report, results = _merge(places or [], path, force=force)
+            report, results = _merge(places or [], path, force=force, quiet=quiet)
     else:
         options = _options(
             1 if jobs is None else jobs, scheduler, shard, resume=resume, force=force, quiet=quiet
@@ -132,19 +135,37 @@ def _run(
         usage_error("Missing argument 'SPEC.toml': name a design (biocal example simulation copies one)")
     design = design_to_run(places[0] if places else None, path, resume=options.resume)
     design = design.with_options(replicates=replicates, seed=seed)
+    sign = working(_FINISHING, quiet=options.progress is False)
     try:
-        return run_into_folder(design, path, options)
+        report, results = run_into_folder(design, path, options, while_finishing=sign)
     except KeyboardInterrupt:
         tell("note", f"finished batches are kept in {path}; go on with --resume")
         raise
+    if options.shard is None:
+        _write_report(results, path, quiet=options.progress is False)
+    return report, results
 
 
-def _merge(places: list[str], path: Path, *, force: bool) -> tuple[RunReport, SimulationResults]:
+def _merge(places: list[str], path: Path, *, force: bool, quiet: bool) -> tuple[RunReport, SimulationResults]:
     from biocal.simulation.api import merge_into_folder
 
     if not places:
         usage_error("Missing argument 'DIR...': name the folders of the shards")
-    return merge_into_folder([Path(place) for place in places], path, force=force)
+    folders = [Path(place) for place in places]
+    sign = working(_FINISHING, quiet=quiet)
+    report, results = merge_into_folder(folders, path, force=force, while_finishing=sign)
+    _write_report(results, path, quiet=quiet)
+    return report, results
+
+
+def _write_report(results: SimulationResults, path: Path, *, quiet: bool) -> None:
+    """Write report.html; whether files there may be replaced was settled before the run."""
+    from biocal.report.api import write_report
+    from biocal.simulation.folder import read_record
+
+    record = read_record(path)
+    with working("writing the report", quiet=quiet):
+        write_report(results, path / "report.html", options=record.spec if record else None, force=True)
 
 
 def _tell(report: RunReport, results: SimulationResults, shard: str | None, *, quiet: bool) -> None:

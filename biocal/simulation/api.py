@@ -5,12 +5,13 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biocal.errors import BiocalWarning, OptionError
-from biocal.simulation.engine import RunOptions, RunReport, run_design
+from biocal.simulation.engine import Finish, RunOptions, RunReport, run_design
 from biocal.simulation.finishing import loud_failures, results_of, write_results
 from biocal.simulation.folder import REPLICATES_FILE, read_record
 from biocal.simulation.progress import Progress
@@ -173,23 +174,41 @@ def design_to_run(spec: Spec | Design | None, out: str | PathLike[str] | None, *
     return read_design(record.spec)
 
 
-def run_into_folder(design: Design, path: Path, options: RunOptions) -> tuple[RunReport, SimulationResults]:
-    """Run a design, or a shard of it, and write its results."""
-    report = run_design(design, path, options, finish=lambda folder: write_results(folder, design))
+def run_into_folder(
+    design: Design,
+    path: Path,
+    options: RunOptions,
+    *,
+    while_finishing: AbstractContextManager[None] | None = None,
+) -> tuple[RunReport, SimulationResults]:
+    """Run a design, or a shard of it, and write its results; tables and figures in the context given."""
+    report = run_design(design, path, options, finish=_finish(design, while_finishing))
     return report, results_of(path, design)
 
 
 def merge_into_folder(
-    folders: Sequence[Path], path: Path, *, force: bool
+    folders: Sequence[Path],
+    path: Path,
+    *,
+    force: bool,
+    while_finishing: AbstractContextManager[None] | None = None,
 ) -> tuple[RunReport, SimulationResults]:
-    """Merge shards, and write their results."""
+    """Merge shards, and write their results; tables and figures in the context given."""
     from biocal.simulation.shards import merge_folders
 
     if not folders:
         raise OptionError("there are no shards to merge: name their folders")
     design = design_to_run(None, folders[0], resume=True)
-    report = merge_folders(folders, path, force=force, finish=lambda folder: write_results(folder, design))
+    report = merge_folders(folders, path, force=force, finish=_finish(design, while_finishing))
     return report, results_of(path, design)
+
+
+def _finish(design: Design, context: AbstractContextManager[None] | None) -> Finish:
+    def finish(path: Path) -> None:
+        with context or nullcontext():
+            write_results(path, design)
+
+    return finish
 
 
 def _in_memory(path: Path, design: Design) -> SimulationResults:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,14 +58,14 @@ def loud_failures(results: SimulationResults) -> list[str]:
 def _figures(results: SimulationResults, design: Design) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Names of the figures, and how to draw each: one at a time is in memory."""
     yield "bias", results.plot_lollipop
-    yield "coverage", lambda: results.plot_lollipop("coverage")
+    yield "coverage", partial(results.plot_lollipop, "coverage")
     yield "curves", results.plot_curves
     for key in design.varied:
         name = key.replace(".", "_")
-        yield f"bias_by_{name}", lambda key=key: results.plot_bias(key)
-        yield f"coverage_by_{name}", lambda key=key: results.plot_coverage(key)
+        yield f"bias_by_{name}", partial(results.plot_bias, key)
+        yield f"coverage_by_{name}", partial(results.plot_coverage, key)
     for scenario in range(min(len(design.scenarios), MOST_ZIP_PLOTS)):
-        yield f"zip_{scenario}", lambda scenario=scenario: results.plot_zip(scenario)
+        yield f"zip_{scenario}", partial(results.plot_zip, scenario)
 
 
 def _write_figure(path: Path, figure: Any) -> None:

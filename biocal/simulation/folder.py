@@ -28,7 +28,8 @@ DESIGN_FILE, REPLICATES_FILE, PARTS_FOLDER, FIGURES_FOLDER = (
     "parts",
     "figures",
 )
-TABLE_FILES = ("performance.csv", "summary.csv", "differences.csv")
+#: What is made from the replicates.
+DERIVED_FILES = ("performance.csv", "summary.csv", "differences.csv", "report.html")
 #: Changes when the random streams, the batches or the columns of the files do: no mixing then.
 FORMAT = 1
 #: Packages whose version can change a number in its last digits.
@@ -211,7 +212,7 @@ class RunFolder:
             self.parts.rmdir()
 
     def _clear(self) -> None:
-        for name in (DESIGN_FILE, REPLICATES_FILE, *TABLE_FILES):
+        for name in (DESIGN_FILE, REPLICATES_FILE, *DERIVED_FILES):
             (self.path / name).unlink(missing_ok=True)
         self.remove_parts()
         figures = self.path / FIGURES_FOLDER
@@ -219,7 +220,7 @@ class RunFolder:
             path.unlink(missing_ok=True)
 
     def _require_empty(self, there: DesignRecord | None) -> None:
-        names = (DESIGN_FILE, REPLICATES_FILE, *TABLE_FILES)
+        names = (DESIGN_FILE, REPLICATES_FILE, *DERIVED_FILES)
         existing = [name for name in names if os.path.lexists(self.path / name)]
         if any(self.parts.glob("*.parquet")):
             existing.append(PARTS_FOLDER)

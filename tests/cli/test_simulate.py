@@ -60,6 +60,7 @@ def design(tmp_path, monkeypatch):
 def without_figures(monkeypatch):
     """Leave the figures out, which take most of the time."""
     monkeypatch.setattr(finishing, "_figures", lambda results, design: [])
+    monkeypatch.setattr("biocal.cli.simulate._write_report", lambda results, path, quiet: None)
 
 
 def content(folder, name="replicates.parquet"):
@@ -72,7 +73,15 @@ def test_all_files_are_written_with_the_columns_of_the_contract(design, biocal, 
     assert (answer.code, answer.errors) == (0, [])
     out = tmp_path / "out"
     assert {path.name for path in out.iterdir()} == {
-        *("design.json", "replicates.parquet", "performance.csv", "summary.csv", "differences.csv", "figures")
+        *(
+            "design.json",
+            "replicates.parquet",
+            "performance.csv",
+            "summary.csv",
+            "differences.csv",
+            "figures",
+        ),
+        "report.html",
     }
     replicates = pd.read_parquet(out / "replicates.parquet")
     assert list(replicates.columns) == [
@@ -97,6 +106,8 @@ def test_all_files_are_written_with_the_columns_of_the_contract(design, biocal, 
     figures = {path.name for path in (out / "figures").iterdir()}
     assert {"bias.png", "coverage.svg", "curves.png", "zip_0.png"} <= figures
     assert {"bias_by_studies_calibrators.png", "coverage_by_studies_calibrators.png"} <= figures
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert "A small one" in report
     assert "A small one" in answer.out
     assert "results are in out" in answer.err
 
