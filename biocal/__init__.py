@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from biocal.exposure.terms import rcs as rcs
     from biocal.pooling.api import fit as fit
     from biocal.pooling.calibrate import calibrate as calibrate
+    from biocal.report.api import write_report as write_report
     from biocal.results.calibration import CalibrationResults as CalibrationResults
     from biocal.results.comparison import Comparison as Comparison
     from biocal.results.dose_response import DoseResponse as DoseResponse
@@ -49,6 +50,7 @@ _PUBLIC = {
     "Comparison": "biocal.results.comparison",
     "DoseResponse": "biocal.results.dose_response",
     "CalibrationResults": "biocal.results.calibration",
+    "write_report": "biocal.report.api",
     "simulate": "biocal.simulation.api",
     "merge_shards": "biocal.simulation.api",
     "performance": "biocal.simulation.performance",

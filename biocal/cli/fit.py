@@ -175,6 +175,17 @@ def fit(
     outcome_name: Annotated[
         str | None, _option("outcome-name", "TEXT", 'Such as "colorectal cancer".', _WORDS)
     ] = None,
+    suppress: Annotated[
+        int | None,
+        typer.Option(
+            "--suppress",
+            metavar="N",
+            min=0,
+            help="report.html: hide counts of 1 to N - 1 persons, and what would give them away (default: 0, "
+            "none). Other files are not changed.",
+            rich_help_panel=_WORDS,
+        ),
+    ] = None,
 ) -> None:
     """Fit a calibrated dose-response curve to the pooled studies; tables, figures and fit.json go to --out."""
     settings = gather(ctx)
@@ -230,7 +241,7 @@ def _fitted(pool: PooledStudies, arguments: dict[str, Any], *, quiet: bool) -> C
 
 _ALWAYS = (
     *("coefficients.csv", "covariance.csv", "dose_response.csv", "tests.csv", "variance_shares.csv"),
-    *("calibration.csv", "fit.json", "dose_response.png", "dose_response.svg"),
+    *("calibration.csv", "fit.json", "dose_response.png", "dose_response.svg", "report.html"),
 )
 _OF_TWO_STAGE = ("studies.csv", "forest.png", "forest.svg")
 _OF_BOOTSTRAP = ("bootstrap.csv",)
@@ -250,9 +261,13 @@ def _contents(comparison: Comparison, pool: PooledStudies, options: dict[str, An
     """All result files, by name."""
     from biocal.cli.figures import fit_figures
     from biocal.cli.record import fit_record, json_bytes
+    from biocal.report.api import report_html
     from biocal.results.tables import csv_bytes, fit_tables
 
     tables = fit_tables(comparison)
     contents = {f"{name}.csv": csv_bytes(table) for name, table in tables.items()}
     contents["fit.json"] = json_bytes(fit_record(comparison, tables, options, pool.problems))
-    return contents | fit_figures(comparison)
+    page = report_html(
+        comparison, suppress=options.get("suppress", 0), problems=pool.problems, options=options
+    )
+    return contents | fit_figures(comparison) | {"report.html": page.encode()}

@@ -58,6 +58,7 @@ KEYS: Mapping[str, Kind] = {
     "exposure_name": Kind.TEXT,
     "unit": Kind.TEXT,
     "outcome_name": Kind.TEXT,
+    "suppress": Kind.WHOLE,
     "out": Kind.TEXT,
     "force": Kind.FLAG,
     "quiet": Kind.FLAG,

@@ -51,4 +51,5 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures out, which take most of the time."""
     monkeypatch.setattr("biocal.cli.figures._rendered", lambda name, figure: {f"{name}.png": b"png"})
     monkeypatch.setattr("biocal.results.comparison.Comparison.plot", lambda self: None)
+    monkeypatch.setattr("biocal.report.api.report_html", lambda comparison, **options: "<!DOCTYPE html>")
     monkeypatch.setattr("biocal.results.calibration.CalibrationResults.plot", lambda self: None)

@@ -69,7 +69,7 @@ def test_fit_puts_its_summary_on_stdout_and_messages_on_stderr(folder, biocal):
         "warning: pool.csv:5: column 'local'" in answer.err
         or "note: pool.csv:5: column 'local'" in answer.err
     )
-    assert "note: 10 files are in o" in answer.err
+    assert "note: 11 files are in o" in answer.err
     assert not any(mark in answer.err for mark in "\x1b\r"), "nothing that moves when piped"
 
 

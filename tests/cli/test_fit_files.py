@@ -49,7 +49,7 @@ ALL_METHODS_COLUMNS = COLUMNS | {
         *("normal_low", "normal_high", "n", "failed"),
     ],
 }
-FIGURES = {"dose_response.png", "dose_response.svg", "calibration.png", "calibration.svg"}
+FIGURES = {"dose_response.png", "dose_response.svg", "calibration.png", "calibration.svg", "report.html"}
 METHODS = ["naive", "internalized", "full", "induced", "two-stage"]
 
 

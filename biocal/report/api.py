@@ -1,0 +1,133 @@
+"""`write_report`: one self-contained HTML page of a fit or a simulation study."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from biocal.errors import OptionError, OutputError
+from biocal.results.comparison import Comparison
+from biocal.results.fits import Fit
+from biocal.study.notices import Problem
+
+if TYPE_CHECKING:
+    from biocal.simulation.results import SimulationResults
+
+__all__ = ["report_html", "write_report"]
+
+
+def write_report(
+    results: Fit | Comparison | SimulationResults,
+    path: str | os.PathLike[str],
+    *,
+    suppress: int = 0,
+    problems: Sequence[Problem] = (),
+    options: Mapping[str, Any] | None = None,
+    title: str = "",
+    force: bool = False,
+) -> Path:
+    """Write a report for people who decide: one HTML page that needs nothing but itself.
+
+    Parameters
+    ----------
+    results : Fit, Comparison or SimulationResults
+    path : path
+        The file to write, such as ``report.html``.
+    suppress : int, default 0
+        Counts of persons, sets and pairs from 1 to `suppress` - 1 are shown as ``<suppress``, and others from
+        which they would follow by subtraction are withheld.  No row of data is shown in any case.
+    problems : sequence of Problem
+        What reading found: ``pool.problems``.
+    options : mapping, optional
+        Options for the appendix (for a simulation: the design as a mapping); default what the results know.
+    title : str
+        Default: made of exposure and outcome, or the design's title.
+    force : bool, default False
+        Replace a file that is there.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
+
+    Raises
+    ------
+    OutputError
+        The file is there and `force` is not given, or the place cannot be written.
+    OptionError
+        Results of another kind, a negative `suppress`.
+
+    Notes
+    -----
+    The same results give the same page, byte for byte: it bears no date.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import biocal as bc
+    >>> pool = bc.PooledStudies.from_frame(bc.datasets.load_infertility(), reference="spontaneous")
+    >>> fit = bc.fit(pool, exposure=bc.linear(), covariates="induced")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     bc.write_report(fit, f"{folder}/report.html", suppress=5).name
+    'report.html'
+    """
+    place = Path(path)
+    if os.path.lexists(place) and not force:
+        raise OutputError(
+            f"'{place}' would be overwritten; name another file, or give force=True", existing=(str(place),)
+        )
+    page = report_html(results, suppress=suppress, problems=problems, options=options, title=title)
+    try:
+        _write_whole(place, page.encode())
+    except OSError as fault:
+        raise OutputError(
+            f"'{place}' cannot be written: {fault.strerror or fault}", path=str(place)
+        ) from fault
+    return place
+
+
+def report_html(
+    results: Fit | Comparison | SimulationResults,
+    *,
+    suppress: int = 0,
+    problems: Sequence[Problem] = (),
+    options: Mapping[str, Any] | None = None,
+    title: str = "",
+) -> str:
+    """Return the page that `write_report` writes; arguments as there."""
+    if isinstance(results, Fit):
+        results = Comparison({results.method: results}, {})
+    if isinstance(results, Comparison):
+        from biocal.report.fit_report import fit_page
+
+        return fit_page(results, suppress=suppress, options=options, problems=problems, title=title)
+    from biocal.simulation.results import SimulationResults
+
+    if isinstance(results, SimulationResults):
+        from biocal.report.simulation_report import simulation_page
+
+        return simulation_page(results, design=options, title=title)
+    raise OptionError(
+        f"a report is made of a fit, a comparison or a simulation's results, not of {type(results).__name__}"
+    )
+
+
+def _write_whole(place: Path, content: bytes) -> None:
+    """Write beside the place, then rename: whole or not at all."""
+    handle, name = tempfile.mkstemp(prefix=".biocal-", dir=place.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp's files are for their owner alone; the report gets what the umask leaves
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, place)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

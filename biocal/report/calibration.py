@@ -1,0 +1,258 @@
+"""The calibrations of a report: a row a study, panels without single persons, what to beware of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.report.disclosure import Disclosure, hidden_in_column
+from biocal.report.figures import ReportFigure, report_figure
+from biocal.report.participants import Participants
+from biocal.report.table import ReportTable
+from biocal.results.calibration import (
+    FEW_PAIRS,
+    MUCH_OUTSIDE,
+    POOR_R_SQUARED,
+    CalibrationResults,
+    StudyCalibration,
+    calibration_notes,
+)
+from biocal.results.text import count, number, percent
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+
+#: Signs of curvature and of unequal variance are told below this p-value: with a dozen studies .05 would cry
+#: wolf in every other report (our choice).
+_SIGN = 0.01
+#: Fewer pairs show no such sign (our choice).
+_PAIRS_FOR_SIGNS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationSection:
+    """What the page says of the calibrations.
+
+    Attributes
+    ----------
+    reference, local : tuple of str
+        Names of the studies.
+    table, covariates : ReportTable or None
+    panels : tuple of ReportFigure
+    warnings : tuple of str
+    pairs : str
+        Calibration pairs in all.
+    """
+
+    reference: tuple[str, ...]
+    local: tuple[str, ...]
+    table: ReportTable | None
+    covariates: ReportTable | None
+    panels: tuple[ReportFigure, ...]
+    warnings: tuple[str, ...]
+    pairs: str
+
+
+def calibration_section(
+    calibration: CalibrationResults, participants: Participants, disclosure: Disclosure
+) -> CalibrationSection:
+    """Describe the calibrations of a fit."""
+    local = [study for study in calibration.studies if study.kind == "local"]
+    hidden = _hidden_pairs(local, disclosure)
+    total = sum(study.n_calibration for study in local)
+    return CalibrationSection(
+        tuple(study.study for study in calibration.studies if study.kind == "reference"),
+        tuple(study.study for study in local),
+        _line_table(local, hidden, participants, disclosure, adjusted=bool(calibration.covariate_names))
+        if local
+        else None,
+        _covariate_table(calibration) if calibration.covariates else None,
+        tuple(_panels(calibration, local, hidden, disclosure)),
+        (*_warnings(local, disclosure), *_other_notes(calibration, disclosure)),
+        disclosure.count(total),
+    )
+
+
+def own_words_of(calibration: CalibrationResults | None) -> set[str]:
+    """Notes of the calibration that its own section tells."""
+    return set() if calibration is None else set(calibration.notes)
+
+
+def _hidden_pairs(local: list[StudyCalibration], disclosure: Disclosure) -> BoolArray:
+    counts = np.array([study.n_calibration for study in local], dtype=np.intp)
+    if not disclosure.active or counts.size == 0:
+        return np.zeros(counts.size + 1, dtype=np.bool_)
+    return hidden_in_column(counts, disclosure.limit)
+
+
+def _pairs(study: StudyCalibration, withheld: bool, disclosure: Disclosure) -> str:
+    return disclosure.count(study.n_calibration, withheld=withheld)
+
+
+def _line_table(
+    local: list[StudyCalibration],
+    hidden: BoolArray,
+    participants: Participants,
+    disclosure: Disclosure,
+    *,
+    adjusted: bool,
+) -> ReportTable:
+    header = ("Study", "Persons", "Pairs", "Intercept (SE)", "Slope (SE)", "Residual SD", "R²", "Outside")
+    rows = [
+        (
+            study.study,
+            disclosure.count(study.n, withheld=not participants.tells_rows_of(study.study)),
+            _pairs(study, bool(hidden[k]), disclosure),
+            with_error(study.intercept, study.se_intercept),
+            with_error(study.slope, study.se_slope),
+            number(study.residual_sd, 3),
+            f"{study.r_squared:.2f}",
+            outside_text(study, disclosure),
+        )
+        for k, study in enumerate(local)
+    ]
+    note = (
+        "Persons: those with a local value. Pairs: persons measured in both laboratories. Outside: share of the "
+        "study's local values beyond the range of its pairs, where the line is extrapolated."
+    )
+    if adjusted:
+        note += " The intercept is that of all calibration covariates at 0."
+    return ReportTable("Calibration line of each local study", header, rows, note=note)
+
+
+def outside_text(study: StudyCalibration, disclosure: Disclosure) -> str:
+    """The share of local values beyond the pairs, unless it stands for few persons."""
+    if disclosure.is_small(round(study.outside * study.n)):
+        return f"<{disclosure.limit} persons"
+    return percent(study.outside)
+
+
+def with_error(estimate: float, error: float) -> str:
+    """An estimate with its standard error, to the error's second digit."""
+    if not (math.isfinite(error) and error > 0):
+        return number(estimate, 4)
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    return f"{estimate:.{decimals}f} ({error:.{decimals}f})"
+
+
+def _covariate_table(calibration: CalibrationResults) -> ReportTable:
+    rows = [
+        (c.term, c.study or "all local studies", with_error(c.estimate, c.std_error))
+        for c in calibration.covariates
+    ]
+    return ReportTable(
+        "Coefficients of the calibration covariates", ("Covariate", "Study", "Estimate (SE)"), rows, left=2
+    )
+
+
+def _warnings(local: list[StudyCalibration], disclosure: Disclosure) -> list[str]:
+    """What to beware of, with the studies by name."""
+    rules: tuple[tuple[Callable[[StudyCalibration], bool], Callable[[StudyCalibration], str], str], ...] = (
+        (
+            lambda s: s.n_calibration < FEW_PAIRS,
+            lambda s: f"{s.study} ({disclosure.count(s.n_calibration)})",
+            f"Few pairs (below {FEW_PAIRS}): {{}}. Such lines are uncertain, and the intervals of the curve rest on "
+            "a normal approximation that is poor there.",
+        ),
+        (
+            lambda s: s.r_squared < POOR_R_SQUARED,
+            lambda s: f"{s.study} ({s.r_squared:.2f})",
+            f"Poor agreement (R² below {POOR_R_SQUARED}): {{}}. Such an assay says little about the exposure.",
+        ),
+        (
+            lambda s: s.outside > MUCH_OUTSIDE,
+            lambda s: f"{s.study} ({outside_text(s, disclosure)})",
+            "Extrapolation, local values beyond the range of the pairs: {}. There the line was not seen.",
+        ),
+        (
+            lambda s: s.slope <= 0,
+            lambda s: s.study,
+            "The slope is not positive: {}. Are the columns what they should be?",
+        ),
+        (
+            lambda s: _signs(s)[0] < _SIGN,
+            lambda s: s.study,
+            f"Signs of unequal variance about the line (Koenker's test, p < {_SIGN:g}): {{}}. Lines and robust "
+            "standard errors stay valid; the induced estimator takes one residual SD a study.",
+        ),
+        (
+            lambda s: _signs(s)[1] < _SIGN,
+            lambda s: s.study,
+            f"Signs of curvature (test of a squared term, p < {_SIGN:g}): {{}}. A straight line may not fit; look at "
+            "the panel.",
+        ),
+    )
+    told = []
+    for applies, say, sentence in rules:
+        named = [say(study) for study in local if applies(study)]
+        if named:
+            told.append(sentence.format(", ".join(named)))
+    return told
+
+
+def _other_notes(calibration: CalibrationResults, disclosure: Disclosure) -> list[str]:
+    """Notes other than those on pairs, agreement, range and slope, which `_warnings` tells."""
+    usual = set(calibration_notes(calibration.studies))
+    return [disclosure.text(note) for note in calibration.notes if note not in usual]
+
+
+def _signs(study: StudyCalibration) -> tuple[float, float]:
+    """p-values for unequal variance and for curvature about the straight line of the pairs.
+
+    Koenker's studentised version of the Breusch-Pagan test, n R^2 of the squared residuals on the local value;
+    the F test of a squared term.  Calibration covariates are left out of both.
+    """
+    from scipy.stats import chi2
+    from scipy.stats import f as f_law
+
+    w, x = study.pairs_local, study.pairs_reference
+    if w.size < _PAIRS_FOR_SIGNS or np.ptp(w) == 0:
+        return 1.0, 1.0
+    z = (w - w.mean()) / w.std()
+    line = np.column_stack([np.ones(w.size), z])
+    residual = x - line @ np.linalg.lstsq(line, x, rcond=None)[0]
+    total = float(residual @ residual)
+    if total <= 0 or np.ptp(residual**2) == 0:
+        return 1.0, 1.0
+    squared = residual**2 - np.mean(residual**2)
+    fitted = line @ np.linalg.lstsq(line, squared, rcond=None)[0]
+    unequal = float(chi2.sf(w.size * float(fitted @ fitted) / float(squared @ squared), 1))
+    bent = np.column_stack([line, z**2])
+    rest = x - bent @ np.linalg.lstsq(bent, x, rcond=None)[0]
+    left = float(rest @ rest)
+    freedom = w.size - 3
+    curved = float(f_law.sf((total - left) / max(left / freedom, np.finfo(float).tiny), 1, freedom))
+    return unequal, curved
+
+
+def _panels(
+    calibration: CalibrationResults, local: list[StudyCalibration], hidden: BoolArray, disclosure: Disclosure
+) -> list[ReportFigure]:
+    from biocal.report.calibration_panels import PanelGroups, draw_panel, panel_limits
+
+    groups = []
+    for study in local:
+        means = disclosure.group_means(study.pairs_local, study.pairs_reference)
+        groups.append(
+            PanelGroups(means[0], means[1], study.intercept_at_mean, study.slope, study.residual_sd)
+        )
+    limits = panel_limits(groups)
+    figures = []
+    for k, (study, group) in enumerate(zip(local, groups, strict=True)):
+        pairs = _pairs(study, bool(hidden[k]), disclosure)
+        pairs = (
+            count(study.n_calibration, "pair") if pairs == f"{study.n_calibration:,}" else f"{pairs} pairs"
+        )
+        alternative = (
+            f"{study.study}: reference against local values. Line: {number(study.intercept_at_mean, 3)} + "
+            f"{number(study.slope, 3)} times the local value; residual SD {number(study.residual_sd, 3)}, "
+            f"R squared {study.r_squared:.2f}."
+        )
+        caption = f"{study.study}: {pairs}, R² {study.r_squared:.2f}, slope {number(study.slope, 3)}"
+        drawn = draw_panel(group, limits, calibration.labels.unit)
+        figures.append(report_figure(f"panel-{k + 1}", drawn, caption=caption, alternative=alternative))
+    return figures

@@ -1,0 +1,223 @@
+"""The report of a fit: every section from the results, then the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from biocal.report import appendix, curves
+from biocal.report.calibration import CalibrationSection, calibration_section, own_words_of
+from biocal.report.disclosure import Disclosure
+from biocal.report.figures import ReportFigure, report_figure
+from biocal.report.methods_text import WHAT_METHODS_DO, fit_methods
+from biocal.report.page import render
+from biocal.report.participants import Participants, finding_table
+from biocal.report.studies import studies_section
+from biocal.results.comparison import Comparison
+from biocal.results.fits import Fit
+from biocal.results.studies import StudyEstimates
+from biocal.results.text import count
+from biocal.study.notices import Problem
+
+
+def fit_page(
+    comparison: Comparison,
+    *,
+    suppress: int = 0,
+    options: Mapping[str, Any] | None = None,
+    problems: Sequence[Problem] = (),
+    title: str = "",
+) -> str:
+    """Return the page of a comparison (or of one fit in it).
+
+    Parameters
+    ----------
+    comparison : Comparison
+        At least one fit.
+    suppress : int
+        Counts of persons below it are hidden; 0: none.
+    options : mapping, optional
+        Options for the appendix; default what the fits know.
+    problems : sequence of Problem
+        Warnings and notes of reading.
+    title : str
+        Default: made of exposure and outcome.
+    """
+    disclosure = Disclosure(suppress)
+    comparison = _without_single_controls(comparison, disclosure)
+    fits = list(comparison.values())
+    first, leading = fits[0], curves.leading_fit(comparison)
+    participants = Participants(first.sample, disclosure)
+    calibration = (
+        calibration_section(first.calibration, participants, disclosure) if first.calibration else None
+    )
+    contrast = curves.spoken_contrast(leading)
+    two_stage = next((fit for fit in fits if isinstance(fit.studies, StudyEstimates)), None)
+    warnings = _warnings(comparison, calibration, disclosure)
+    return render(
+        "fit.html",
+        title=title or _title(first),
+        question=_question(first),
+        data=_data(first, participants, calibration),
+        results=_results(leading, contrast),
+        leading=leading.method,
+        warnings=warnings,
+        participants=participants,
+        findings=finding_table(problems, disclosure),
+        calibration=calibration,
+        figure_curve=_curve_figure(comparison, contrast),
+        odds_ratios=curves.odds_ratio_tables(fits),
+        tests=curves.table_of_tests(fits),
+        comparison=curves.comparison_table(fits, contrast) if len(fits) > 1 else None,
+        methods_used=[(fit.method, WHAT_METHODS_DO.get(fit.method, "")) for fit in fits],
+        failures=[(name, disclosure.text(why)) for name, why in comparison.failures.items()],
+        change=_change_from_naive(comparison, leading, contrast),
+        shares=curves.share_tables(fits),
+        studies=studies_section(two_stage, participants, disclosure) if two_stage else None,
+        n_studies=first.sample.n_studies,
+        bootstrap=appendix.bootstrap_table(fits),
+        methods=fit_methods(fits, participants, disclosure),
+        coefficients=appendix.coefficient_tables(fits),
+        options=appendix.option_table(appendix.options_of_fit(fits) if options is None else options),
+        versions=appendix.version_table(),
+        files=appendix.file_table(fits, disclosure),
+        downloads=appendix.fit_downloads(comparison, participants, disclosure),
+        disclosure=disclosure,
+    )
+
+
+def _without_single_controls(comparison: Comparison, disclosure: Disclosure) -> Comparison:
+    """The same with the controls' exposures in groups, so that no bar of the figure stands for few persons."""
+    if not disclosure.active:
+        return comparison
+
+    def grouped(fit: Fit) -> Fit:
+        import numpy as np
+
+        scale = fit.info.scale
+        (means,) = disclosure.group_means(scale.control_exposure)
+        if means.size == 0:
+            return fit
+        repeated = np.repeat(means, -(-scale.control_exposure.size // means.size))
+        return replace(fit, info=replace(fit.info, scale=replace(scale, control_exposure=repeated)))
+
+    return Comparison({name: grouped(fit) for name, fit in comparison.items()}, comparison.failures)
+
+
+def _title(fit: Fit) -> str:
+    labels = fit.info.labels
+    exposure = labels.exposure[:1].upper() + labels.exposure[1:]
+    return (
+        f"{exposure} and {labels.outcome}" if labels.outcome else f"{exposure}: pooled dose-response analysis"
+    )
+
+
+def _question(fit: Fit) -> str:
+    labels = fit.info.labels
+    outcome = labels.outcome or "the outcome"
+    text = f"How does the odds of {outcome} change with {labels.exposure_with_unit}"
+    return text + (f", and does this differ by {fit.info.modifier}?" if fit.info.modifier else "?")
+
+
+def _data(fit: Fit, participants: Participants, calibration: CalibrationSection | None) -> str:
+    sample = fit.sample
+    text = (
+        f"{count(sample.n_studies, 'study', 'studies')} with {participants.cases} cases and {participants.controls} "
+        f"controls in {participants.set_cell(-1)} matched sets"
+    )
+    n_local = sample.n_studies - sample.n_reference_studies
+    if n_local == 0 or calibration is None:
+        return f"{text}, all measured at the reference laboratory." if n_local == 0 else f"{text}."
+    return (
+        f"{text}. {count(sample.n_reference_studies, 'study was', 'studies were')} measured at the reference "
+        f"laboratory; the local values of the other {n_local} were put on its scale by {calibration.pairs} persons "
+        "measured in both."
+    )
+
+
+def _results(fit: Fit, contrast: curves.SpokenContrast) -> list[str]:
+    """What the leading method found, in sentences."""
+    outcome = f" of {fit.info.labels.outcome}" if fit.info.labels.outcome else ""
+    told = []
+    for level, ratios in curves.spoken_ratios(fit, contrast):
+        parts = [f"{r} at {label}" for r, label in zip(ratios, contrast.labels, strict=True)]
+        where = f"For {level}: odds" if level else "Odds"
+        told.append(f"{where} ratio{outcome} against {contrast.reference}: {' and '.join(parts)}.")
+    tests = {test.test: test for test in fit.tests()}
+    words = [
+        f"{name} p {curves.chance(tests[key].p_value)}"
+        for key, name in (
+            ("overall", "association"),
+            ("nonlinearity", "nonlinearity"),
+            ("interaction", "effect modification"),
+            ("heterogeneity", "heterogeneity between studies"),
+        )
+        if key in tests and tests[key].df > 0
+    ]
+    return [*told, f"Tests: {'; '.join(words)}."] if words else told
+
+
+def _change_from_naive(comparison: Comparison, leading: Fit, contrast: curves.SpokenContrast) -> str:
+    """What calibration changed, where naive was fitted beside."""
+    if "naive" not in comparison or leading.method == "naive":
+        return ""
+    naive = curves.spoken_ratios(comparison["naive"], contrast)
+    found = curves.spoken_ratios(leading, contrast)
+    parts = [
+        f"at {label}{f', {level}' if level else ''} from {before} to {after}"
+        for (level, befores), (_, afters) in zip(naive, found, strict=True)
+        for label, before, after in zip(contrast.short, befores, afters, strict=True)
+    ]
+    return f"Calibration ({leading.method} against naive) moves the odds ratio {'; '.join(parts)}."
+
+
+def _warnings(
+    comparison: Comparison, calibration: CalibrationSection | None, disclosure: Disclosure
+) -> list[tuple[str, list[str]]]:
+    """All warnings in words, by what they concern."""
+    fits = list(comparison.values())
+    told_there = own_words_of(fits[0].calibration)
+    common = [note for note in fits[0].info.notes if note not in told_there]
+    groups = [("Methods that failed", [f"{m}: {why}" for m, why in comparison.failures.items()])]
+    groups.append(("Calibration", list(calibration.warnings) if calibration else []))
+    groups.append(("Analysis", common))
+    groups += [
+        (f"Method {fit.method}", [_unprefixed(fit.method, note) for note in fit.notes]) for fit in fits
+    ]
+    return [
+        (name, list(dict.fromkeys(_sentence(disclosure.text(note)) for note in notes)))
+        for name, notes in groups
+        if notes
+    ]
+
+
+def _unprefixed(method: str, note: str) -> str:
+    return note.removeprefix(f"{method}: ")
+
+
+def _sentence(note: str) -> str:
+    text = note[:1].upper() + note[1:] if not note.startswith(("naive", "internalized")) else note
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def _curve_figure(comparison: Comparison, contrast: curves.SpokenContrast) -> ReportFigure:
+    leading = curves.leading_fit(comparison)
+    said = [
+        f"{f'{level}: ' if level else ''}{r} at {label}"
+        for level, ratios in curves.spoken_ratios(leading, contrast)
+        for r, label in zip(ratios, contrast.labels, strict=True)
+    ]
+    labels = leading.info.labels
+    methods = ", ".join(comparison)
+    alternative = (
+        f"Odds ratio against {labels.exposure_with_unit} on a log scale, reference {contrast.reference}, methods "
+        f"{methods}. By method {leading.method}: {'; '.join(said)}. The table beneath has the numbers."
+    )
+    marks = "" if leading.basis.kind != "rcs" else " Triangles: knots."
+    beneath = "" if leading.basis.kind == "categories" else " Beneath: the distribution of the controls."
+    caption = (
+        f"Odds ratio{f' of {labels.outcome}' if labels.outcome else ''} by {labels.exposure_with_unit}, with "
+        f"{100 * leading.info.level:g} % intervals, against {contrast.reference}.{marks}{beneath}"
+    )
+    return report_figure("curve", comparison.plot(), caption=caption, alternative=alternative)
