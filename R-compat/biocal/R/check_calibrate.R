@@ -1,18 +1,21 @@
 # biocal_check(), biocal_calibrate() and biocal_example().
 
 # A data frame, files, or a spec, as the words and the folder of a run.
-given_data <- function(data, spec) {
+given_data <- function(data, spec, case = NULL) {
   if (is.null(data) == is.null(spec)) stop_usage("give data (a data frame or file names) or spec = \"analysis.toml\"")
   if (!is.null(spec)) return(list(words = paste0("--spec=", spec), folder = getwd()))
   if (is.character(data)) return(list(words = data, folder = getwd()))
   folder <- tempfile("biocal-")
   dir.create(folder)
-  write_exact_csv(as_table(data), file.path(folder, "data.csv"))
+  data <- as_table(data)
+  case <- case %||% "case"
+  if (is.logical(data[[case]])) data[[case]] <- as.integer(data[[case]])
+  write_exact_csv(data, file.path(folder, "data.csv"))
   list(words = "data.csv", folder = folder, remove = folder)
 }
 
 biocal_check <- function(data = NULL, ..., spec = NULL) {
-  given <- given_data(data, spec)
+  given <- given_data(data, spec, list(...)$case)
   on.exit(unlink(given$remove, recursive = TRUE))
   run <- run_biocal(c("check", given$words, option_words(list(...))), given$folder)
   if (run$status != 0) stop_failed_run(run)
@@ -36,7 +39,7 @@ biocal_calibrate <- function(data = NULL, calibration_covariates = NULL, ..., sp
     data <- coded$data
     calibration_covariates <- coded$words
   }
-  given <- given_data(data, spec)
+  given <- given_data(data, spec, list(...)$case)
   results <- result_folder(out)
   on.exit(unlink(c(given$remove, if (is.null(out)) results), recursive = TRUE))
   options <- c(list(calibration_covariates = paste(calibration_covariates, collapse = " + ")), list(...))

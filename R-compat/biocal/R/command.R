@@ -64,8 +64,9 @@ start_command <- function(command, arguments) {
   streams <- c(stdout = tempfile("biocal-out-"), stderr = tempfile("biocal-err-"))
   on.exit(unlink(streams))
   # UTF-8 in every locale, and a fixed width so that tables look the same everywhere
-  old <- Sys.getenv(c("PYTHONUTF8", "PYTHONIOENCODING", "COLUMNS", "NO_COLOR"), NA)
+  old <- Sys.getenv(c("PYTHONUTF8", "PYTHONIOENCODING", "COLUMNS", "NO_COLOR", "LD_LIBRARY_PATH"), NA)
   Sys.setenv(PYTHONUTF8 = "1", PYTHONIOENCODING = "utf-8", COLUMNS = "100", NO_COLOR = "1")
+  if (!is.na(old[["LD_LIBRARY_PATH"]])) Sys.setenv(LD_LIBRARY_PATH = without_r(old[["LD_LIBRARY_PATH"]]))
   on.exit(restore_environment(old), add = TRUE)
   type <- if (.Platform$OS.type == "windows") "cmd" else "sh"
   status <- suppressWarnings(
@@ -77,6 +78,15 @@ start_command <- function(command, arguments) {
                         how_to_install), "biocal_command_missing")
   }
   list(status = as.integer(status), stdout = run$stdout, stderr = run$stderr)
+}
+
+# R puts its own and the system's folders before those that a program finds by itself.  A Python with its own
+# shared library would load the system's instead, and fail far from here.
+without_r <- function(library_path) {
+  folders <- strsplit(library_path, ":", fixed = TRUE)[[1]]
+  ours <- startsWith(folders, R.home()) | grepl("^/(usr/)?(local/)?lib(64)?(/[a-z0-9_]+-linux-gnu)?/?$", folders) |
+    grepl("/(jvm|java)", folders)
+  paste(folders[nzchar(folders) & !ours], collapse = ":")
 }
 
 restore_environment <- function(old) {

@@ -43,5 +43,5 @@ tell_run <- function(run, quiet) {
   if (quiet) return(invisible())
   for (line in lines_of(run$stderr, "warning")) warn_biocal(line)
   notes <- lines_of(run$stderr, "note")
-  for (line in notes[!grepl("^[0-9]+ files? (are|is) in ", notes)]) tell_biocal(line)
+  for (line in notes[!grepl("^([0-9]+ files? |results )(are|is) in ", notes)]) tell_biocal(line)
 }

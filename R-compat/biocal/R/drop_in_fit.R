@@ -62,6 +62,6 @@ drop_in_value <- function(fit, method, V) {
   } else {
     columns <- c("Point estimate of betax", "Estimated RR", "Estimated variance of betahatx")
   }
-  value <- matrix(c(beta, exp(beta), variance), nrow = 1, dimnames = list(NULL, columns))
+  value <- matrix(c(beta, exp(beta), variance), nrow = 1, dimnames = list(NULL, c(columns)))
   structure(value, fit = fit)
 }

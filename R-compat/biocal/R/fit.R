@@ -51,6 +51,9 @@ renamed_run <- function(run, names) {
 
 given_names <- function(text, names) {
   for (name in names(names)[names != names(names)]) {
+    # in tables the name keeps the width of its column
+    padded <- formatC(name, width = -nchar(names[[name]]))
+    text <- gsub(paste0(names[[name]], "  "), paste0(padded, "  "), text, fixed = TRUE)
     text <- gsub(names[[name]], name, text, fixed = TRUE)
     if (startsWith(names[[name]], "covariate_")) next
     plain <- gsub("^Q\\(\"|\"\\)$", "", names[[name]])  # messages quote the column itself

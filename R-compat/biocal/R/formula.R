@@ -43,7 +43,7 @@ terms_of_formula <- function(factors, variables, strata) {
     stop_usage(sprintf("'%s': write exposure alone in the formula; its form is chosen by the arguments exposure, knots, probs, cuts",
                        variables[hidden][1]))
   }
-  if (!"exposure" %in% labels) {
+  if (!"exposure" %in% variables) {
     stop_usage("the formula needs the word exposure, which stands for the (calibrated) biomarker: case ~ exposure + bmi + strata(set)")
   }
   in_strata <- factors[strata, ]
@@ -53,7 +53,7 @@ terms_of_formula <- function(factors, variables, strata) {
     stop_usage("products of the exposure with more than one other variable are not available")
   }
   modifiers <- vapply(products, function(label) setdiff(variables[factors[, label]], "exposure"), "")
-  bare <- setdiff(modifiers, labels)
+  bare <- if ("exposure" %in% labels) setdiff(modifiers, labels) else modifiers
   if (length(bare)) {
     stop_usage(sprintf("write exposure * %s: the modifier itself always enters the model beside its products", bare[1]))
   }

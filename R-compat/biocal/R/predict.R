@@ -41,7 +41,7 @@ exposure_contrast <- function(object, method, points, reference) {
   if (length(reference) != 1) stop_usage("reference must be one exposure")
   basis <- exposure_basis(object, method, terms[exposure_terms])
   columns <- basis(points$exposure)
-  at_reference <- if (is.null(reference)) 0 * columns[1, ] else basis(reference)[1, ]
+  at_reference <- basis(reference)[1, ]
   change <- columns - rep(at_reference, each = nrow(columns))
   contrast <- matrix(0, nrow(points), length(terms), dimnames = list(NULL, terms))
   contrast[, exposure_terms] <- change
@@ -56,8 +56,7 @@ exposure_contrast <- function(object, method, points, reference) {
 
 # A value inside the reference category, or the reference exposure.
 reference_of <- function(object) {
-  value <- object$record$model$exposure_reference
-  if (is.numeric(value)) return(value)
+  if (object$options$exposure != "categories") return(object$record$model$exposure_reference)
   category <- object$tables$dose_response$reference_exposure[1]
   limits <- as.numeric(strsplit(gsub("[][()]", "", category), ",")[[1]])
   if (is.finite(limits[1])) limits[1] else limits[2] - max(1, abs(limits[2]))

@@ -1,0 +1,3 @@
+library(testthat)
+library(biocal)
+test_check("biocal")
