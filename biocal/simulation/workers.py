@@ -5,7 +5,10 @@ Each way takes the same batches and gives the same numbers; only the order in wh
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +21,9 @@ from biocal.errors import OptionError, SimulationError
 from biocal.simulation.schedule import Block
 
 __all__ = ["BatchRunner", "Columns", "Work", "require_jobs", "run_here", "run_in_processes", "run_in_worker"]
+
+#: Seconds between a worker's looks at whether its parent lives.
+PARENT_CHECK = 1.0
 
 Columns = dict[str, NDArray[Any]]
 #: Draws and fits (scenario, seed, index of the scenario, numbers of replicates), see `replicate.run_batch`.
@@ -100,12 +106,26 @@ def run_in_worker(work: Work) -> Columns:
 
 def _run_in_process(work: Work) -> tuple[Block, Columns]:
     _leave_interrupts_to_the_parent()
+    _end_with_the_parent()
     return work.block, run_in_worker(work)
 
 
 def _leave_interrupts_to_the_parent() -> None:
     """Ctrl-C reaches all processes of a terminal; the parent ends the others, without their tracebacks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@cache
+def _end_with_the_parent() -> None:
+    """End when the parent is killed, which joblib's processes would outlive by minutes."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_CHECK)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="biocal-parent", daemon=True).start()
 
 
 @cache

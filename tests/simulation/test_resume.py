@@ -83,7 +83,7 @@ CAUGHT = {1: 1, 2: 6}
 
 @pytest.mark.parametrize(("jobs", "pause"), [(1, 0.004), (2, 0.05)])
 def test_runs_killed_at_any_moment_lose_at_most_the_running_batches(tmp_path, kill_all, jobs, pause):
-    design, kills = stub_design(200), 5
+    design, kills = stub_design(200), 3
     log = tmp_path / "log"
     moments = random.Random(jobs)
     for attempt in range(kills):
@@ -101,6 +101,32 @@ def test_runs_killed_at_any_moment_lose_at_most_the_running_batches(tmp_path, ki
     assert report.replicates - report.replicates_now >= done - 8 * CAUGHT[jobs]
     run(design, tmp_path / "whole")
     assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+def test_workers_end_soon_after_their_parent_is_killed(tmp_path, kill_all):
+    process = start(tmp_path, 400, pause=0.05, jobs=2)
+    kill_all(process)
+    log = tmp_path / "log"
+    wait_for(lambda: len(workers_in(log)) == 2, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + PATIENCE
+    while any(is_running(worker) for worker in workers_in(log)):
+        assert time.monotonic() < deadline, "workers outlive their parent"
+        time.sleep(0.1)
+
+
+def workers_in(log):
+    lines = Path(log).read_text().splitlines() if Path(log).exists() else []
+    return {int(line.split()[3]) for line in lines}
+
+
+def is_running(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
 
 
 def test_a_resumed_run_repeats_nothing(tmp_path):
