@@ -1,0 +1,101 @@
+"""What the stored simulation studies say, asserted from their numbers.
+
+The studies are in data/simulation/studies, made by the command in data/simulation/PROTOCOL.md.  Bounds are in Monte
+Carlo standard errors, so that another seed would pass too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from biocal.datasets import data_root
+
+STUDIES = Path(str(data_root())) / "simulation" / "studies"
+#: A difference beyond this many of its Monte Carlo standard errors is not chance.
+CLEAR = 3.0
+#: METHODS section 7, columns 25, 37.5, 75, 90, 100: bias and empirical SD over 150 replicates.
+PUBLISHED = {
+    "reference": ((-0.004, -0.002, -0.001, -0.003, -0.005), (0.088, 0.047, 0.038, 0.084, 0.117)),
+    "naive": ((-0.049, -0.026, -0.005, -0.025, -0.039), (0.092, 0.049, 0.039, 0.088, 0.123)),
+    "internalized": ((-0.122, -0.062, -0.038, -0.117, -0.172), (0.096, 0.051, 0.044, 0.099, 0.138)),
+    "full": ((-0.010, -0.004, -0.012, -0.028, -0.040), (0.100, 0.053, 0.045, 0.101, 0.141)),
+    "induced": ((0.002, 0.001, -0.001, -0.002, -0.002), (0.101, 0.054, 0.046, 0.106, 0.148)),
+}
+PUBLISHED_REPLICATES = 150
+
+
+def read(study: str, table: str) -> pd.DataFrame:
+    return pd.read_csv(STUDIES / study / f"{table}.csv")
+
+
+def difference(study: str, method: str, minus: str) -> pd.DataFrame:
+    """Paired difference of bias by exposure, whichever way round it was stored."""
+    table = read(study, "differences")
+    found = table[(table["method"] == method) & (table["minus"] == minus)].copy()
+    if found.empty:
+        found = table[(table["method"] == minus) & (table["minus"] == method)].copy()
+        found["bias_difference"] *= -1
+    return found.sort_values("exposure")
+
+
+@pytest.mark.parametrize("method", list(PUBLISHED))
+def test_bias_and_spread_are_those_of_the_prototype(method: str) -> None:
+    table = read("recovery", "performance")
+    ours = table[table["method"] == method].sort_values("exposure")
+    bias, spread = (np.array(values) for values in PUBLISHED[method])
+    combined = np.hypot(spread / np.sqrt(PUBLISHED_REPLICATES), ours["mcse_bias"])
+    assert (np.abs(ours["bias"] - bias) <= CLEAR * combined).all()
+    error_of_spread = np.hypot(spread / np.sqrt(2 * PUBLISHED_REPLICATES), ours["mcse_empirical_se"])
+    assert (np.abs(ours["empirical_se"] - spread) <= CLEAR * error_of_spread).all()
+
+
+def test_induced_stays_within_a_hundredth_of_the_fit_on_reference_values() -> None:
+    found = difference("recovery", "induced", "reference")
+    assert found["n"].min() >= 1000
+    assert (found["bias_difference"].abs() <= 0.01).all()
+
+
+def test_full_lies_below_induced_where_the_curve_has_bent() -> None:
+    found = difference("recovery", "full", "induced").set_index("exposure").loc[100.0]
+    assert found["bias_difference"] < -CLEAR * found["mcse_bias_difference"]
+
+
+@pytest.mark.parametrize("method", ["naive", "internalized"])
+def test_naive_and_internalized_are_far_off(method: str) -> None:
+    table = read("recovery", "performance").set_index(["method", "exposure"]).loc[(method, 25.0)]
+    assert abs(table["bias"]) > 10 * table["mcse_bias"]
+
+
+@pytest.mark.parametrize("method", ["reference", "naive", "internalized", "full", "induced"])
+def test_standard_errors_are_honest(method: str) -> None:
+    table = read("recovery", "performance")
+    ours = table[table["method"] == method]
+    assert (ours["relative_error_model_se"].abs() <= CLEAR * ours["mcse_relative_error_model_se"]).all()
+
+
+def test_leaving_the_covariates_out_of_the_calibration_biases_what_is_calibrated() -> None:
+    table = read("left_out_covariate", "performance").set_index(
+        ["fit.calibration_covariates", "studies.r_squared", "method", "exposure"]
+    )
+    without, with_them = (table.loc[(choice, 0.7, "induced", 25.0)] for choice in ("none", "outcome"))
+    assert abs(without["bias"]) > 5 * without["mcse_bias"]
+    assert abs(with_them["bias"]) < CLEAR * with_them["mcse_bias"]
+
+
+def test_intervals_hold_their_level_with_29_pairs_and_with_15_by_the_leverage_correction() -> None:
+    table = read("small_subsets", "performance")
+    induced = table[table["method"] == "induced"]
+    enough = induced[
+        (induced["studies.calibrators"] == 29) & (induced["fit.calibration_variance"] == "robust")
+    ]
+    # Ten correlated intervals: the worst may lie some way out.
+    assert (np.abs(enough["coverage"] - 0.95) <= 0.01 + CLEAR * enough["mcse_coverage"]).all()
+    few = induced[induced["studies.calibrators"] == 15].pivot(
+        index=["studies.r_squared", "exposure"], columns="fit.calibration_variance", values="coverage"
+    )
+    assert few["robust"].min() < 0.94
+    assert few["hc3"].min() > 0.94
