@@ -48,7 +48,10 @@ LocalColumn = Annotated[
 ReferenceColumn = Annotated[
     str | None, _column("reference", "Value from the reference laboratory (default: reference).")
 ]
-PersonColumn = Annotated[str | None, _column("person", "Person, when someone may be in several sets.")]
+PersonColumn = Annotated[
+    str | None,
+    _column("person", "Person, when someone may be in several sets (default: person, if it is there)."),
+]
 
 ReferenceStudy = Annotated[
     list[str] | None,

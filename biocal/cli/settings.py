@@ -146,8 +146,8 @@ def read_pool(settings: Settings) -> PooledStudies:
 
     files = settings.require("files", "No data: name at least one FILE")
     options = settings.given(_READING)
-    if not options.get("person", ""):
-        options.pop("person", None)
+    if options.get("person") == "":
+        options["person"] = None  # every row a person of its own
     return read_studies(files, **options)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from biocal.study.columns import ColumnRoles
+from biocal.study.columns import DEFAULT_PERSON, ColumnRoles
 from biocal.study.conversion import case_status, concentrations, stacked_ids, studies, within_study
 from biocal.study.covariate_frame import covariate_column
 from biocal.study.measurements import AssayRows, use_measurements
@@ -17,7 +18,7 @@ from biocal.study.notices import ProblemLog, counted
 from biocal.study.pool_options import PoolOptions, require_known_studies
 from biocal.study.pooled import PooledStudies
 from biocal.study.present_columns import check_columns
-from biocal.study.repeated_rows import tell_repeated_rows
+from biocal.study.repeated_rows import tell_repeated_rows, tell_shared_persons
 from biocal.study.source_table import InputFile, SourceTable
 from biocal.study.study_kinds import AssayPresence, study_kinds
 from biocal.study.table_stack import TableStack
@@ -49,6 +50,8 @@ def assemble(
     """
     log = ProblemLog() if log is None else log
     stack = TableStack.of(tables)
+    if roles.person == DEFAULT_PERSON and DEFAULT_PERSON not in stack.column_names():
+        roles = replace(roles, person=None)
     check_columns(stack, roles, log)
     if stack.n_rows == 0:
         log.add("error", "header-only", "there are no data rows")
@@ -77,6 +80,8 @@ def assemble(
         n_blank = int((person_code < 0).sum())
         message = f"{counted(n_blank, 'row')} with a blank person; each counts as a person of its own"
         log.add("note", "person-blank", message, column=roles.person, count=n_blank)
+    if person_code is not None:
+        tell_shared_persons(roles, set_code, person_code, log)
     parts: dict[str, pd.Series[Any]] = {
         roles.study: _labelled(study, study_names),
         roles.set: _labelled(set_id, set_words),

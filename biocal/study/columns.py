@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from biocal.errors import OptionError
 
+#: A column of this name is taken for the person when there is one.
+DEFAULT_PERSON = "person"
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnRoles:
@@ -22,7 +25,8 @@ class ColumnRoles:
     local, reference : str
         Biomarker measured by the study's own laboratory and by the reference laboratory.
     person : str or None
-        Person id, when a person may appear in several sets.
+        Person id, when a person may appear in several sets; its absence is no error under the default name.
+        None: every row is a person of its own, whatever the columns.
     """
 
     study: str = "study"
@@ -30,7 +34,7 @@ class ColumnRoles:
     case: str = "case"
     local: str = "local"
     reference: str = "reference"
-    person: str | None = None
+    person: str | None = DEFAULT_PERSON
 
     def __post_init__(self) -> None:
         part_of: dict[str, str] = {}
@@ -40,6 +44,9 @@ class ColumnRoles:
                 continue
             if not isinstance(name, str) or not name.strip():
                 raise OptionError(f"the {part} column must be named by a word, not {name!r}", option=part)
+            if name in part_of and part == "person" and name == DEFAULT_PERSON:
+                object.__setattr__(self, "person", None)  # the column plays another part
+                continue
             if name in part_of:
                 message = f"column '{name}' is named both as {part_of[name]} and as {part}; name two columns"
                 raise OptionError(message, option=part)

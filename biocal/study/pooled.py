@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from biocal.study.columns import ColumnRoles
+from biocal.study.columns import DEFAULT_PERSON, ColumnRoles
 from biocal.study.notices import Problem
 from biocal.study.source_table import InputFile
 
@@ -85,7 +85,7 @@ class PooledStudies:
         case: str = "case",
         local: str = "local",
         reference: str = "reference",
-        person: str | None = None,
+        person: str | None = DEFAULT_PERSON,
         reference_study: str | Sequence[str] = (),
         local_study: str | Sequence[str] = (),
         scale_local: Mapping[str, float] | None = None,

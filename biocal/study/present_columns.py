@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from biocal.study.columns import ColumnRoles, did_you_mean, near_names, same_but_for_spelling
+from biocal.study.columns import DEFAULT_PERSON, ColumnRoles, did_you_mean, near_names, same_but_for_spelling
 from biocal.study.notices import ProblemLog
 from biocal.study.source_table import SourceTable
 from biocal.study.table_stack import TableStack
@@ -13,11 +13,13 @@ _DEFAULTS = ColumnRoles()
 def check_columns(stack: TableStack, roles: ColumnRoles, log: ProblemLog) -> None:
     """Record missing columns.
 
-    Set and case (and person, when named) must be in every file.  Study, local and reference may be
-    absent where they are not needed; a column that differs from them only in spelling is then told,
-    and a name that the caller chose himself must be in some file.
+    Set and case (and person, under another than its default name) must be in every file.  Study,
+    local and reference may be absent where they are not needed; a column that differs from them only
+    in spelling is then told, and a name that the caller chose himself must be in some file.
     """
-    everywhere = [roles.set, roles.case] + ([roles.person] if roles.person is not None else [])
+    everywhere = [roles.set, roles.case]
+    if roles.person is not None and roles.person != DEFAULT_PERSON:
+        everywhere.append(roles.person)
     for table in stack.tables:
         for column in everywhere:
             if column not in table.columns:

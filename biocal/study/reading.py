@@ -13,7 +13,7 @@ import pandas as pd
 from biocal.errors import OptionError
 from biocal.study.assembly import assemble
 from biocal.study.cells import RawColumn
-from biocal.study.columns import ColumnRoles
+from biocal.study.columns import DEFAULT_PERSON, ColumnRoles
 from biocal.study.delimited import DelimitedText, read_delimited
 from biocal.study.frame_table import frame_as_table
 from biocal.study.notices import ProblemLog
@@ -33,7 +33,7 @@ def read_studies(
     case: str = "case",
     local: str = "local",
     reference: str = "reference",
-    person: str | None = None,
+    person: str | None = DEFAULT_PERSON,
     reference_study: str | Sequence[str] = (),
     local_study: str | Sequence[str] = (),
     scale_local: Mapping[str, float] | None = None,

@@ -7,11 +7,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biocal.study.columns import ColumnRoles
-from biocal.study.notices import ProblemLog
+from biocal.study.notices import ProblemLog, counted
 from biocal.study.table_stack import TableStack
 
 # With so few distinct values of the biomarker, equal rows are expected by chance.  Our choice.
 _FEW_VALUES = 20
+# Above this share of persons in several sets the ids probably restart in each set.  Our choice.
+_MANY_SHARED = 0.5
 
 
 def tell_repeated_rows(
@@ -62,6 +64,24 @@ def tell_repeated_rows(
         first, again = _repeats(group)
         words = "equal in every column to"
         _tell(stack, log, "row-twice", candidates[first], candidates[again], words, None)
+
+
+def tell_shared_persons(
+    roles: ColumnRoles, set_code: NDArray[np.intp], person_code: NDArray[np.intp], log: ProblemLog
+) -> None:
+    """Count the persons who are in several sets; so many that the ids look wrong are a warning."""
+    known = (person_code >= 0) & (set_code >= 0)
+    pairs = np.unique(np.stack([person_code[known], set_code[known]]), axis=1)
+    n_sets = np.unique(pairs[0], return_counts=True)[1]
+    n_shared = int((n_sets > 1).sum())
+    if n_shared == 0:
+        return
+    message = f"{counted(n_shared, 'person')} in several sets; sets that share a person are one unit in standard errors"
+    if n_shared <= _MANY_SHARED * n_sets.size:
+        log.add("note", "person-in-several-sets", message, column=roles.person, count=n_shared)
+        return
+    message += "; they are most of the persons: are the ids unique within a study, and not only within a set?"
+    log.add("warning", "person-in-several-sets", message, column=roles.person, count=n_shared)
 
 
 def _rows_with_equal_keys(set_code: NDArray[np.intp], measured: NDArray[np.float64]) -> NDArray[np.intp]:

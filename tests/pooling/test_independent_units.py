@@ -85,7 +85,7 @@ def test_the_sandwich_adds_scores_over_persons_sets(method):
             frame.at[row, "person"] = frame.at[before, "person"]
     frame["cluster"] = [str(value) for value in clusters_by_hand(frame)]
     fit = fit_frame(frame, method, LinearBasis(), columns={"person": "person"})
-    plain = fit_frame(frame, method, LinearBasis())
+    plain = fit_frame(frame, method, LinearBasis(), columns={"person": None})
     equations = StackedByHand(frame, method, cluster="cluster")
     gamma = np.zeros(0) if method == "naive" else fit.calibration.gamma
     theta = np.concatenate([gamma, fit.beta])

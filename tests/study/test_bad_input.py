@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from biocal.errors import DataProblemsError, MatchedSetError, OptionError
 from biocal.study.checks import calibration_problems, check_pool
 from biocal.study.matched_sets import select_outcome_rows
 from biocal.study.notices import LISTED_PLACES
+from biocal.study.pooled import PooledStudies
 from biocal.study.reading import read_studies
 
 
@@ -127,9 +129,36 @@ def test_negative_values_are_counted_told_and_used(write, lines):
     np.testing.assert_array_equal(pool.local_assay[2:4], [-40, -0.5])
 
 
+def test_a_column_named_person_is_used_without_being_asked_for(write, lines):
+    spoiled = [f"{line},{'person' if k == 0 else k}" for k, line in enumerate(lines)]
+    spoiled[4] = spoiled[4].rsplit(",", 1)[0] + ",1"
+    pool = read_studies(write(spoiled))
+    assert pool.person_code is not None
+    assert pool.roles.person == "person"
+    assert read_studies(write(spoiled), person=None).person_code is None
+    assert read_studies(write(lines)).person_code is None
+    with pytest.raises(DataProblemsError, match="no such column"):
+        read_studies(write(lines), person="patient")
+
+
+def test_a_column_named_person_may_play_another_part(write, lines):
+    lines[0] = lines[0].replace("set", "person")
+    assert read_studies(write(lines), set="person").person_code is None
+
+
+@pytest.mark.parametrize(("restart", "level"), [(False, "note"), (True, "warning")])
+def test_persons_in_several_sets_are_counted_and_ids_that_restart_are_suspected(restart, level):
+    n_sets = 20
+    frame = pd.DataFrame({"study": "R", "set": np.repeat(np.arange(n_sets), 2), "case": [1, 0] * n_sets})
+    frame["reference"] = np.linspace(20, 90, 2 * n_sets)
+    frame["person"] = [1, 2] * n_sets if restart else np.r_[np.arange(2 * n_sets - 1), 0]
+    (told,) = only(PooledStudies.from_frame(frame).problems, "person-in-several-sets")
+    assert (told.level, told.column, told.count) == (level, "person", 2 if restart else 1)
+
+
 def test_a_factor_for_a_study_without_local_values_is_told(write, lines):
     pool = read_studies(write(lines), scale_local={"R": 2.496})
-    told = only(pool.problems, "nothing-to-scale")
+    (told,) = only(pool.problems, "nothing-to-scale")
     assert (told.level, told.study, told.column) == ("warning", "R", "local")
     assert "changes nothing" in told.message
 

@@ -206,7 +206,7 @@ def test_persons_are_unique_within_their_study(table):
     assert pool.person_code.tolist() == [3, 4, 0, 1, 1, 2, -1, 5 - 3 + 0] or pool.person_code[6] == -1
     assert pool.person_code[0] != pool.person_code[2]
     assert pool.person_code[3] == pool.person_code[4]
-    assert [problem.code for problem in pool.problems] == ["person-blank"]
+    assert [problem.code for problem in pool.problems] == ["person-blank", "person-in-several-sets"]
 
 
 # Formats ---------------------------------------------------------------------------------------
