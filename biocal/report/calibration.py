@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.report.disclosure import Disclosure, hidden_in_column
+from biocal.report.disclosure import Disclosure
 from biocal.report.figures import ReportFigure, report_figure
 from biocal.report.participants import Participants
+from biocal.report.suppression import hidden_in_column
 from biocal.report.table import ReportTable
 from biocal.results.calibration import (
     FEW_PAIRS,
@@ -73,7 +74,7 @@ def calibration_section(
         _covariate_table(calibration) if calibration.covariates else None,
         tuple(_panels(calibration, local, hidden, disclosure)),
         (*_warnings(local, disclosure), *_other_notes(calibration, disclosure)),
-        disclosure.count(total),
+        disclosure.count(total, withheld=bool(hidden[-1])),
     )
 
 

@@ -133,7 +133,7 @@ def table_of_tests(fits: Sequence[Fit]) -> ReportTable:
         some = [tests[name] for tests in found.values() if name in tests]
         freedom = ", ".join(dict.fromkeys(f"{test.df:g}" for test in some))
         cells = [
-            f"{number(tests[name].statistic, 3)}, p {chance(tests[name].p_value)}" if name in tests else ""
+            f"{number(tests[name].statistic, 3)}, {chance(tests[name].p_value)}" if name in tests else ""
             for tests in found.values()
         ]
         rows.append((TEST_NAMES.get(name, name), freedom, *cells))
@@ -143,10 +143,10 @@ def table_of_tests(fits: Sequence[Fit]) -> ReportTable:
 
 
 def chance(p: float) -> str:
-    """A p-value for readers: "= 0.012", "< 0.001"; blank when there is none."""
+    """A p-value for sentences, "p = 0.012" or "p < 0.001", which is not broken over lines."""
     if math.isnan(p):
         return ""
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+    return "p\u00a0<\u00a00.001" if p < 0.001 else f"p\u00a0=\u00a0{p:.3f}"
 
 
 def comparison_table(fits: Sequence[Fit], contrast: SpokenContrast) -> ReportTable:

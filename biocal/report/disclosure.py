@@ -1,15 +1,12 @@
-"""Small counts of persons are not told: which cells are hidden, and how that is written.
+"""Small counts of persons are not told: how that is written, in counts, messages and figures.
 
-A count of 1 to N - 1 is a small cell and reads ``<N``.  Where it could be had by subtraction from a total
-that is shown, other cells of that row or column are withheld too (complementary suppression): in every
-line of an additive table either nothing is hidden, or at least two cells are, which together count N or
-more.  Zero is shown: it tells of nobody.
+A count of 1 to N - 1 is a small one and reads ``<N``; zero is shown, for it tells of nobody.  Counts from which
+a small one would follow are withheld: see :mod:`biocal.report.suppression`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +14,6 @@ from numpy.typing import NDArray
 
 from biocal.errors import OptionError
 
-BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
 FloatArray = NDArray[np.float64]
 
@@ -105,83 +101,3 @@ def group_bounds(n: int, least: int) -> IntArray:
     """Bounds of as many groups as `n` sorted persons allow, each with `least` or more; (n_groups + 1,)."""
     n_groups = n // least
     return np.linspace(0, n, n_groups + 1).astype(np.intp) if n_groups else np.zeros(1, dtype=np.intp)
-
-
-def with_totals(parts: IntArray) -> IntArray:
-    """Append the sum of each row, then the sums of the columns; (rows + 1, columns + 1)."""
-    wide = np.column_stack([parts, parts.sum(axis=1)])
-    return np.vstack([wide, wide.sum(axis=0)])
-
-
-def hidden_cells(
-    table: IntArray, limit: int, cost: FloatArray, bound: tuple[tuple[int, ...], ...]
-) -> BoolArray:
-    """Choose the cells of an additive table that are hidden.
-
-    Parameters
-    ----------
-    table : ndarray of int, shape (r, c)
-        From `with_totals`: the last column and row hold totals.
-    limit : int
-    cost : ndarray, shape (r, c)
-        What is lost by withholding a cell; the cheapest that help are withheld.
-    bound : tuple of tuple of int
-        Columns that tell of each other (a pair has as many cases as controls), so that in each row they are
-        hidden together.
-
-    Returns
-    -------
-    ndarray of bool, shape (r, c)
-
-    Notes
-    -----
-    Holds in each row and column whatever cells they have; that no small cell follows from several lines
-    together is not proved here but tested for the tables of the bundled data (tests/report).
-    """
-    hidden = np.logical_and(table > 0, table < limit)
-    while True:
-        before = int(hidden.sum())
-        for columns in bound:
-            some, there = (np.any(each[:, list(columns)], axis=1) for each in (hidden, table > 0))
-            for column in columns:
-                hidden[some & there, column] = True
-        for line in _lines(*table.shape):
-            _protect(hidden[line], table[line], cost[line], limit, hidden, line)
-        if int(hidden.sum()) == before:
-            return hidden
-
-
-def _lines(n_rows: int, n_columns: int) -> Iterator[tuple[slice | int, slice | int]]:
-    for row in range(n_rows):
-        yield row, slice(None)
-    for column in range(n_columns):
-        yield slice(None), column
-
-
-def _protect(
-    now: BoolArray,
-    counts: IntArray,
-    cost: FloatArray,
-    limit: int,
-    hidden: BoolArray,
-    line: tuple[slice | int, slice | int],
-) -> None:
-    """Withhold further cells of one line until its small cells cannot be had by subtraction."""
-    now = now.copy()
-    while now.any() and (now.sum() < 2 or (not now[-1] and counts[now].sum() < limit)):
-        free = ~now & (counts > 0)
-        if not free.any():
-            break
-        cheapest = np.flatnonzero(free)[int(np.argmin(cost[free]))]
-        now[cheapest] = True
-    hidden[line] = now
-
-
-def hidden_in_column(counts: IntArray, limit: int) -> BoolArray:
-    """Choose the cells of one column that is shown with its total; shape (n,)."""
-    table = np.append(counts, counts.sum())[:, None]
-    hidden = np.logical_and(table > 0, table < limit)
-    cost = table.astype(float)
-    cost[-1] *= 10.0
-    _protect(hidden[:, 0], table[:, 0], cost[:, 0], limit, hidden, (slice(None), 0))
-    return hidden[:, 0]

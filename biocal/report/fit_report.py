@@ -77,7 +77,7 @@ def fit_page(
         studies=studies_section(two_stage, participants, disclosure) if two_stage else None,
         n_studies=first.sample.n_studies,
         bootstrap=appendix.bootstrap_table(fits),
-        methods=fit_methods(fits, participants, disclosure),
+        methods=fit_methods(fits, participants, calibration.pairs if calibration else ""),
         coefficients=appendix.coefficient_tables(fits),
         options=appendix.option_table(appendix.options_of_fit(fits) if options is None else options),
         versions=appendix.version_table(),
@@ -146,7 +146,7 @@ def _results(fit: Fit, contrast: curves.SpokenContrast) -> list[str]:
         told.append(f"{where} ratio{outcome} against {contrast.reference}: {' and '.join(parts)}.")
     tests = {test.test: test for test in fit.tests()}
     words = [
-        f"{name} p {curves.chance(tests[key].p_value)}"
+        f"{name} {curves.chance(tests[key].p_value)}"
         for key, name in (
             ("overall", "association"),
             ("nonlinearity", "nonlinearity"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from biocal.report.disclosure import Disclosure
 from biocal.report.participants import Participants
 from biocal.results.fits import Fit
 from biocal.results.text import count, exact, terms_of_columns
@@ -75,13 +74,13 @@ class _Citations:
         return tuple(_REFERENCES[key] for key in self.keys)
 
 
-def fit_methods(fits: Sequence[Fit], participants: Participants, disclosure: Disclosure) -> Cited:
-    """The methods of a fit, for the paper's methods section."""
+def fit_methods(fits: Sequence[Fit], participants: Participants, pairs: str) -> Cited:
+    """The methods of a fit, for the paper's methods section; `pairs` is the number of calibration pairs."""
     cite = _Citations()
     first = fits[0]
     paragraphs = [
         _design(first, participants, cite),
-        _calibration(first, disclosure, cite),
+        _calibration(first, pairs, cite),
         _exposure(first, cite),
         _inference(fits, cite),
     ]
@@ -104,7 +103,7 @@ def _design(fit: Fit, participants: Participants, cite: _Citations) -> str:
     return text
 
 
-def _calibration(fit: Fit, disclosure: Disclosure, cite: _Citations) -> str:
+def _calibration(fit: Fit, pairs: str, cite: _Citations) -> str:
     info, sample = fit.info, fit.sample
     if not fit.local_names:
         return "All studies were measured at the reference laboratory, so that nothing was calibrated."
@@ -112,7 +111,7 @@ def _calibration(fit: Fit, disclosure: Disclosure, cite: _Citations) -> str:
         f"{count(sample.n_reference_studies, 'study was', 'studies were')} measured at the reference laboratory. In "
         f"the {count(len(fit.local_names), 'other', 'others')}, reference values were predicted by least squares from "
         "the local laboratory's value, with an intercept and a slope for each study, in the controls measured in both "
-        f"laboratories ({disclosure.count(sample.n_calibrators)} persons) {cite('sloan', 'wu')}"
+        f"laboratories ({pairs} persons) {cite('sloan', 'wu')}"
     )
     if info.calibration_names:
         shared = "common to the studies" if info.calibration_coefficients == "common" else "for each study"

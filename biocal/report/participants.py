@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.report.disclosure import Disclosure, hidden_cells, with_totals
+from biocal.report.disclosure import Disclosure
+from biocal.report.suppression import hidden_cells, with_totals
 from biocal.report.table import ReportTable
 from biocal.results.model import Sample
 from biocal.results.text import count

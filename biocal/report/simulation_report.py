@@ -6,20 +6,25 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from biocal.report.appendix import Download, download, version_table
 from biocal.report.figures import ReportFigure, report_figure
 from biocal.report.methods_text import simulation_references
 from biocal.report.page import render
 from biocal.report.table import ReportTable
-from biocal.results.text import count, exact, number, percent
+from biocal.results.text import count, exact, percent
 from biocal.simulation.results import SimulationResults
 from biocal.simulation.results_text import FAILURE_LIMIT, level_text, scenario_label
 
 if TYPE_CHECKING:
     import pandas as pd
 
+FloatArray = NDArray[np.float64]
+
 #: Rows of performance that the page shows; the rest is in the table to take away (our choice).
-_MOST_ROWS = 120
+_MOST_ROWS = 100
 #: Measures of the performance table, in its order.
 _MEASURES = ("bias", "empirical_se", "model_se", "rmse", "coverage")
 _NAMES: Mapping[str, str] = {
@@ -131,14 +136,18 @@ def _measured(
     keys: Sequence[str],
     measures: Sequence[str] | None = None,
 ) -> ReportTable:
-    """Measures with their Monte Carlo standard errors, a row a scenario and `keys`."""
+    """Measures with their Monte Carlo standard errors, a row a scenario (told by what varies) and `keys`."""
     shown = [name for name in table.columns if f"mcse_{name}" in table.columns]
     if measures is not None:
         shown = [name for name in measures if name in shown]
-    names = (*(("scenario",) if results.varied else ()), *keys)
-    head = [_NAMES.get(name, name.replace("_", " ").capitalize()) for name in (*names, *shown)]
+    names = (*results.varied, *keys)
+    head = [*results.varied, *(_NAMES.get(name, name.capitalize()) for name in (*keys, *shown))]
+    decimals = {name: _decimals(table[f"mcse_{name}"].to_numpy(dtype=float)) for name in shown}
     rows = [
-        (*(_key(row[name]) for name in names), *(with_monte_carlo(row[m], row[f"mcse_{m}"]) for m in shown))
+        (
+            *(level_text(row[name]) for name in names),
+            *(_with_monte_carlo(row[m], row[f"mcse_{m}"], decimals[m]) for m in shown),
+        )
         for row in table.head(_MOST_ROWS).to_dict("records")
     ]
     note = "In brackets: Monte Carlo standard errors."
@@ -147,18 +156,17 @@ def _measured(
     return ReportTable(caption, head, rows, left=len(names), note=note)
 
 
-def _key(value: Any) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+def _decimals(errors: FloatArray) -> int:
+    """So many that the typical Monte Carlo standard error of a column shows two digits."""
+    known = errors[np.isfinite(errors) & (errors > 0)]
+    return 4 if known.size == 0 else min(6, max(0, 1 - math.floor(math.log10(float(np.median(known))))))
 
 
-def with_monte_carlo(value: float, error: float) -> str:
-    """A measure to the second digit of its Monte Carlo standard error, which follows in brackets."""
-    if value != value:
+def _with_monte_carlo(value: float, error: float, decimals: int) -> str:
+    if not math.isfinite(value):
         return ""
-    if not (math.isfinite(error) and error > 0):
-        return number(float(value), 4)
-    decimals = min(6, max(0, 1 - math.floor(math.log10(error))))
-    return f"{value:.{decimals}f} ({error:.{decimals}f})"
+    told = f" ({error:.{decimals}f})" if math.isfinite(error) else ""
+    return f"{value:.{decimals}f}{told}"
 
 
 def _differences(results: SimulationResults) -> ReportTable | None:

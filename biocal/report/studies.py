@@ -115,12 +115,12 @@ def _leave_one_out_table(contrast: StudyContrast) -> ReportTable:
         (
             str(name),
             f"{ratio(middle)} ({ratio(low)} to {ratio(high)})",
-            chance(p).removeprefix("= "),
+            chance(p),
             percent(i2),
         )
         for name, (middle, low, high, p, i2) in zip(frame["left_out"], values, strict=True)
     ]
-    header = ("Without", "Pooled OR", "p of heterogeneity", "I²")
+    header = ("Without", "Pooled OR", "Heterogeneity", "I²")
     return ReportTable(f"Leaving out one study at a time, {contrast.label}", header, rows)
 
 
@@ -135,7 +135,7 @@ def _heterogeneity(contrast: StudyContrast) -> str:
     )
     return (
         f"The studies' odds ratios for {contrast.label} disagree {size}: Q = {number(found.q)} on {found.df:g} df, "
-        f"p {chance(found.p_value)}, I² = {percent(found.i_squared)}, tau² = "
+        f"{chance(found.p_value)}, I² = {percent(found.i_squared)}, tau² = "
         f"{number(contrast.pooled.tau_squared, 3)} ({pooling_name(contrast.pooled)})."
     )
 
