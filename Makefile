@@ -6,7 +6,7 @@ export PYTHON
 VENV := .venv
 PYTEST := -m pytest -n auto
 
-.PHONY: help demo test test-slow lint format wheel-test test-oldest test-newest bench clean
+.PHONY: help demo test test-slow lint format wheel-test test-oldest test-newest test-r r-pins bench clean
 
 help:
 	@echo "make demo         install into $(VENV) and analyse the bundled vitamin D consortium"
@@ -16,6 +16,8 @@ help:
 	@echo "make wheel-test   build the wheel and use it far from this folder"
 	@echo "make test-oldest  the tests on the oldest dependencies allowed (Python 3.11)"
 	@echo "make test-newest  the tests on the newest dependencies (Python 3.13)"
+	@echo "make test-r       the R package and the numbers against live R (needs R; as root installs it by apt-get)"
+	@echo "make r-pins       make all numbers pinned from R anew"
 	@echo "make test-slow    long recovery and coverage runs"
 	@echo "make bench        the engine beside other programs"
 	@echo "make clean        remove environments and results"
@@ -69,6 +71,12 @@ test-oldest: .venv-oldest/.installed
 
 test-newest: .venv-newest/.installed
 	.venv-newest/bin/python $(PYTEST)
+
+test-r: $(VENV)/.installed-dev
+	@PYTHON=$(VENV)/bin/python R-compat/test_r.sh test
+
+r-pins: $(VENV)/.installed-dev
+	@PYTHON=$(VENV)/bin/python R-compat/test_r.sh pins
 
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/engine.py
