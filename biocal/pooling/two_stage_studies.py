@@ -219,6 +219,12 @@ def _fit_without_collinear(
 
 
 def _require_sets(alone: PooledProblem, n_terms: int) -> None:
+    n_units = np.unique(alone.set_unit).size
+    if n_units < min(alone.layout.n_informative, SETS_PER_COEFFICIENT * n_terms):
+        raise FitError(
+            f"too few independent units for a variance of its own: {n_units} (sets that share a person are one) "
+            f"for {n_terms} coefficients, at least {SETS_PER_COEFFICIENT} a coefficient are needed"
+        )
     n_sets = alone.layout.n_informative
     if n_sets < SETS_PER_COEFFICIENT * n_terms:
         raise FitError(

@@ -372,3 +372,12 @@ def test_the_summary_of_two_stage_shows_the_studies(two_stage):
     text = two_stage.summary()
     for part in ("By study: odds ratio", "pooled, REML, Hartung-Knapp", "heterogeneity: Q ="):
         assert part in text
+
+
+def test_a_study_whose_sets_share_their_persons_has_no_variance_of_its_own(frame):
+    # ids that restart in each set make one unit of a whole study: its sandwich would be all but zero
+    restarted = frame.assign(person=frame.groupby(["study", "set"]).cumcount())
+    with pytest.raises(
+        FitError, match=r"none of the 4 studies.*too few independent units.*1 \(sets that share"
+    ):
+        fit(restarted, exposure=bc.linear(), calibration_covariates="none")
