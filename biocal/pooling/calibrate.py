@@ -14,6 +14,7 @@ from biocal.calibration.regression import (
 )
 from biocal.errors import OptionError
 from biocal.kernels.delta import WaldTest, wald_test
+from biocal.pooling.independent_units import distinct_pairs
 from biocal.results.calibration import (
     CalibrationResults,
     CovariateCoefficient,
@@ -75,6 +76,7 @@ def calibrate(
     local_index = local_indices(pool)
     local_names = local_study_names(pool)
     rows = np.flatnonzero(pool.in_calibration & np.isfinite(design.values).all(axis=1))
+    rows = distinct_pairs(pool, rows)
     compact = np.vstack([np.ones(pool.n_rows), pool.local_assay, design.values.T])
     study = local_index[pool.study]
     everybody = CalibrationRows(study, compact, np.maximum(study, 0))

@@ -47,6 +47,32 @@ def unit_codes(
     return set_unit, unit[n_outcome:].astype(np.intp), n_units
 
 
+def distinct_pairs(pool: PooledStudies, rows: IntArray) -> IntArray:
+    """Calibration rows, each pair of measurements once.
+
+    A control who serves in several sets has a row in each, but was measured once: rows of one person with the
+    same two values are one calibration pair.  Rows without a person column, or with a blank person, all count.
+
+    Parameters
+    ----------
+    pool : PooledStudies
+    rows : ndarray of int, shape (n,)
+        Rows of the pool in the calibration subset.
+
+    Returns
+    -------
+    ndarray of int
+        The first row of each pair, in the order given.
+    """
+    if pool.person_code is None:
+        return rows
+    person = pool.person_code[rows].astype(float)
+    person = np.where(person < 0, -1.0 - np.arange(rows.size), person)
+    key = np.column_stack([pool.study[rows], person, pool.local_assay[rows], pool.reference_assay[rows]])
+    _, first = np.unique(key, axis=0, return_index=True)
+    return np.asarray(rows[np.sort(first)])
+
+
 def join_by_person(unit: IntArray, person: IntArray, n_units: int) -> tuple[IntArray, int]:
     """Units that share a person made one; rows with a blank person (-1) join nothing."""
     from scipy.sparse import coo_array

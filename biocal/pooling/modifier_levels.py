@@ -26,7 +26,7 @@ def modifier_levels(pool: PooledStudies, name: str | None, prepared: PreparedPoo
         points = np.unique(values)
         if points.size > _FEW_VALUES:
             points = np.unique(np.quantile(values[problem.is_control], _QUANTILES))
-        return ModifierLevels(name, terms, tuple(f"{point:.6g}" for point in points), points[:, None])
+        return ModifierLevels(name, terms, tuple(f"{point:.5g}" for point in points), points[:, None])
     seen, first = np.unique(problem.modifier.T, axis=0, return_index=True)
     order = np.argsort(seen @ (1 + np.arange(seen.shape[1])), kind="stable")  # the base level first
     rows = prepared.outcome_rows.rows[first[order]]

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.calibration.regression import CalibrationRows, lay_out_parameters
-from biocal.errors import OptionError
+from biocal.errors import FormulaError, OptionError
 from biocal.kernels.set_layout import SetLayout, lay_out_sets
 from biocal.outcome.conditional_logistic import constant_within_sets
-from biocal.pooling.independent_units import unit_codes
+from biocal.pooling.independent_units import distinct_pairs, unit_codes
 from biocal.pooling.problem import Calibrators, PooledProblem
 from biocal.study.covariates import DesignColumns, design_columns
 from biocal.study.matched_sets import OutcomeRows, select_outcome_rows
@@ -89,6 +89,7 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
     covariates = design_columns(pool, formulas.covariates)
     modifier = design_columns(pool, formulas.modifier) if formulas.modifier else None
     calibration = _calibration_columns(pool, formulas, covariates, modifier)
+    _refuse_measurements(pool, covariates, modifier, calibration)
     is_local = ~pool.is_reference_study[pool.study]
     missing = dict(covariates.missing) | (dict(modifier.missing) if modifier else {})
     for name, mask in calibration.missing.items():
@@ -98,6 +99,7 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
     study_local = local_index[pool.study]
     local_names = tuple(np.asarray(pool.study_names, dtype=object)[~pool.is_reference_study])
     calibrating = np.flatnonzero(pool.in_calibration & np.isfinite(calibration.values).all(axis=1))
+    calibrating = distinct_pairs(pool, calibrating)
     group, group_study, notes = _variance_groups(
         pool, study_local, modifier, chosen.rows, calibrating, len(local_names)
     )
@@ -143,6 +145,29 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
     )
     omitted = tuple(n for n, c in zip(covariates.names, constant, strict=True) if c)
     return PreparedPool(problem, chosen, calibration.names, omitted, calibrating, modifier, notes)
+
+
+def _refuse_measurements(
+    pool: PooledStudies, covariates: DesignColumns, modifier: DesignColumns | None, calibration: DesignColumns
+) -> None:
+    """Case status and the measurements have parts of their own; the local value may bend the calibration."""
+    roles = pool.roles
+    parts = {
+        roles.case: "the case status",
+        roles.reference: "the reference value",
+        roles.local: "the local value",
+    }
+    for design in (covariates, modifier):
+        for name in design.missing if design else ():
+            if name in parts:
+                raise FormulaError(
+                    f"'{name}' is {parts[name]}; it cannot be a covariate or modifier too", name=name
+                )
+    for name in calibration.missing:
+        if name in parts and name != roles.local:
+            raise FormulaError(
+                f"'{name}' is {parts[name]}; it cannot be a calibration covariate too", name=name
+            )
 
 
 def _calibration_columns(

@@ -1,0 +1,172 @@
+"""Whole replicates of a simulation: python benchmarks/simulate.py [--long]
+
+A replicate has 6,000 rows (2,000 sets 1:2 in 4 studies): drawn, calibrated, three spline fits (naive,
+internalized, full) with their stacked sandwich.  Peers do the three fits alone, no drawing, no calibration,
+no stacked variance.  --long adds the rate of two jobs and peak memory at 1,000 and 10,000 replicates.
+"""
+
+from __future__ import annotations
+
+import os
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from engine import HERE, cpu, machine
+
+from biocal.kernels.matched_set import ConditionalLikelihood
+from biocal.kernels.newton import maximise
+from biocal.kernels.rcs import spline_columns
+from biocal.kernels.set_layout import lay_out_sets
+from biocal.simulation.design import read_design
+from biocal.simulation.generate import draw
+from biocal.simulation.replicate import fit_drawn
+
+KNOTS = (34.35, 60.02, 85.64)
+BATCH = range(16)
+DESIGN = """
+title = "Speed"
+replicates = 1000
+seed = 1
+methods = ["naive", "internalized", "full"]
+[exposure]
+mean = 60
+sd = 20
+[truth]
+type = "rcs"
+knots = [34.35, 60.02, 85.64]
+beta = [-0.02, 0.015]
+[fit]
+exposure = "rcs"
+knots = [34.35, 60.02, 85.64]
+calibration_covariates = "none"
+[estimand]
+at = [25, 37.5, 75, 90, 100]
+reference = 55
+[[studies]]
+name = "A"
+sets = 500
+controls = 2
+laboratory = "reference"
+"""
+LOCAL = """
+[[studies]]
+name = "{name}"
+sets = 500
+controls = 2
+laboratory = "local"
+intercept = {intercept}
+slope = {slope}
+r_squared = 0.7
+calibrators = 100
+"""
+LINES = (("B", 12, 0.75), ("C", -8, 1.3), ("D", 5, 0.9))
+
+
+def design_text() -> str:
+    return DESIGN + "".join(LOCAL.format(name=n, intercept=a, slope=b) for n, a, b in LINES)
+
+
+def batch_seconds(scenario: object) -> dict[str, float]:
+    """CPU seconds of a batch: everything, drawing, and the likelihood's maximisation alone."""
+    drawn = draw(scenario, 1, 0, BATCH)  # type: ignore[arg-type]
+    layout = lay_out_sets(drawn.set_code, drawn.is_case, n_columns=2 * len(BATCH))
+    columns = np.stack([spline_columns(row, KNOTS) for row in drawn.reference_assay])
+    likelihood = ConditionalLikelihood(layout, columns)
+    start = np.zeros((len(BATCH), 2))
+    return {
+        "whole": cpu(lambda: fit_drawn(draw(scenario, 1, 0, BATCH), scenario), 15),  # type: ignore[arg-type]
+        "draw": cpu(lambda: draw(scenario, 1, 0, BATCH), 15),  # type: ignore[arg-type]
+        "likelihood": 3 * cpu(lambda: maximise(likelihood.evaluate, start), 15),
+    }
+
+
+def peers(scenario: object) -> tuple[float | None, float]:
+    """CPU seconds of one replicate's three fits by R clogit (None without R) and statsmodels."""
+    from statsmodels.discrete.conditional_models import ConditionalLogit
+
+    drawn = draw(scenario, 1, 0, [0])  # type: ignore[arg-type]
+    reference = drawn.reference_assay[0]
+    local = np.where(drawn.is_reference, reference, drawn.local_assay[0])
+    exposures = {"naive": local, "internalized": reference, "full": 0.9 * local + 0.1 * reference}
+    named = {f"{name}{k + 1}": spline_columns(x, KNOTS)[k] for name, x in exposures.items() for k in range(2)}
+    r_seconds: float | None = None
+    if shutil.which("Rscript"):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "replicate.csv"
+            table = np.column_stack([drawn.set_code, drawn.is_case, *named.values()])
+            np.savetxt(path, table, delimiter=",", header=",".join(["set", "case", *named]), comments="")
+            done = subprocess.run(
+                ["Rscript", str(HERE / "simulate.R"), str(path)], capture_output=True, text=True, check=True
+            )
+            r_seconds = float(done.stdout.split()[-1])
+    start = time.process_time()
+    for name in exposures:
+        columns = np.column_stack([named[f"{name}1"], named[f"{name}2"]])
+        ConditionalLogit(drawn.is_case.astype(float), columns, groups=drawn.set_code).fit(disp=0)
+    return r_seconds, time.process_time() - start
+
+
+def run_command(spec: Path, out: Path, *, replicates: int, jobs: int) -> tuple[float, float]:
+    """Wall seconds and peak memory (MB, largest process) of `biocal simulate`."""
+    program = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, capture_output=True); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+    )
+    command = [str(Path(sys.executable).parent / "biocal"), "simulate", str(spec), "--out", str(out)]
+    command += ["--replicates", str(replicates), "--jobs", str(jobs)]
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command], capture_output=True, text=True, check=True
+    )
+    return time.perf_counter() - start, float(done.stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--long", action="store_true", help="rate of two jobs, and memory (some minutes)")
+    options = parser.parse_args()
+    for key, value in machine().items():
+        print(f"{key}: {value}")
+    with tempfile.TemporaryDirectory() as folder:
+        spec = Path(folder) / "design.toml"
+        spec.write_text(design_text())
+        scenario = read_design(spec).scenarios[0]
+        seconds = batch_seconds(scenario)
+        each = {name: value / len(BATCH) for name, value in seconds.items()}
+        rate = 1 / each["whole"]
+        r_seconds, sm_seconds = peers(scenario)
+        print(f"\nwhole replicate: {1e3 * each['whole']:.2f} ms, {rate:.0f} a second (gate: >= 300)")
+        print(f"  of it drawing {1e3 * each['draw']:.2f} ms, likelihood {1e3 * each['likelihood']:.2f} ms")
+        print(
+            f"  share of time outside the likelihood: {100 * (1 - each['likelihood'] / each['whole']):.0f} %"
+        )
+        if r_seconds is not None:
+            print(
+                f"R clogit, three fits alone: {1e3 * r_seconds:.0f} ms, {r_seconds * rate:.0f} x a whole replicate"
+            )
+        print(f"statsmodels, three fits alone: {1e3 * sm_seconds:.0f} ms, {sm_seconds * rate:.0f} x")
+        if options.long:
+            one, _ = run_command(spec, Path(folder) / "one", replicates=4000, jobs=1)
+            two, _ = run_command(spec, Path(folder) / "two", replicates=4000, jobs=2)
+            print(
+                f"4,000 replicates by the command: one job {one:.1f} s, two jobs {two:.1f} s: {one / two:.2f} x"
+            )
+            _, small = run_command(spec, Path(folder) / "small", replicates=1000, jobs=1)
+            _, large = run_command(spec, Path(folder) / "large", replicates=10_000, jobs=1)
+            print(f"peak memory: {small:.0f} MB at 1,000, {large:.0f} MB at 10,000: {large / small:.2f} x")
+
+
+if __name__ == "__main__":
+    main()
