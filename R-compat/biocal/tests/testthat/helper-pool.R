@@ -8,7 +8,7 @@ made_up_pool <- function(seed = 1) {
     smoking <- sample(c("never", "past", "current"), 3 * n, TRUE)
     utility <- truth / 40 + 0.5 * (smoking == "current") + -log(-log(runif(3 * n)))
     case <- ave(utility, rows$set, FUN = function(u) u == max(u)) == 1
-    local <- (truth + rnorm(3 * n, 0, 8) - 10) / 0.8
+    local <- (truth + rnorm(3 * n, 0, 8) + 30) / 0.8
     data.frame(study = study, set = rows$set, case = case, truth = truth, local = local, smoking = smoking,
                age = 50L + rows$set %% 7L, bmi = rnorm(3 * n, 27, 4))
   }))
