@@ -4,13 +4,15 @@
 SHELL := /bin/bash
 export PYTHON
 VENV := .venv
-PYTEST := -m pytest -n auto
+# -rs: what was not run is told, with the reason
+PYTEST := -m pytest -n auto -rs
 
-.PHONY: help demo test test-slow lint format wheel-test test-oldest test-newest test-r r-pins bench clean
+.PHONY: help demo test test-browser test-slow lint format wheel-test test-oldest test-newest test-r r-pins bench clean
 
 help:
 	@echo "make demo         install into $(VENV) and analyse the bundled vitamin D consortium"
 	@echo "make test         the tests, doctests included"
+	@echo "make test-browser the reports in headless Chromium, which is installed (apt, as root) where it is missing"
 	@echo "make lint         style, types, layers"
 	@echo "make format       rewrite the sources in the project's style"
 	@echo "make wheel-test   build the wheel and use it far from this folder"
@@ -48,6 +50,11 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python $(PYTEST)
+
+# part of make test where there is a Chromium; here its absence is a failure
+test-browser: $(VENV)/.installed-dev
+	@.ci/need-chromium
+	CI=true $(VENV)/bin/python $(PYTEST) -m browser tests/report
 
 test-slow: $(VENV)/.installed-dev
 	@$(VENV)/bin/python $(PYTEST) -m slow || { status=$$?; [ $$status -eq 5 ] && echo "there are no slow tests yet"; }

@@ -215,4 +215,4 @@ def download(name: str, what: str, table: pd.DataFrame) -> Download:
     encoded = base64.b64encode(content).decode("ascii")
     size = f"{max(1, round(len(content) / 1024)):,} kB"
     address = Markup(f"data:text/csv;charset=utf-8;base64,{encoded}")  # base64 has no markup
-    return Download(name, what, f"{count(len(table), 'row')}, {size}", address)
+    return Download(name, what, f"{count(len(table), 'line')}, {size}", address)

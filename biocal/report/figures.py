@@ -14,6 +14,7 @@ from biocal.plots.save import figure_bytes
 _HEAD = re.compile(r"^.*?(?=<svg\b)", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->\s*", re.DOTALL)
 _METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)
+_INDENT = re.compile(r">\s+<")
 _ROOT = re.compile(r"<svg\b[^>]*>")
 _VIEW = re.compile(r'viewBox="([\d. -]+)"')
 _ID = re.compile(r'\bid="([^"]+)"')
@@ -78,7 +79,7 @@ def inline_svg(source: str, prefix: str, alternative: str) -> Markup:
     body = _METADATA.sub("", _COMMENT.sub("", _HEAD.sub("", source, count=1)))
     body = _ID.sub(lambda found: f'id="{prefix}-{found[1]}"', body)
     body = _REFERENCE.sub(lambda found: f"{found[1]}{prefix}-{found[2]}", body)
-    body = body.replace("xlink:href", "href")
+    body = _INDENT.sub("><", body.replace("xlink:href", "href"))
     root = _ROOT.search(body)
     view = _VIEW.search(root[0]) if root else None
     if root is None or view is None:

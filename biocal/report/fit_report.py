@@ -116,7 +116,7 @@ def _title(fit: Fit) -> str:
 def _question(fit: Fit) -> str:
     labels = fit.info.labels
     outcome = labels.outcome or "the outcome"
-    text = f"How does the odds of {outcome} change with {labels.exposure_with_unit}"
+    text = f"How do the odds of {outcome} change with {labels.exposure_with_unit}"
     return text + (f", and does this differ by {fit.info.modifier}?" if fit.info.modifier else "?")
 
 
@@ -197,7 +197,7 @@ def _unprefixed(method: str, note: str) -> str:
 
 
 def _sentence(note: str) -> str:
-    text = note[:1].upper() + note[1:] if not note.startswith(("naive", "internalized")) else note
+    text = note if note.startswith(tuple(WHAT_METHODS_DO)) else note[:1].upper() + note[1:]
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
