@@ -32,6 +32,7 @@ def read_rds(content: bytes) -> pd.DataFrame:
     # pyreadr reads from a path only
     with tempfile.TemporaryDirectory(prefix="biocal-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # told below, in our words
+        warnings.simplefilter("ignore", RuntimeWarning)  # older versions cast dates that are NA
         path = Path(folder) / "data.rds"
         path.write_bytes(content)
         try:
