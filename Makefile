@@ -46,7 +46,7 @@ demo: $(VENV)/.installed
 	@echo
 	@echo "Figures and tables are in out/vitamin_d:"
 	@ls out/vitamin_d
-	@echo "Open out/vitamin_d/dose_response.png first."
+	@echo "Open out/vitamin_d/report.html first."
 
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python $(PYTEST)

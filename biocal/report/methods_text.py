@@ -132,7 +132,9 @@ def _exposure(fit: Fit, cite: _Citations) -> str:
         text += "; knots count as fixed"
     text += "."
     if fit.basis.kind != "categories":
-        text += f" Odds ratios are against {exact(fit.info.scale.reference)}{unit} ({fit.info.scale.reference_rule})."
+        rule = fit.info.scale.reference_rule
+        source = "" if rule == "as asked" else f", the {rule}"
+        text += f" Odds ratios are against {exact(fit.info.scale.reference)}{unit}{source}."
     return text
 
 
