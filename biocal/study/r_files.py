@@ -31,8 +31,8 @@ def read_rds(content: bytes) -> pd.DataFrame:
 
     # pyreadr reads from a path only
     with tempfile.TemporaryDirectory(prefix="biocal-") as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # told below, in our words
-        warnings.simplefilter("ignore", RuntimeWarning)  # older versions cast dates that are NA
+        # pyreadr's: that nothing could be read is told below; the rest are deprecations in its arithmetic
+        warnings.simplefilter("ignore")
         path = Path(folder) / "data.rds"
         path.write_bytes(content)
         try:
