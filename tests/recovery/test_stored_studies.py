@@ -99,3 +99,81 @@ def test_intervals_hold_their_level_with_29_pairs_and_with_15_by_the_leverage_co
     )
     assert few["robust"].min() < 0.94
     assert few["hc3"].min() > 0.94
+
+
+def averages(study: str) -> pd.DataFrame:
+    """Average relative bias and coverage by cell and method, curves other than null."""
+    frame = read(study, "summary")
+    return frame[frame["truth.beta"] != "[0.0, 0.0]"]
+
+
+def cell(frame: pd.DataFrame, method: str, measure: str, **levels: float) -> pd.Series:
+    chosen = frame[frame["method"] == method]
+    for key, value in levels.items():
+        chosen = chosen[chosen[f"studies.{key}"] == value]
+    return chosen[measure]
+
+
+def test_naive_pooling_fails_where_scales_differ_widely_and_full_does_not() -> None:
+    far = averages("scales_far")
+    assert cell(far, "naive", "average_coverage").max() < 0.5
+    assert cell(far, "naive", "average_relative_bias").min() > 0.3
+    assert cell(far, "full", "average_coverage").min() > 0.9
+    assert cell(far, "full", "average_relative_bias").max() < 0.1
+
+
+def test_naive_pooling_is_nearly_right_where_scales_nearly_agree() -> None:
+    near = averages("scales_near")
+    assert cell(near, "naive", "average_coverage").min() > 0.92
+    assert cell(near, "naive", "average_relative_bias").max() < 0.1
+
+
+def test_internalized_is_worse_than_naive_once_many_controls_are_calibrated_by_a_poor_assay() -> None:
+    near = averages("scales_near")
+    levels = {"r_squared": 0.7, "calibrators": 250.0}
+    assert cell(near, "internalized", "average_coverage", **levels).max() < 0.5
+    assert cell(near, "naive", "average_coverage", **levels).min() > 0.9
+
+
+@pytest.mark.parametrize("study", ["scales_near", "scales_far", "subset_size_two_studies", "subset_size_four_studies"])
+def test_internalized_loses_with_every_calibrator_and_full_does_not(study: str) -> None:
+    frame = averages(study)
+    assert frame["n"].min() >= 990
+    for _, group in frame.groupby(["truth.beta", "studies.r_squared"]):
+        internalized = group[group["method"] == "internalized"].sort_values("studies.calibrators")
+        steps = np.diff(internalized["average_relative_bias"])
+        errors = np.hypot(
+            internalized["mcse_average_relative_bias"].to_numpy()[1:],
+            internalized["mcse_average_relative_bias"].to_numpy()[:-1],
+        )
+        assert (steps > -CLEAR * errors).all()
+        largest = internalized["average_relative_bias"].iloc[-1] - internalized["average_relative_bias"].iloc[0]
+        assert largest > CLEAR * errors.max()
+        full = group[group["method"] == "full"].sort_values("studies.calibrators")
+        assert full["average_coverage"].min() > 0.9
+
+
+def test_induced_has_less_bias_than_full_where_the_curve_bends() -> None:
+    for study in ("scales_near", "scales_far"):
+        bent = averages(study)
+        bent = bent[(bent["truth.beta"] == "[-0.02, 0.0266]") & (bent["studies.r_squared"] == 0.7)]
+        full, induced = (
+            bent[bent["method"] == method].sort_values("studies.calibrators")["average_relative_bias"].to_numpy()
+            for method in ("full", "induced")
+        )
+        assert (induced < full).all()
+
+
+def test_the_page_of_results_is_that_of_the_stored_numbers(tmp_path: Path) -> None:
+    folder = STUDIES.parent
+    before = (folder / "RESULTS.md").read_text()
+    source = (folder / "make_results.py").read_text()
+    copied = tmp_path / "simulation"
+    import shutil
+    import subprocess
+    import sys
+
+    shutil.copytree(folder, copied)
+    subprocess.run([sys.executable, str(copied / "make_results.py")], check=True)
+    assert (copied / "RESULTS.md").read_text() == before
+    assert "RESULTS.md" in source
