@@ -87,6 +87,8 @@ r-pins: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/engine.py
+	$(VENV)/bin/python benchmarks/induced.py
+	$(VENV)/bin/python benchmarks/simulate.py --long
 
 clean:
 	rm -rf .venv .venv-oldest .venv-newest out dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
