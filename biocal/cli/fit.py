@@ -194,11 +194,13 @@ def fit(
 
 def _run(settings: Settings) -> None:
     from biocal.cli.request import effective_options, fit_arguments, require_methods
+    from biocal.report.disclosure import Disclosure
 
     settings.require("files", "No data: name at least one FILE")
     out = settings.require("out", "Missing option '--out': name a folder for the results")
     options, remarks = effective_options(settings)
     methods = require_methods(settings, options["method"])
+    Disclosure(options.get("suppress", 0))  # refuses a negative number before the work is done
     arguments = fit_arguments(options)
     force = bool(settings.get("force", False))
     folder = OutputFolder(out, force=force, names=_expected_files(methods, options))

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from biocal.report import appendix, curves
 from biocal.report.calibration import CalibrationSection, calibration_section, own_words_of
 from biocal.report.disclosure import Disclosure
@@ -63,6 +65,7 @@ def fit_page(
         results=_results(leading, contrast),
         leading=leading.method,
         warnings=warnings,
+        n_warnings=count(sum(len(notes) for _, notes in warnings), "remark"),
         participants=participants,
         findings=finding_table(problems, disclosure),
         calibration=calibration,
@@ -93,8 +96,6 @@ def _without_single_controls(comparison: Comparison, disclosure: Disclosure) -> 
         return comparison
 
     def grouped(fit: Fit) -> Fit:
-        import numpy as np
-
         scale = fit.info.scale
         (means,) = disclosure.group_means(scale.control_exposure)
         if means.size == 0:
@@ -139,9 +140,10 @@ def _data(fit: Fit, participants: Participants, calibration: CalibrationSection 
 def _results(fit: Fit, contrast: curves.SpokenContrast) -> list[str]:
     """What the leading method found, in sentences."""
     outcome = f" of {fit.info.labels.outcome}" if fit.info.labels.outcome else ""
-    told = []
+    told: list[str] = []
     for level, ratios in curves.spoken_ratios(fit, contrast):
-        parts = [f"{r} at {label}" for r, label in zip(ratios, contrast.labels, strict=True)]
+        labels = contrast.short if told else contrast.labels
+        parts = [f"{r} at {label}" for r, label in zip(ratios, labels, strict=True)]
         where = f"For {level}: odds" if level else "Odds"
         told.append(f"{where} ratio{outcome} against {contrast.reference}: {' and '.join(parts)}.")
     tests = {test.test: test for test in fit.tests()}
@@ -182,14 +184,26 @@ def _warnings(
     groups = [("Methods that failed", [f"{m}: {why}" for m, why in comparison.failures.items()])]
     groups.append(("Calibration", list(calibration.warnings) if calibration else []))
     groups.append(("Analysis", common))
-    groups += [
-        (f"Method {fit.method}", [_unprefixed(fit.method, note) for note in fit.notes]) for fit in fits
-    ]
+    groups += _by_methods(fits)
     return [
         (name, list(dict.fromkeys(_sentence(disclosure.text(note)) for note in notes)))
         for name, notes in groups
         if notes
     ]
+
+
+def _by_methods(fits: Sequence[Fit]) -> list[tuple[str, list[str]]]:
+    """Notes of the fits, those of several methods once."""
+    said: dict[str, list[str]] = {}
+    for fit in fits:
+        without = [] if np.isfinite(fit.std_errors).all() else [f"standard errors: {fit.variance}"]
+        for note in (*without, *(_unprefixed(fit.method, note) for note in fit.notes)):
+            said.setdefault(note, []).append(fit.method)
+    groups: dict[str, list[str]] = {}
+    for note, methods in said.items():
+        name = f"Method{'s' if len(set(methods)) > 1 else ''} {', '.join(dict.fromkeys(methods))}"
+        groups.setdefault(name, []).append(note)
+    return list(groups.items())
 
 
 def _unprefixed(method: str, note: str) -> str:

@@ -202,7 +202,7 @@ class Participants:
         return f" ({count(no_case, 'set')} without a case, {count(no_control, 'set')} without a control)"
 
     def _note(self) -> str:
-        if not self.disclosure.active:
+        if not self.hidden.any():
             return ""
         return (
             f"<{self.disclosure.limit}: a count of 1 to {self.disclosure.limit - 1}. withheld: a larger count from "

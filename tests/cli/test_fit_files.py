@@ -257,3 +257,17 @@ def test_a_pool_of_reference_studies_needs_no_calibration_figure(tmp_path):
     assert "calibration.csv" in names
     assert not names & {"calibration.png", "calibration_covariates.csv"}
     assert read(out / "variance_shares.csv").empty
+
+
+def test_suppress_hides_small_counts_in_the_report_alone(tmp_path):
+    frame = small_pool()
+    frame.loc[[3, 9], "bmi"] = np.nan
+    (tmp_path / "a").mkdir()
+    frame.to_csv(tmp_path / "a" / "pool.csv", index=False)
+    (tmp_path / "a" / "spec.toml").write_text(SPEC + "suppress = 5\n", encoding="utf-8")
+    with contextlib.chdir(tmp_path / "a"):
+        assert main(["fit", "--spec", "spec.toml", "--out", "o", "--quiet"]) == 0
+    report = (tmp_path / "a" / "o" / "report.html").read_text(encoding="utf-8")
+    assert "&lt;5" in report
+    record = json.loads((tmp_path / "a" / "o" / "fit.json").read_text(encoding="utf-8"))
+    assert sum(flow["missing_covariate"] for flow in record["flow"]) == 2

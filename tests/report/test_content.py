@@ -165,6 +165,22 @@ def test_every_warning_of_the_fits_is_on_the_page(fits, page):
         assert words in page.text
 
 
+def test_a_fit_without_standard_errors_says_so_and_shows_no_interval():
+    page = Page(report_html(small_fit(method="induced", residual_law="smearing")))
+    assert (
+        "Standard errors: none: with smearing residuals only the bootstrap"
+        in page.with_id("beware").parent.text
+    )
+    assert " to " not in page.table("Odds ratio against 60 nmol/L").to_string()
+
+
+def test_a_remark_of_several_methods_is_told_once():
+    fits = small_fit(method=["naive", "full"], exposure=bc.categories([50, 70]), reference=None)
+    text = Page(report_html(fits)).with_id("beware").parent.text
+    assert "Methods naive, full" in text
+    assert text.count("are taken as fixed by the sandwich") == 1
+
+
 def test_a_method_that_failed_is_told_with_its_reason(fits):
     broken = type(fits)({"full": fits["full"]}, {"induced": "no maximum was found"})
     text = Page(report_html(broken)).text
