@@ -195,7 +195,11 @@ class ConditionalLikelihood:
             slope[:, :, place] = block_slope.reshape(lead, p, -1)
             filled = place.stop
         return DetailedTerms(
-            loglik, set_scores, information, _by_person(residual, order, layout), _by_person(slope, order, layout)
+            loglik,
+            set_scores,
+            information,
+            _by_person(residual, order, layout),
+            _by_person(slope, order, layout),
         )
 
     def constant_columns(self, columns: FloatArray) -> BoolArray:
