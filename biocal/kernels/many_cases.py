@@ -111,11 +111,12 @@ def null_terms(columns: FloatArray, n_first: int, sizes: NDArray[np.intp]) -> Se
     log_subsets = np.zeros_like(size)
     for i in range(n_first):
         log_subsets += np.log((size - i) / (i + 1))
-    factor = np.sqrt(n_first * (size - n_first) / (size * (size - 1)))
-    flat = (columns * factor).reshape(*columns.shape[:-2], -1)
+    factor = n_first * (size - n_first) / (size * (size - 1))
+    weighted = (columns * factor).reshape(*columns.shape[:-2], -1)
+    flat = columns.reshape(*columns.shape[:-2], -1)
     loglik = np.broadcast_to(-log_subsets, (*columns.shape[:-3], size.size))
     return SetTerms(
-        loglik, columns[..., :n_first, :].sum(axis=-2), np.matmul(flat, np.swapaxes(flat, -1, -2)), None
+        loglik, columns[..., :n_first, :].sum(axis=-2), np.matmul(weighted, np.swapaxes(flat, -1, -2)), None
     )
 
 
@@ -184,7 +185,7 @@ def _mean_sweep(
     width = n_rows - m + 1
     lead, p = _lead(paths, columns), columns.shape[-3]
     draw = paths.draw.reshape(*paths.draw.shape[:-3], 1, m * width, n_sets)
-    root = np.sqrt(paths.weight).reshape(draw.shape) if information else None
+    weight = paths.weight.reshape(draw.shape)
     mean = np.zeros((*lead, p, m + 1, n_sets))
     gram = np.zeros((*lead, p, p)) if information else None
     for k in range(1, n_rows + 1):
@@ -200,10 +201,10 @@ def _mean_sweep(
             delta = mean[..., low - 1 : high, :n] + person
             delta -= mean[..., low : high + 1, :n]
             mean[..., low : high + 1, :n] += draw[..., cells, :n] * delta
-            if gram is not None and root is not None:
-                delta *= root[..., cells, :n]
-                flat = delta.reshape(*delta.shape[:-2], -1)
-                gram += np.matmul(flat, np.swapaxes(flat, -1, -2))
+            if gram is not None:
+                # Two arrays, not one by itself: for so few columns BLAS's syrk is four times slower than gemm.
+                weighted = (weight[..., cells, :n] * delta).reshape(*lead, p, -1)
+                gram += np.matmul(weighted, np.swapaxes(delta.reshape(*lead, p, -1), -1, -2))
         if forced is not None:
             mean[..., k : k + 1, :n] = forced
     return mean[..., m, :], gram

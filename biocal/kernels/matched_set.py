@@ -119,9 +119,10 @@ def _centred(block: SetBlock, columns: FloatArray) -> FloatArray:
     """Columns less their mean within the set, turned with the block; padding 0."""
     if block.real is None:
         return np.asarray(block.sign * (columns - columns.mean(axis=-2, keepdims=True)))
-    kept = np.where(block.real, columns, 0.0)
-    mean = kept.sum(axis=-2, keepdims=True) / block.real.sum(axis=0)
-    return block.sign * np.where(block.real, columns - mean, 0.0)
+    kept = columns * block.real
+    kept -= kept.sum(axis=-2, keepdims=True) / block.sizes
+    kept *= block.real * block.sign
+    return kept
 
 
 class ConditionalLikelihood:

@@ -43,10 +43,12 @@ def one_case_terms(
         return _pair_terms(loglik, weight, own / total, columns, information, persons)
     weighted = weight[..., None, :, :] * columns
     mean = weighted.sum(axis=-2)
+    score = -mean
     gram: FloatArray | None = None
     if information:
         gram = np.matmul(weighted.reshape(*lead, p, -1), np.swapaxes(flat, -1, -2))
-        gram -= np.matmul(mean, np.swapaxes(mean, -1, -2))
+        # score is minus mean, and not the same array: for so few columns gemm is faster than BLAS's syrk.
+        gram += np.matmul(score, np.swapaxes(mean, -1, -2))
     detail: PersonTerms | None = None
     if persons:
         # Order of the set: the single person, then the others.
@@ -58,7 +60,7 @@ def one_case_terms(
         np.multiply(probability[..., None, :, :], -mean[..., None, :], out=slopes)
         slopes[..., 1:, :] += weighted
         detail = PersonTerms(probability, slopes)
-    return SetTerms(loglik, -mean, gram, detail)
+    return SetTerms(loglik, score, gram, detail)
 
 
 def _pair_terms(
