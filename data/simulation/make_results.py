@@ -12,6 +12,7 @@ import pandas as pd
 
 HERE = Path(__file__).parent
 METHODS = ("naive", "internalized", "full", "induced")
+TEXT_KEYS = ("fit.calibration_covariates", "fit.calibration_variance")
 SHAPES = {
     "[0.0, 0.0]": "null",
     "[-0.009, 0.0]": "linear",
@@ -21,7 +22,10 @@ SHAPES = {
 
 
 def read(study: str, table: str) -> pd.DataFrame:
-    frame = pd.read_csv(HERE / "studies" / study / f"{table}.csv")
+    # Python's own conversion: that of pandas differs in the last bit between its versions, and a tie rounds apart.
+    frame = pd.read_csv(HERE / "studies" / study / f"{table}.csv", dtype=str, keep_default_na=False)
+    for name in frame.columns.difference(["method", "minus", "truth.beta", *TEXT_KEYS]):
+        frame[name] = [float(cell) if cell else float("nan") for cell in frame[name]]
     if "truth.beta" in frame:
         frame["curve"] = frame["truth.beta"].map(SHAPES)
     return frame
