@@ -1,0 +1,85 @@
+"""From what a method found to the `Fit` that users hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from biocal.calibration.regression import CalibrationFit
+from biocal.exposure.terms import ExposureSpecification, Linear
+from biocal.kernels.delta import WaldTest, wald_test
+from biocal.pooling.estimate import EstimationOptions, MethodEstimate, estimate_method
+from biocal.pooling.prepare import PreparedPool
+from biocal.pooling.problem import PooledProblem
+from biocal.results.calibration import CalibrationResults
+from biocal.results.fits import Fit, FitStatus
+from biocal.results.model import ExposureBasis, ModelInfo, Sample
+from biocal.study.pooled import PooledStudies
+
+
+def trend_test(
+    problem: PooledProblem,
+    method: str,
+    specification: ExposureSpecification,
+    calibration: CalibrationFit | None,
+    options: EstimationOptions,
+) -> tuple[WaldTest, ...]:
+    """Linear trend: the Wald test of the linear fit by the same method."""
+    if specification.kind == "linear":
+        return ()
+    straight = estimate_method(problem, method, Linear().learn(), calibration, options)
+    positions = straight.model.exposure_positions.ravel()
+    return (wald_test("trend", straight.outcome.beta, straight.covariance.vcov, positions),)
+
+
+def assemble_fit(
+    found: MethodEstimate,
+    basis: ExposureBasis,
+    info: ModelInfo,
+    sample: Sample,
+    shown: CalibrationResults | None,
+    local_names: tuple[str, ...],
+    trend: tuple[WaldTest, ...],
+) -> Fit:
+    """The fit of one method, with what all methods of the call share."""
+    return Fit(
+        method=found.method,
+        terms=found.model.terms,
+        estimates=found.outcome.beta,
+        vcov=found.covariance.vcov,
+        vcov_uncorrected=found.covariance.vcov_uncorrected,
+        calibration_parts=found.covariance.calibration_parts,
+        exposure_positions=found.model.exposure_positions,
+        loglik=found.outcome.loglik,
+        loglik_null=found.outcome.loglik_null,
+        basis=basis,
+        info=info,
+        sample=sample,
+        calibration=shown,
+        local_names=local_names,
+        status=FitStatus(found.outcome.iterations, found.outcome.decrement),
+        variance=found.variance,
+        extra_tests=(*trend, *found.tests),
+        notes=found.notes,
+        influence=found.covariance.influence,
+        studies=None if found.studies is None else replace(found.studies, info=info),
+    )
+
+
+def describe_sample(pool: PooledStudies, prepared: PreparedPool) -> Sample:
+    """Who is in the analysis, and what was left out."""
+    problem = prepared.problem
+    local_controls = problem.is_control & ~problem.is_reference
+    return Sample(
+        n_studies=pool.n_studies,
+        n_reference_studies=int(pool.is_reference_study.sum()),
+        n_sets=problem.n_sets,
+        n_cases=int(problem.is_case.sum()),
+        n_controls=int(problem.is_control.sum()),
+        n_calibrators=problem.calibrators.response.size,
+        calibrated_controls=int((problem.in_calibration & local_controls).sum()),
+        local_controls=int(local_controls.sum()),
+        flow=prepared.outcome_rows.flow,
+        set_shapes=prepared.outcome_rows.set_shapes,
+        files=pool.files,
+        dropped_sets=prepared.outcome_rows.dropped_sets,
+    )

@@ -1,0 +1,51 @@
+"""The calibration as `fit` asks for it: done, or told why not; and what it leaves out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from biocal.calibration.regression import CalibrationFit
+from biocal.errors import CalibrationDesignError
+from biocal.pooling.calibrate import partial_association
+from biocal.pooling.estimate import calibrate_problem
+from biocal.pooling.prepare import ModelFormulas, PreparedPool
+from biocal.study.covariates import design_columns
+from biocal.study.pooled import PooledStudies
+
+#: A left-out calibration covariate with a smaller p-value is worth a warning.
+_MATTERS = 0.05
+
+
+def calibrate_or_explain(
+    prepared: PreparedPool, methods: tuple[str, ...]
+) -> tuple[CalibrationFit | None, str]:
+    """The calibration; when only naive is asked, an obstacle to it is told instead of raised."""
+    try:
+        return calibrate_problem(prepared.problem), ""
+    except CalibrationDesignError as error:
+        if set(methods) != {"naive"}:
+            raise
+        return None, f"no calibration was possible ({error}); knots and axes are those of the naive exposure"
+
+
+def left_out_of_calibration(
+    pool: PooledStudies, prepared: PreparedPool, formulas: ModelFormulas
+) -> tuple[str, ...]:
+    """Warn when the calibration has no covariates although they would say something (METHODS section 2)."""
+    problem = prepared.problem
+    if prepared.calibration_names or not problem.local_names:
+        return ()
+    parts = [design_columns(pool, formula) for formula in (formulas.covariates, formulas.matching) if formula]
+    parts = [part for part in parts if part.names]
+    if not parts:
+        return ()
+    values = np.column_stack([part.values for part in parts])[prepared.calibration_pool_rows].T
+    calibrators = problem.calibrators
+    test = partial_association(calibrators.rows, values, calibrators.response, problem.local_names)
+    if test is None or test.p_value >= _MATTERS:
+        return ()
+    names = ", ".join(name for part in parts for name in part.names)
+    return (
+        f"the calibration leaves out {names}, which predict the reference value beyond the local one "
+        f"(Wald p = {test.p_value:.2g}): calibrated estimates are biased; use calibration covariates 'outcome'",
+    )
