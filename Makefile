@@ -7,7 +7,7 @@ VENV := .venv
 # -rs: what was not run is told, with the reason
 PYTEST := -m pytest -n auto -rs
 
-.PHONY: help demo test test-browser test-slow lint format wheel-test test-oldest test-newest test-r r-pins bench clean
+.PHONY: help demo test test-browser test-slow lint format docs wheel-test test-oldest test-newest test-r r-pins bench clean
 
 help:
 	@echo "make demo         install into $(VENV) and analyse the bundled vitamin D consortium"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-browser the reports in headless Chromium, which is installed (apt, as root) where it is missing"
 	@echo "make lint         style, types, layers"
 	@echo "make format       rewrite the sources in the project's style"
+	@echo "make docs         the documentation, vignettes run, links checked; open docs/build/index.html"
 	@echo "make wheel-test   build the wheel and use it far from this folder"
 	@echo "make test-oldest  the tests on the oldest dependencies allowed (Python 3.11)"
 	@echo "make test-newest  the tests on the newest dependencies (Python 3.13)"
@@ -32,6 +33,10 @@ $(VENV)/.installed: pyproject.toml
 $(VENV)/.installed-dev: pyproject.toml
 	@.ci/make-venv $(VENV) any -e '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: pyproject.toml
+	@.ci/make-venv $(VENV) any -e '.[dev,docs]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-dev
 
 .venv-oldest/.installed: pyproject.toml tests/constraints-oldest.txt
 	@.ci/make-venv .venv-oldest 3.11 -e '.[test]' -c tests/constraints-oldest.txt
@@ -70,6 +75,11 @@ format: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+# a warning is an error; nothing is fetched from the network
+docs: $(VENV)/.installed-docs
+	$(VENV)/bin/python -m sphinx -q -W --keep-going -b html docs docs/build
+	$(VENV)/bin/python docs/check_links.py docs/build
+
 wheel-test:
 	@.ci/wheel-test
 
@@ -91,4 +101,4 @@ bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/simulate.py --long
 
 clean:
-	rm -rf .venv .venv-oldest .venv-newest out dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-oldest .venv-newest out dist build docs/build docs/api/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis

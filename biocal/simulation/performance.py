@@ -119,7 +119,7 @@ def performance(
     PerformanceTable
         ``tidy()`` has a row a group: the columns of `by`; truth; n, the rows used; failed, the rows that
         are not: not converged, or without estimate, standard error or limits; mean; the measures; and
-        mcse_ with the name of each.
+        ``mcse_`` with the name of each.
 
     Raises
     ------

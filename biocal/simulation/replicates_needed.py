@@ -44,9 +44,10 @@ def replicates_needed(
     mcse : float
         Monte Carlo standard error wanted, in the measure's own unit (``relative_error_model_se``: percent
         points).
-    measure : {"coverage", "bias_eliminated_coverage", "power", "bias", "relative_bias",
-            "bias_difference", "empirical_se", "model_se", "rmse", "relative_error_model_se"}
-        As in :func:`biocal.performance`; ``bias_difference``: between two methods on the same data.
+    measure : str, default "coverage"
+        coverage, bias_eliminated_coverage, power, bias, relative_bias, empirical_se, model_se, rmse or
+        relative_error_model_se, as in :func:`biocal.performance`; or bias_difference, between two methods
+        on the same data.
     expected : float, default .95
         Coverage or power expected; .5 is the worst case.
     empirical_se : float, optional
