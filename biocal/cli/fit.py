@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _METHOD = "Method"
 _EXPOSURE = "Exposure"
 _MODEL = "Model"
+_SUBGROUPS = "Subgroups"
 _CURVE = "Curve and intervals"
 _WORDS = "Words for tables and figures"
 
@@ -111,6 +112,25 @@ def fit(
     modifier: Annotated[
         str | None, _option("modifier", "NAME", "Effect modifier: a curve at each of its levels.", _MODEL)
     ] = None,
+    where: Annotated[
+        str | None,
+        _option(
+            "where",
+            "CONDITION",
+            "Restrict the outcome model to rows for which it holds, as 'years_to_diagnosis >= 2'; where a column is "
+            "blank for controls, the set goes with its case.",
+            _SUBGROUPS,
+        ),
+    ] = None,
+    calibrate_within: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate-within",
+            help="Calibrate within --where, and within each level of --by, too; otherwise the calibration is common.",
+            rich_help_panel=_SUBGROUPS,
+            show_default=False,
+        ),
+    ] = False,
     calibration_covariates: columns.CalibrationCovariates = None,
     calibration_coefficients: columns.CalibrationCoefficients = None,
     calibration_variance: Annotated[

@@ -48,6 +48,8 @@ KEYS: Mapping[str, Kind] = {
     "covariates": Kind.TEXT,
     "matching": Kind.TEXT,
     "modifier": Kind.TEXT,
+    "where": Kind.TEXT,
+    "calibrate_within": Kind.FLAG,
     "ref": Kind.NUMBER,
     "at": Kind.NUMBERS,
     "level": Kind.NUMBER,

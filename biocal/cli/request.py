@@ -21,6 +21,8 @@ DEFAULTS: dict[str, Any] = {
     "covariates": "",
     "matching": "",
     "modifier": "",
+    "where": "",
+    "calibrate_within": False,
     "calibration_covariates": "outcome",
     "calibration_coefficients": "common",
     "calibration_variance": "robust",
@@ -48,7 +50,7 @@ _OF_BOOTSTRAP = ("seed", "jobs", "strata")
 #: Options that `biocal.fit` calls by the same name.
 _SAME_NAME: tuple[str, ...] = (
     *("calibration_covariates", "calibration_coefficients", "calibration_variance"),
-    *("knot_rule", "residual_law", "level", "exposure_name", "unit", "outcome_name"),
+    *("calibrate_within", "knot_rule", "residual_law", "level", "exposure_name", "unit", "outcome_name"),
 )
 
 
@@ -132,6 +134,7 @@ def fit_arguments(options: dict[str, Any]) -> dict[str, Any]:
         "covariates": options["covariates"] or None,
         "matching": options["matching"] or None,
         "modifier": options["modifier"] or None,
+        "where": options["where"] or None,
         "reference": options.get("ref"),
         "at": options.get("at"),
         "keep_going": True if options["keep_going"] else None,

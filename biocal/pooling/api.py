@@ -16,6 +16,7 @@ from biocal.pooling.exposure_scale import lay_out_scale, learn_basis, scale_note
 from biocal.pooling.fit_choices import estimation_options, wants_leverage_scores
 from biocal.pooling.modifier_levels import modifier_levels
 from biocal.pooling.prepare import ModelFormulas, prepare
+from biocal.pooling.selection import restricted_pool
 from biocal.pooling.two_stage import heterogeneity_between_studies
 from biocal.results.comparison import Comparison
 from biocal.results.fits import Fit
@@ -31,6 +32,8 @@ def fit(
     covariates: str | None = None,
     matching: str | None = None,
     modifier: str | None = None,
+    where: str | None = None,
+    calibrate_within: bool = False,
     calibration_covariates: str = "outcome",
     calibration_coefficients: str = "common",
     knot_rule: str = "common",
@@ -67,6 +70,13 @@ def fit(
     modifier : str, optional
         Effect modifier: products with all exposure columns; the calibration then includes it and its
         product with the local value.
+    where : str, optional
+        Restrict the outcome model to rows for which a condition holds, such as
+        ``'years_to_diagnosis >= 2 and sex == "female"'``.  A column that is blank for all controls describes the
+        case, and the set goes with its case; see :func:`biocal.study.row_selection.select_rows`.
+    calibrate_within : bool, default False
+        Calibrate within `where`, and within each level of `by`, too; otherwise the calibration keeps every
+        calibration control.
     calibration_covariates : str, default "outcome"
         "outcome" (covariates and matching factors), "none" (the published rule), or a formula.
     calibration_coefficients : {"common", "by-study"}
@@ -140,6 +150,7 @@ def fit(
         raise OptionError(f"a confidence level lies between 0 and 1, not {level}", level=level)
     options = estimation_options(residual_law)
     redrawing = None if bootstrap is None else BootstrapOptions(bootstrap, seed, jobs, strata, progress)
+    pool, selected = restricted_pool(pool, where, calibrate_within=calibrate_within)
     formulas = ModelFormulas(
         covariates,
         matching,
@@ -147,6 +158,7 @@ def fit(
         calibration_covariates,
         require_coefficients(calibration_coefficients),
         wants_leverage_scores(calibration_variance),
+        None if calibrate_within else where,
     )
     prepared = prepare(pool, formulas)
     problem = prepared.problem
@@ -177,8 +189,10 @@ def fit(
         scale=scale,
         modifier_levels=modifier_levels(pool, modifier, prepared),
         level=level,
+        where=where or "",
         notes=(
             *((obstacle,) if obstacle else ()),
+            *selected,
             *scale_notes(scale, unit),
             *prepared.notes,
             *(shown.notes if shown else ()),

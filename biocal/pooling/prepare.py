@@ -14,9 +14,11 @@ from biocal.kernels.set_layout import SetLayout, lay_out_sets
 from biocal.outcome.conditional_logistic import constant_within_sets
 from biocal.pooling.independent_units import distinct_pairs, unit_codes
 from biocal.pooling.problem import Calibrators, PooledProblem
+from biocal.pooling.selection import selection_notes
 from biocal.study.covariates import DesignColumns, design_columns
 from biocal.study.matched_sets import OutcomeRows, select_outcome_rows
 from biocal.study.pooled import PooledStudies
+from biocal.study.row_selection import select_rows
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -41,6 +43,8 @@ class ModelFormulas:
         Whether calibration covariates have coefficients of their own in each study.
     leverage_scores : bool
         Whether the sandwich's calibration block is HC3-like.
+    where : str or None
+        Condition on the rows of the outcome model; the calibration keeps every control.
     """
 
     covariates: str | None = None
@@ -49,6 +53,7 @@ class ModelFormulas:
     calibration_covariates: str = "outcome"
     by_study: bool = False
     leverage_scores: bool = False
+    where: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,8 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
     missing = dict(covariates.missing) | (dict(modifier.missing) if modifier else {})
     for name, mask in calibration.missing.items():
         missing[name] = missing.get(name, np.zeros_like(mask)) | (mask & is_local)
-    chosen = select_outcome_rows(pool, missing)
+    selection = select_rows(pool, formulas.where) if formulas.where else None
+    chosen = select_outcome_rows(pool, missing, selection)
     local_index = np.where(pool.is_reference_study, -1, np.cumsum(~pool.is_reference_study) - 1)
     study_local = local_index[pool.study]
     local_names = tuple(np.asarray(pool.study_names, dtype=object)[~pool.is_reference_study])
@@ -144,6 +150,7 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
         modifier_names=modifier_names,
     )
     omitted = tuple(n for n, c in zip(covariates.names, constant, strict=True) if c)
+    notes += selection_notes(chosen, selection)
     return PreparedPool(problem, chosen, calibration.names, omitted, calibrating, modifier, notes)
 
 

@@ -23,15 +23,16 @@ FloatArray = NDArray[np.float64]
 #: What becomes of a study's rows: they add up to the rows read.
 _FATES = (
     ("calibration_only", "no set (calibration only)"),
+    ("not_selected", "not selected"),
     ("without_local", "no local value"),
     ("missing_covariate", "covariate missing"),
     ("rows_in_dropped_sets", "set without case or control"),
     ("cases", "cases used"),
     ("controls", "controls used"),
 )
-_CASES, _CONTROLS, _READ = 4, 5, 6
+_CASES, _CONTROLS, _READ = 5, 6, 7
 #: What is lost by withholding a count: one that was left out, the rows read, a person analysed (our choice).
-_COSTS = (*(1.0,) * 4, 1e6, 1e6, 1e4)
+_COSTS = (*(1.0,) * 5, 1e6, 1e6, 1e4)
 _COST_OF_A_TOTAL = 20.0
 
 #: Findings in the data, by code, that the table of participants does not show.
@@ -72,7 +73,7 @@ class Participants:
 
     @cached_property
     def counts(self) -> IntArray:
-        """Fates by study with totals, shape (S + 1, 7); the last column holds the rows read."""
+        """Fates by study with totals, shape (S + 1, 8); the last column holds the rows read."""
         flow = self.sample.flow
         return with_totals(
             np.array([[getattr(one, name) for name, _ in _FATES] for one in flow], dtype=np.intp)
@@ -153,9 +154,10 @@ class Participants:
         ]
         reasons = {
             0: "had no matched set: they serve the calibration only",
-            1: "of local studies had no local value: dropped in every method",
-            2: f"missed a covariate{self._missing()}",
-            3: f"stood in sets that were then left without a case or a control{self._one_sided()}",
+            1: "were not selected by the condition asked for",
+            2: "of local studies had no local value: dropped in every method",
+            3: f"missed a covariate{self._missing()}",
+            4: f"stood in sets that were then left without a case or a control{self._one_sided()}",
         }
         boxes += [
             ("lost", f"{self.cell(-1, k)} rows", words) for k, words in reasons.items() if self.counts[-1, k]

@@ -149,6 +149,8 @@ class ModelInfo:
     modifier_levels : ModifierLevels or None
     level : float
         Confidence level.
+    where : str
+        Condition to which the analysis is restricted ("" for none).
     """
 
     covariates: str
@@ -164,3 +166,4 @@ class ModelInfo:
     modifier_levels: ModifierLevels | None
     level: float
     notes: tuple[str, ...] = field(default=())
+    where: str = ""

@@ -35,6 +35,7 @@ def study_lines(sample: Sample) -> list[str]:
     columns = {
         "rows": [one.rows_read for one in sample.flow],
         "no set": [one.calibration_only for one in sample.flow],
+        "not selected": [one.not_selected for one in sample.flow],
         "no local": [one.without_local for one in sample.flow],
         "no covariate": [one.missing_covariate for one in sample.flow],
         "sets dropped": [dropped.get(one.study, 0) for one in sample.flow],
@@ -60,6 +61,7 @@ def _losses(sample: Sample) -> list[str]:
     by_variable = ", ".join(f"{name} {n:,}" for name, n in missing.items() if n)
     lost = {
         "without a set (calibration only)": sum(one.calibration_only for one in flow),
+        "not selected": sum(one.not_selected for one in flow),
         "of local studies without a local value": sum(one.without_local for one in flow),
         f"with a missing covariate ({by_variable})": sum(one.missing_covariate for one in flow),
     }

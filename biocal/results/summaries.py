@@ -96,6 +96,7 @@ def _common_lines(fit: Fit) -> list[str]:
     if fit.basis.kind != "categories":
         unit = f" {info.labels.unit}" if info.labels.unit else ""
         facts["Reference"] = f"{exact(info.scale.reference)}{unit} ({info.scale.reference_rule})"
+    facts["Restricted"] = f"to {info.where}" if info.where else ""
     facts["Covariates"] = info.covariates or "none"
     facts["Modifier"] = info.modifier
     facts["Omitted"] = ", ".join(info.omitted)

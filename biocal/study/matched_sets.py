@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from biocal.errors import MatchedSetError
 from biocal.study.notices import LISTED_PLACES, Problem, ProblemLog, counted
 from biocal.study.pooled import PooledStudies
+from biocal.study.row_selection import RowSelection
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
@@ -40,6 +41,10 @@ class StudyFlow:
         Used by the outcome model.
     calibration_pairs : int
         Rows of the study's calibration subset, whatever their set and covariates.
+    not_selected : int
+        Rows in a set that the condition asked for does not hold; they leave right after those with a blank set.
+    selection_unknown : int
+        Of these, rows for which it is neither true nor false, a value being missing.
     """
 
     study: str
@@ -55,6 +60,8 @@ class StudyFlow:
     cases: int
     controls: int
     calibration_pairs: int
+    not_selected: int = 0
+    selection_unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +121,15 @@ class OutcomeRows:
 
 @dataclass(frozen=True, slots=True)
 class _SetCounts:
-    """Cases and controls of every set of the pool after rows were left out; arrays (n_sets_in_pool,)."""
+    """Cases and controls of every set of the pool after rows were left out; arrays (n_sets_in_pool,).
+
+    `selected` counts the rows before any was left out for want of a value.
+    """
 
     cases: IntArray
     controls: IntArray
     study: IntArray
+    selected: IntArray
 
     @property
     def without_case(self) -> BoolArray:
@@ -136,10 +147,12 @@ class _SetCounts:
         return chosen
 
 
-def select_outcome_rows(pool: PooledStudies, missing: Mapping[str, BoolArray]) -> OutcomeRows:
+def select_outcome_rows(
+    pool: PooledStudies, missing: Mapping[str, BoolArray], selection: RowSelection | None = None
+) -> OutcomeRows:
     """Choose the rows of the outcome model, the same for every method.
 
-    Rows leave in this order: a blank set, no local value in a local study, a missing covariate;
+    Rows leave in this order: a blank set, not selected, no local value in a local study, a missing covariate;
     then sets left without a case or without a control.
 
     Parameters
@@ -147,6 +160,8 @@ def select_outcome_rows(pool: PooledStudies, missing: Mapping[str, BoolArray]) -
     pool : PooledStudies
     missing : mapping of str to ndarray of bool, shape (n,)
         For each variable of the model, the rows of the pool in which it is missing.
+    selection : RowSelection, optional
+        Rows to which the analysis is restricted.
 
     Returns
     -------
@@ -159,16 +174,22 @@ def select_outcome_rows(pool: PooledStudies, missing: Mapping[str, BoolArray]) -
         ``flow``).
     """
     in_set = pool.set_code >= 0
+    not_selected = np.zeros(pool.n_rows, dtype=np.bool_)
+    if selection is not None:
+        not_selected = in_set & ~selection.selected
+        in_set &= selection.selected
     no_local = in_set & ~pool.is_reference_study[pool.study] & np.isnan(pool.local_assay)
     candidate = in_set & ~no_local
     any_missing = np.zeros(pool.n_rows, dtype=np.bool_)
     for mask in missing.values():
         any_missing |= mask
     complete = candidate & ~any_missing
-    counts = _set_counts(pool, complete)
+    counts = _set_counts(pool, complete, in_set)
     used = complete.copy()
     used[complete] = counts.used[pool.set_code[complete]]
     flow = _flow(pool, (no_local, candidate, complete, used), counts, missing)
+    if selection is not None:
+        flow = _with_selection(pool, flow, not_selected, selection)
     if not used.any():
         raise MatchedSetError(_nothing_left(pool, flow), set_ids=_set_names(pool, counts), flow=flow)
     chosen = np.flatnonzero(used)
@@ -202,6 +223,7 @@ def _dropped_sets(pool: PooledStudies, counts: _SetCounts) -> tuple[DroppedSet, 
     reasons = np.where(
         counts.controls > 0, "no case left", np.where(counts.cases > 0, "no control left", "no row left")
     )
+    reasons = np.where(counts.selected == 0, "not selected", reasons)
     return tuple(
         DroppedSet(pool.study_names[counts.study[code]], pool.set_labels[code], str(reasons[code]))
         for code in dropped
@@ -214,14 +236,26 @@ def _contiguous(sorted_codes: IntArray) -> IntArray:
     return np.cumsum(steps).astype(np.intp)
 
 
-def _set_counts(pool: PooledStudies, kept: BoolArray) -> _SetCounts:
+def _set_counts(pool: PooledStudies, kept: BoolArray, selected: BoolArray) -> _SetCounts:
     n_sets = len(pool.set_labels)
     cases = np.bincount(pool.set_code[kept & pool.is_case], minlength=n_sets)
     controls = np.bincount(pool.set_code[kept & ~pool.is_case], minlength=n_sets)
     study = np.zeros(n_sets, dtype=np.intp)
     in_set = pool.set_code >= 0
     study[pool.set_code[in_set]] = pool.study[in_set]
-    return _SetCounts(cases.astype(np.intp), controls.astype(np.intp), study)
+    rows = np.bincount(pool.set_code[selected], minlength=n_sets)
+    return _SetCounts(cases.astype(np.intp), controls.astype(np.intp), study, rows.astype(np.intp))
+
+
+def _with_selection(
+    pool: PooledStudies, flow: tuple[StudyFlow, ...], not_selected: BoolArray, selection: RowSelection
+) -> tuple[StudyFlow, ...]:
+    lost = np.bincount(pool.study[not_selected], minlength=pool.n_studies)
+    unknown = np.bincount(pool.study[not_selected & selection.unknown], minlength=pool.n_studies)
+    return tuple(
+        replace(one, not_selected=int(lost[s]), selection_unknown=int(unknown[s]))
+        for s, one in enumerate(flow)
+    )
 
 
 def _flow(
@@ -318,6 +352,9 @@ def _nothing_left(pool: PooledStudies, flow: tuple[StudyFlow, ...]) -> str:
     message = f"none of the {counted(n_sets, 'matched set')} has both a case and a control"
     message += f": {only_controls:,} with controls only, {only_cases:,} with cases only"
     no_local, incomplete = sum(o.without_local for o in flow), sum(o.missing_covariate for o in flow)
+    not_selected = sum(one.not_selected for one in flow)
+    if not_selected:
+        message += f"; {not_selected:,} rows were not selected by the condition"
     if no_local or incomplete:
         message += (
             f"; before that {no_local:,} rows were left out for want of a local value and "
