@@ -49,7 +49,7 @@ class Words:
 
 
 #: A column: numbers (NaN where missing), dates (NaT where missing) or words.
-ColumnValues = FloatArray | NDArray[np.datetime64] | Words
+ColumnValues = NDArray[Any] | Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def column_values(column: pd.Series[Any]) -> ColumnValues:
     dtype = column.dtype
     if pd.api.types.is_datetime64_any_dtype(dtype):
         plain = column.dt.tz_localize(None) if getattr(dtype, "tz", None) is not None else column
-        dates: NDArray[np.datetime64] = plain.to_numpy(dtype="datetime64[ns]")
+        dates: NDArray[Any] = plain.to_numpy(dtype="datetime64[ns]")
         return dates
     if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
         return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
