@@ -79,6 +79,7 @@ def main() -> None:
     for study, title in (
         ("subset_size_two_studies", "Two studies"),
         ("subset_size_four_studies", "Four studies"),
+        ("subset_size_eight_studies", "Eight studies"),
         ("scales_near", "Four studies, local scales that nearly agree"),
         ("scales_far", "Four studies, local scales that differ widely"),
     ):

@@ -136,11 +136,15 @@ def test_internalized_is_worse_than_naive_once_many_controls_are_calibrated_by_a
 
 
 @pytest.mark.parametrize(
-    "study", ["scales_near", "scales_far", "subset_size_two_studies", "subset_size_four_studies"]
+    "study",
+    [
+        *("scales_near", "scales_far"),
+        *("subset_size_two_studies", "subset_size_four_studies", "subset_size_eight_studies"),
+    ],
 )
 def test_internalized_loses_with_every_calibrator_and_full_does_not(study: str) -> None:
     frame = averages(study)
-    assert frame["n"].min() >= 720
+    assert frame["n"].min() >= 1000
     for _, group in frame.groupby(["truth.beta", "studies.r_squared"]):
         internalized = group[group["method"] == "internalized"].sort_values("studies.calibrators")
         steps = np.diff(internalized["average_relative_bias"])
@@ -168,6 +172,38 @@ def test_induced_has_less_bias_than_full_where_the_curve_bends() -> None:
             for method in ("full", "induced")
         )
         assert (induced < full).all()
+
+
+SUBSET_SIZES = ("subset_size_two_studies", "subset_size_four_studies", "subset_size_eight_studies")
+PLATEAU = "[-0.02, 0.0133]"
+
+
+def test_full_keeps_more_bias_the_poorer_the_assay_and_induced_does_not() -> None:
+    bent = pd.concat([averages(study) for study in SUBSET_SIZES])
+    bent = bent[bent["truth.beta"] != "[-0.009, 0.0]"]
+    good, poor = (
+        cell(bent, "full", "average_relative_bias", r_squared=r_squared) for r_squared in (0.9, 0.6)
+    )
+    assert good.min() > 0.005
+    assert good.max() < 0.055
+    assert poor.min() > 0.025
+    assert poor.max() < 0.185
+    assert cell(bent, "induced", "average_relative_bias").max() < 0.06
+
+
+@pytest.mark.parametrize("study", SUBSET_SIZES[1:])
+def test_under_a_plateau_and_a_poor_assay_full_is_no_nearer_than_naive_but_covers(study: str) -> None:
+    frame = averages(study)
+    frame = frame[frame["truth.beta"] == PLATEAU]
+    full, naive = (
+        cell(frame, method, "average_relative_bias", r_squared=0.6).to_numpy() for method in ("full", "naive")
+    )
+    assert (full > naive - CLEAR * 0.015).all()
+    assert full.min() > 0.14
+    assert full.max() < 0.185
+    assert naive.min() > 0.12
+    assert naive.max() < 0.155
+    assert cell(frame, "full", "average_coverage", r_squared=0.6).min() > 0.93
 
 
 def test_the_page_of_results_is_that_of_the_stored_numbers(tmp_path: Path) -> None:
