@@ -20,6 +20,10 @@ def fit_figures(comparison: Comparison) -> dict[str, bytes]:
             from biocal.results.studies import draw_forest_figure
 
             files |= _rendered("forest", draw_forest_figure(fit))
+    if next(iter(comparison.values())).info.asked.joint is not None:
+        from biocal.results.joint_figures import draw_joint
+
+        files |= _rendered("joint", draw_joint(list(comparison.values())))
     calibration = next(iter(comparison.values())).calibration
     if calibration is not None:
         files |= calibration_figures(calibration)

@@ -158,6 +158,37 @@ def fit(
     level: Annotated[
         float | None, _option("level", "L", "Level of confidence intervals (default: .95).", _CURVE)
     ] = None,
+    per: Annotated[
+        str | None,
+        _option("per", "D,D,...", "Add odds ratios per increments of the exposure, as 25 (units).", _CURVE),
+    ] = None,
+    per_sd: Annotated[
+        bool,
+        typer.Option(
+            "--per-sd",
+            help="Add the odds ratio per standard deviation of the calibrated exposure in controls.",
+            rich_help_panel=_CURVE,
+            show_default=False,
+        ),
+    ] = False,
+    joint: Annotated[
+        str | None,
+        _option(
+            "joint",
+            "LEVEL",
+            "With --modifier: add the curves of all its levels against this one at the reference exposure.",
+            _CURVE,
+        ),
+    ] = None,
+    aic: Annotated[
+        bool,
+        typer.Option(
+            "--aic",
+            help="Fit the line and splines with 3 to 7 knots too, and compare them by AIC.",
+            rich_help_panel=_CURVE,
+            show_default=False,
+        ),
+    ] = False,
     bootstrap: Annotated[
         int | None, _option("bootstrap", "N", "Add bootstrap intervals from N replicates.", _CURVE)
     ] = None,
@@ -268,7 +299,9 @@ _ALWAYS = (
 _OF_TWO_STAGE = ("studies.csv", "forest.png", "forest.svg")
 _OF_BOOTSTRAP = ("bootstrap.csv",)
 _OF_CALIBRATION = ("calibration_covariates.csv", "calibration.png", "calibration.svg")
-_ALL_FILES = (*_ALWAYS, *_OF_TWO_STAGE, *_OF_BOOTSTRAP, *_OF_CALIBRATION)
+_OF_JOINT = ("joint.csv", "joint.png", "joint.svg")
+_ASKED = ("per_unit.csv", "aic.csv", *_OF_JOINT)
+_ALL_FILES = (*_ALWAYS, *_OF_TWO_STAGE, *_OF_BOOTSTRAP, *_OF_CALIBRATION, *_ASKED)
 
 
 def _expected_files(methods: tuple[str, ...], options: dict[str, Any]) -> list[str]:
@@ -276,6 +309,8 @@ def _expected_files(methods: tuple[str, ...], options: dict[str, Any]) -> list[s
     names = [*_ALWAYS]
     names += _OF_TWO_STAGE if "two-stage" in methods else ()
     names += _OF_BOOTSTRAP if options.get("bootstrap") else ()
+    names += ("per_unit.csv",) if options.get("per") or options.get("per_sd") else ()
+    names += _OF_JOINT if options.get("joint") else ()
     return names
 
 

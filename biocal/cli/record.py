@@ -40,6 +40,8 @@ def fit_record(
     problems : sequence of Problem
         Warnings and notes of reading.
     """
+    from biocal.results.increments import exposure_sd
+
     first = next(iter(comparison.values()))
     info, scale = first.info, first.info.scale
     return {
@@ -55,6 +57,7 @@ def fit_record(
             "exposure_reference_rule": scale.reference_rule,
             "exposure_percentile_1": scale.low,
             "exposure_percentile_99": scale.high,
+            "exposure_sd": exposure_sd(first),
             "calibration_covariates": list(info.calibration_names),
             "omitted_constant_within_sets": list(info.omitted),
         },
@@ -104,12 +107,22 @@ def _method(fit: Fit) -> dict[str, Any]:
         "loglik": fit.loglik,
         "loglik_null": fit.loglik_null,
         "aic": fit.aic,
+        "linear": _linear(fit),
+        "curves_compared": [asdict(model) | {"aic": model.aic} for model in fit.curve_models],
         "convergence": status,
         "covariance": fit.vcov,
         "covariance_uncorrected": fit.vcov_uncorrected,
         "bootstrap": None if fit.bootstrap is None else fit.bootstrap.as_record(),
         "warnings": list(fit.notes),
     }
+
+
+def _linear(fit: Fit) -> dict[str, Any] | None:
+    """The linear fit beside the curve."""
+    if fit.linear is None:
+        return None
+    trend = fit.linear
+    return asdict(trend) | {"aic": -2.0 * trend.loglik + 2.0 * trend.n_terms}
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

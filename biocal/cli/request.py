@@ -28,6 +28,8 @@ DEFAULTS: dict[str, Any] = {
     "calibration_variance": "robust",
     "residual_law": "normal",
     "level": 0.95,
+    "per_sd": False,
+    "aic": False,
     "exposure_name": "exposure",
     "unit": "",
     "outcome_name": "",
@@ -51,6 +53,7 @@ _OF_BOOTSTRAP = ("seed", "jobs", "strata")
 _SAME_NAME: tuple[str, ...] = (
     *("calibration_covariates", "calibration_coefficients", "calibration_variance"),
     *("calibrate_within", "knot_rule", "residual_law", "level", "exposure_name", "unit", "outcome_name"),
+    *("per", "per_sd", "aic", "joint"),
 )
 
 

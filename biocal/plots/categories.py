@@ -124,6 +124,7 @@ def draw_category_panels(
     unit: str = "",
     outcome_name: str = "",
     level: float = 0.95,
+    reference_group: str = "",
     width_mm: float = TWO_COLUMNS_MM,
 ) -> Figure:
     """Draw one panel of odds ratios by category for each level of an effect modifier, on common axes.
@@ -134,6 +135,9 @@ def draw_category_panels(
         Title and estimates of each level, in the order to show; three stand in a row.
     categories, reference_category, exposure_name, unit, outcome_name, level, width_mm
         As in :func:`draw_category_odds_ratios`.
+    reference_group : str
+        Level of an effect modifier that belongs to the reference too, such as ``sex = f``; the other
+        levels' odds ratios in the reference category are drawn then.
 
     Returns
     -------
@@ -159,14 +163,23 @@ def draw_category_panels(
             spare.remove()
         limits = []
         for position, (axes, (title, estimates)) in enumerate(zip(grid.flat, panels, strict=False)):
-            entries = _draw(axes, estimates, list(categories), reference_category, None, ("", ""))
+            entries = _draw(
+                axes,
+                estimates,
+                list(categories),
+                reference_category,
+                None,
+                ("", ""),
+                all_drawn=bool(reference_group),
+            )
             limits += axes.get_ylim()
             axes.set(title=plain(title), xlabel="", ylabel="")
             axes.tick_params(
                 labelleft=position % n_columns == 0, labelbottom=position + n_columns >= len(panels)
             )
         grid.flat[0].set_ylim(min(limits), max(limits))
-        label = _label(outcome_name, reference_category, level)
+        anchor = f"{reference_category} and {reference_group}" if reference_group else reference_category
+        label = _label(outcome_name, anchor, level)
         figure.supylabel(wrapped(label, 0.7 * height_mm), fontsize=8.0, multialignment="center")
         figure.supxlabel(wrapped(with_unit(exposure_name, unit), 0.8 * width_mm), fontsize=8.0)
         place_legend(figure, entries, available=0.98 * figure.bbox.width)
@@ -217,6 +230,8 @@ def _draw(
     reference_category: str,
     control_counts: Sequence[float] | None,
     labels: tuple[str, str],
+    *,
+    all_drawn: bool = False,
 ) -> list[Artist]:
     """Draw everything on the axes; return the artists that the legend names."""
     exposure_label, odds_ratio_label = labels
@@ -229,7 +244,12 @@ def _draw(
         zip(estimates, series_styles([e.label for e in estimates]), strict=True)
     ):
         offset = (rank - (len(estimates) - 1) / 2) * step
-        bars += _draw_method(axes, each, style, offset=offset, without=place_of_reference)
+        hidden = (
+            None
+            if all_drawn and each.high[place_of_reference] > each.low[place_of_reference]
+            else place_of_reference
+        )
+        bars += _draw_method(axes, each, style, offset=offset, without=hidden)
     (mark,) = axes.plot([place_of_reference], [1.0], marker="D", markersize=6, markerfacecolor="white",
               markeredgecolor="black", linestyle="none", zorder=4, label="reference")  # fmt: skip
     low, high, cut = odds_ratio_limits(
@@ -262,10 +282,11 @@ def _turn_crowded_names(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _draw_method(
-    axes: Axes, estimates: CategoryEstimates, style: SeriesStyle, *, offset: float, without: int
+    axes: Axes, estimates: CategoryEstimates, style: SeriesStyle, *, offset: float, without: int | None
 ) -> list[Artist]:
     """Draw one method's points and bars without the reference category; return the named artist."""
-    places = np.delete(np.arange(estimates.log_or.size), without)
+    places = np.arange(estimates.log_or.size)
+    places = places if without is None else np.delete(places, without)
     middle = odds_ratio(estimates.log_or[places])
     lower, upper = odds_ratio(estimates.low[places]), odds_ratio(estimates.high[places])
     bars: Any = axes.errorbar(

@@ -112,6 +112,7 @@ def draw_dose_response_panels(
     outcome_name: str = "",
     level: float = 0.95,
     knots: Sequence[float] | None = None,
+    reference_group: str = "",
     width_mm: float = TWO_COLUMNS_MM,
 ) -> Figure:
     """Draw one panel of curves for each level of an effect modifier, on common axes.
@@ -122,6 +123,8 @@ def draw_dose_response_panels(
         In the order to show; three stand in a row.
     reference, exposure_name, unit, outcome_name, level, knots, width_mm
         As in :func:`draw_dose_response`.
+    reference_group : str
+        Level of an effect modifier that belongs to the reference too, such as ``sex = f``.
 
     Returns
     -------
@@ -136,7 +139,9 @@ def draw_dose_response_panels(
     limits = common_limits(panels)
     n_columns = len(panels) if len(panels) <= 3 else (2 if len(panels) == 4 else 3)
     n_rows = -(-len(panels) // n_columns)
-    odds_ratio_label = _odds_ratio_label(outcome_name, reference, unit, level, cut=limits.cut)
+    odds_ratio_label = _odds_ratio_label(
+        outcome_name, reference, unit, level, cut=limits.cut, group=reference_group
+    )
     with print_style():
         height_mm = n_rows * min(0.95 * width_mm / max(n_columns, 2), 75.0) + 18.0
         figure = new_figure(width_mm, height_mm)
@@ -156,8 +161,13 @@ def draw_dose_response_panels(
     return figure
 
 
-def _odds_ratio_label(outcome_name: str, reference: float, unit: str, level: float, *, cut: bool) -> str:
+def _odds_ratio_label(
+    outcome_name: str, reference: float, unit: str, level: float, *, cut: bool, group: str = ""
+) -> str:
     """Return the label of the odds ratio axis: of what, against what, which interval."""
     what = f"Odds ratio of {outcome_name}" if outcome_name else "Odds ratio"
     interval = f"{100 * level:g}% interval{', cut at the edge' if cut else ''}"
-    return plain(f"{what}\nagainst {reference:g}{' ' if unit else ''}{unit}, {interval}")
+    anchor = f"{reference:g}{' ' if unit else ''}{unit}"
+    if group:
+        anchor += f"\nand {group}"
+    return plain(f"{what}\nagainst {anchor}, {interval}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from biocal.errors import BiocalError, OptionError
@@ -11,16 +12,19 @@ from biocal.pooling.assembled_fit import assemble_fit, describe_sample, trend_te
 from biocal.pooling.bootstrap import BootstrapOptions, Progress, bootstrap_fits
 from biocal.pooling.calibrate import calibration_results, require_coefficients
 from biocal.pooling.calibration_step import calibrate_or_explain, left_out_of_calibration
+from biocal.pooling.curve_models import compare_curves, linear_trend, straight_fit
 from biocal.pooling.estimate import METHODS, estimate_method, require_methods
 from biocal.pooling.exposure_scale import lay_out_scale, learn_basis, scale_notes
 from biocal.pooling.fit_choices import estimation_options, wants_leverage_scores
+from biocal.pooling.joint_levels import own_effects, require_joint_level
 from biocal.pooling.modifier_levels import modifier_levels
 from biocal.pooling.prepare import ModelFormulas, prepare
 from biocal.pooling.selection import restricted_pool
 from biocal.pooling.two_stage import heterogeneity_between_studies
 from biocal.results.comparison import Comparison
 from biocal.results.fits import Fit
-from biocal.results.model import Labels, ModelInfo
+from biocal.results.increments import require_increments
+from biocal.results.model import AskedTables, Labels, ModelInfo
 from biocal.study.pooled import PooledStudies
 
 
@@ -51,6 +55,10 @@ def fit(
     jobs: int = 1,
     strata: str = "calibrators",
     progress: Progress | None = None,
+    per: float | Sequence[float] | None = None,
+    per_sd: bool = False,
+    aic: bool = False,
+    joint: str | None = None,
 ) -> Any:
     """Fit the pooled dose-response model.
 
@@ -111,6 +119,15 @@ def fit(
         Bootstrap strata; "deciles" where the calibration subset was spread over deciles of the local value.
     progress : callable, optional
         Called with (replicates done, replicates) as the bootstrap goes on.
+    per : float or sequence of float, optional
+        Increments of the exposure that get an odds ratio, in its unit; see :meth:`Fit.per_unit`.
+    per_sd : bool, default False
+        One for a standard deviation too; see :meth:`Fit.per_sd`.
+    aic : bool, default False
+        Fit the line and splines with 3 to 7 knots to the same persons and compare them by AIC.
+    joint : str, optional
+        Level of the modifier; adds curves of all levels against it at the reference exposure, see
+        :meth:`Fit.joint_responses`.
 
     Returns
     -------
@@ -148,6 +165,7 @@ def fit(
     require_methods(methods)
     if not 0.0 < level < 1.0:
         raise OptionError(f"a confidence level lies between 0 and 1, not {level}", level=level)
+    asked = AskedTables(require_increments(per), per_sd, joint)
     options = estimation_options(residual_law)
     redrawing = None if bootstrap is None else BootstrapOptions(bootstrap, seed, jobs, strata, progress)
     pool, selected = restricted_pool(pool, where, calibrate_within=calibrate_within)
@@ -176,6 +194,9 @@ def fit(
             labels,
         )
     scale = lay_out_scale(problem, calibration, reference, at)
+    levels = modifier_levels(pool, modifier, prepared)
+    effects, obstacle_to_joint = own_effects(prepared)
+    require_joint_level(joint, levels, obstacle_to_joint, modifier)
     info = ModelInfo(
         covariates=covariates or "",
         matching=matching or "",
@@ -187,8 +208,11 @@ def fit(
         calibration_names=prepared.calibration_names,
         labels=Labels(exposure_name, unit, outcome_name),
         scale=scale,
-        modifier_levels=modifier_levels(pool, modifier, prepared),
+        modifier_levels=levels,
         level=level,
+        asked=asked,
+        modifier_effects=effects,
+        joint_obstacle=obstacle_to_joint,
         where=where or "",
         notes=(
             *((obstacle,) if obstacle else ()),
@@ -206,10 +230,18 @@ def fit(
         try:
             basis = learn_basis(specification, problem, name, calibration, knot_rule=knot_rule)
             found = estimate_method(problem, name, basis, calibration, options)
-            trend = trend_test(problem, name, specification, calibration, options)
+            straight = straight_fit(problem, found, specification, calibration, options)
+            trend = () if straight is found else trend_test(straight)
+            linear = linear_trend(straight)
             if name != "two-stage":  # it has the test already
                 found = found.with_told(*heterogeneity_between_studies(problem, name, basis, calibration))
-            fits[name] = assemble_fit(found, basis, info, sample, shown, problem.local_names, trend)
+            fits[name] = replace(
+                assemble_fit(found, basis, info, sample, shown, problem.local_names, trend),
+                linear=linear,
+                curve_models=compare_curves(problem, found, basis, linear, calibration, options, knot_rule)
+                if aic
+                else (),
+            )
         except BiocalError as error:
             error.add_note(f"method {name}")
             if not (everything if keep_going is None else keep_going):

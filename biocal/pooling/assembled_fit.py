@@ -4,29 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from biocal.calibration.regression import CalibrationFit
-from biocal.exposure.terms import ExposureSpecification, Linear
 from biocal.kernels.delta import WaldTest, wald_test
-from biocal.pooling.estimate import EstimationOptions, MethodEstimate, estimate_method
+from biocal.pooling.estimate import MethodEstimate
 from biocal.pooling.prepare import PreparedPool
-from biocal.pooling.problem import PooledProblem
 from biocal.results.calibration import CalibrationResults
 from biocal.results.fits import Fit, FitStatus
 from biocal.results.model import ExposureBasis, ModelInfo, Sample
 from biocal.study.pooled import PooledStudies
 
 
-def trend_test(
-    problem: PooledProblem,
-    method: str,
-    specification: ExposureSpecification,
-    calibration: CalibrationFit | None,
-    options: EstimationOptions,
-) -> tuple[WaldTest, ...]:
+def trend_test(straight: MethodEstimate) -> tuple[WaldTest, ...]:
     """Linear trend: the Wald test of the linear fit by the same method."""
-    if specification.kind == "linear":
-        return ()
-    straight = estimate_method(problem, method, Linear().learn(), calibration, options)
     positions = straight.model.exposure_positions.ravel()
     return (wald_test("trend", straight.outcome.beta, straight.covariance.vcov, positions),)
 

@@ -201,9 +201,15 @@ def _not_held(design: DesignColumns, others: DesignColumns) -> DesignColumns:
     new = [
         k
         for k, column in enumerate(design.values.T)
-        if not any(np.array_equal(column, other, equal_nan=True) for other in others.values.T)
+        if not any(_same(column, other) for other in others.values.T)
     ]
     return DesignColumns(tuple(design.names[k] for k in new), design.values[:, new], design.missing)
+
+
+def _same(column: FloatArray, other: FloatArray) -> bool:
+    """Whether columns are equal where both are known: a design is NaN where any of its variables is missing."""
+    known = np.isfinite(column) & np.isfinite(other)
+    return bool(known.any()) and np.array_equal(column[known], other[known])
 
 
 def _joined(n_rows: int, parts: Sequence[DesignColumns]) -> DesignColumns:

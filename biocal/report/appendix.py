@@ -174,6 +174,9 @@ _WHAT = {
     "variance_shares": "share of the variance due to each study's calibration",
     "studies": "estimates by study and pooled",
     "bootstrap": "bootstrap standard errors and limits",
+    "per_unit": "odds ratios per increment of the exposure",
+    "joint": "curves of all levels of the modifier against one of them",
+    "aic": "other curves by AIC",
     "calibration": "calibration lines; without the extremes, which are single persons' values",
     "calibration_covariates": "coefficients of the calibration covariates",
 }

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from biocal.report import appendix, curves
+from biocal.report.asked import asked_tables
 from biocal.report.calibration import CalibrationSection, calibration_section, own_words_of
 from biocal.report.disclosure import Disclosure
 from biocal.report.figures import ReportFigure, report_figure
@@ -72,6 +73,7 @@ def fit_page(
         figure_curve=_curve_figure(comparison, contrast),
         odds_ratios=curves.odds_ratio_tables(fits),
         tests=curves.table_of_tests(fits),
+        asked=asked_tables(fits),
         comparison=curves.comparison_table(fits, contrast) if len(fits) > 1 else None,
         methods_used=[(fit.method, WHAT_METHODS_DO.get(fit.method, "")) for fit in fits],
         failures=[(name, disclosure.text(why)) for name, why in comparison.failures.items()],

@@ -34,13 +34,13 @@ def draw_dose_responses(
     }
     if first.categories is not None:
         return draw_category_odds_ratios(
-            [_category_estimates(response) for response in responses],
+            [category_estimates(response) for response in responses],
             categories=first.categories,
             reference_category=first.categories[int(first.reference)],
             **common,
         )
     return draw_dose_response(
-        [_curve(response) for response in responses],
+        [curve_of(response) for response in responses],
         reference=first.reference,
         control_exposure=first.control_exposure,
         knots=knots,
@@ -56,7 +56,7 @@ def draw_modified_responses(
     labels = first.labels
     if first.categories is not None:
         return draw_category_panels(
-            [(level[0].modifier, [_category_estimates(r) for r in level]) for level in by_level],
+            [(level[0].modifier, [category_estimates(r) for r in level]) for level in by_level],
             categories=first.categories,
             reference_category=first.categories[int(first.reference)],
             exposure_name=labels.exposure,
@@ -65,7 +65,7 @@ def draw_modified_responses(
             level=first.level,
         )
     panels = [
-        DoseResponsePanel(level[0].modifier, [_curve(r) for r in level], first.control_exposure, None)
+        DoseResponsePanel(level[0].modifier, [curve_of(r) for r in level], first.control_exposure, None)
         for level in by_level
     ]
     return draw_dose_response_panels(
@@ -101,14 +101,16 @@ def draw_calibrations(calibration: CalibrationResults) -> Any:
     )
 
 
-def _category_estimates(response: DoseResponse) -> CategoryEstimates:
+def category_estimates(response: DoseResponse, label: str | None = None) -> CategoryEstimates:
+    """A response by category as arrays to draw, under its method's name or another label."""
     half = response.half_width
-    return CategoryEstimates(response.method, response.log_or, response.log_or - half, response.log_or + half)
+    name = response.method if label is None else label
+    return CategoryEstimates(name, response.log_or, response.log_or - half, response.log_or + half)
 
 
-def _curve(response: DoseResponse) -> Curve:
+def curve_of(response: DoseResponse, label: str | None = None) -> Curve:
+    """A curve as arrays to draw, under its method's name or another label."""
+    name = response.method if label is None else label
     response = response.drawn or response
     half = response.half_width
-    return Curve(
-        response.method, response.exposure, response.log_or, response.log_or - half, response.log_or + half
-    )
+    return Curve(name, response.exposure, response.log_or, response.log_or - half, response.log_or + half)

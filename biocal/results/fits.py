@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from biocal.results.bootstrap import Bootstrap
+    from biocal.results.curve_models import CurveModel
+    from biocal.results.increments import LinearTrend
     from biocal.results.studies import StudyEstimates
 
 FloatArray = NDArray[np.float64]
@@ -84,6 +86,10 @@ class Fit:
         Two-stage: estimates by study and pooled (studies.csv).
     bootstrap : Bootstrap or None
         Bootstrap replicates and intervals (bootstrap.csv).
+    linear : LinearTrend or None
+        The linear fit by the same method to the same persons.
+    curve_models : tuple of CurveModel
+        Curves of other shapes and their likelihood, when asked for (aic.csv).
     """
 
     method: str
@@ -107,6 +113,8 @@ class Fit:
     influence: FloatArray | None = field(default=None, repr=False)
     studies: StudyEstimates | None = None
     bootstrap: Bootstrap | None = None
+    linear: LinearTrend | None = None
+    curve_models: tuple[CurveModel, ...] = ()
 
     @property
     def params(self) -> pd.Series:
@@ -283,6 +291,55 @@ class Fit:
         if levels is None:
             return (self.dose_response(at),)
         return tuple(self.dose_response(at, modifier_level=label) for label in levels.labels)
+
+    def joint_responses(
+        self,
+        modifier_reference: str | None = None,
+        at: Sequence[float] | FloatArray | None = None,
+        reference: float | None = None,
+    ) -> tuple[DoseResponse, ...]:
+        """Curves of all levels of the modifier against one level of it at the reference exposure.
+
+        Parameters
+        ----------
+        modifier_reference : str, optional
+            That level, by its label; default the first.
+        at, reference
+            As in :meth:`dose_response`.
+
+        Raises
+        ------
+        OptionError
+            No modifier, an unknown level, or a modifier that sets are matched on.
+        """
+        from biocal.results.joint_levels import joint_responses
+
+        return joint_responses(self, modifier_reference, at, reference)
+
+    def per_unit(self, *increments: float) -> pd.DataFrame:
+        """Odds ratios per increments of the exposure, in its unit: columns of per_unit.csv.
+
+        A spline has two rows an increment: the contrast of the curve from half an increment below the
+        reference exposure to half an increment above it, and the linear fit's.  Other curves have the
+        linear fit's.
+
+        Raises
+        ------
+        OptionError
+            An increment that is not a positive number.
+        """
+        from biocal.results.increments import increment_odds_ratios, increment_table, increments_of
+        from biocal.results.increments import require_increments as checked
+
+        return increment_table(
+            increment_odds_ratios(self, increments_of(self, checked(increments), per_sd=False))
+        )
+
+    def per_sd(self) -> pd.DataFrame:
+        """As :meth:`per_unit` for one standard deviation of full calibration's exposure between controls."""
+        from biocal.results.increments import increment_odds_ratios, increment_table, increments_of
+
+        return increment_table(increment_odds_ratios(self, increments_of(self, (), per_sd=True)))
 
     def summary(self) -> str:
         """What was fitted, to whom, and what came out: text for a person."""

@@ -130,6 +130,25 @@ class Sample:
     dropped_sets: tuple[DroppedSet, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class AskedTables:
+    """Tables beyond the usual ones that were asked for.
+
+    Attributes
+    ----------
+    per : tuple of float
+        Increments of the exposure, in its unit, that get an odds ratio.
+    per_sd : bool
+        Whether one standard deviation gets one.
+    joint : str or None
+        Level of the modifier that joint curves have in common as reference.
+    """
+
+    per: tuple[float, ...] = ()
+    per_sd: bool = False
+    joint: str | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelInfo:
     """The outcome model as all methods of a call share it.
@@ -151,6 +170,11 @@ class ModelInfo:
         Confidence level.
     where : str
         Condition to which the analysis is restricted ("" for none).
+    asked : AskedTables
+    modifier_effects : tuple of str
+        Terms of the modifier's columns as main effects.
+    joint_obstacle : str
+        Why levels of the modifier cannot be compared; "" when they can.
     """
 
     covariates: str
@@ -167,3 +191,6 @@ class ModelInfo:
     level: float
     notes: tuple[str, ...] = field(default=())
     where: str = ""
+    asked: AskedTables = field(default=AskedTables())
+    modifier_effects: tuple[str, ...] = field(default=())
+    joint_obstacle: str = field(default="")

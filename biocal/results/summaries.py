@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from biocal.results.asked_summary import aic_line, asked_lines
 from biocal.results.bootstrap_summary import bootstrap_lines
 from biocal.results.model import ModelInfo
 from biocal.results.sample_text import sample_lines, study_lines
@@ -44,6 +45,7 @@ def fit_summary(fit: Fit) -> str:
             *_method_lines(fit),
             "",
             *_curve_lines([fit]),
+            *asked_lines([fit]),
             *study_lines(fit.sample),
             *_notes([*fit.info.notes, *fit.notes]),
         ]
@@ -55,7 +57,7 @@ def comparison_summary(comparison: Comparison) -> str:
     fits = list(comparison.values())
     lines = [f"biocal: comparison of {', '.join([*comparison, *comparison.failures])}", ""]
     if fits:
-        lines += [*_common_lines(fits[0]), "", *_curve_lines(fits)]
+        lines += [*_common_lines(fits[0]), "", *_curve_lines(fits), *asked_lines(fits)]
     for method, reason in comparison.failures.items():
         lines += ["", f"{_title(method)}", paragraph(f"FAILED: {reason}")]
     for fit in fits:
@@ -131,6 +133,7 @@ def _method_lines(fit: Fit) -> list[str]:
     lines.append(table(("Wald test", "chi-square", "df", "p"), tests))
     if np.isfinite(fit.loglik):
         lines += ["", f"Log-likelihood {fit.loglik:.4f} (all coefficients 0: {fit.loglik_null:.4f})"]
+        lines += aic_line(fit)
     if fit.studies is not None:
         lines += ["", *fit.studies.summary_lines()]
     if fit.bootstrap is not None:

@@ -44,9 +44,32 @@ def fit_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
     bootstraps = [fit.bootstrap.tidy() for fit in fits if fit.bootstrap is not None]
     if bootstraps:
         tables["bootstrap"] = stacked(bootstraps)
+    tables |= asked_tables(fits)
     calibration = fits[0].calibration
     if calibration is not None:
         tables |= calibration_tables(calibration)
+    return tables
+
+
+def asked_tables(fits: Sequence[Fit]) -> dict[str, pd.DataFrame]:
+    """Return the tables that were asked for beyond the usual ones: increments, joint curves, other curves."""
+    from biocal.results.curve_models import aic_table
+    from biocal.results.increments import increment_odds_ratios, increment_table, increments_of
+    from biocal.results.joint_levels import joint_table
+
+    asked, tables = fits[0].info.asked, {}
+    if asked.per or asked.per_sd:
+        rows = [
+            row
+            for fit in fits
+            for row in increment_odds_ratios(fit, increments_of(fit, asked.per, per_sd=asked.per_sd))
+        ]
+        tables["per_unit"] = increment_table(rows)
+    if asked.joint is not None:
+        tables["joint"] = stacked([joint_table(fit, asked.joint) for fit in fits])
+    compared = [aic_table(fit.method, fit.curve_models) for fit in fits if fit.curve_models]
+    if compared:
+        tables["aic"] = stacked(compared)
     return tables
 
 
