@@ -8,8 +8,8 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 python=$(realpath -s "${PYTHON:-.venv/bin/python}")
 packages=(r-base-core r-cran-testthat r-cran-jsonlite r-cran-survival r-cran-hmisc r-cran-rms r-cran-metafor r-cran-epi
-          r-cran-digest r-cran-knitr r-cran-rmarkdown)
-topics=(pooling clogit rcs knots quantiles sandwich anova performance)
+          r-cran-digest r-cran-knitr r-cran-rmarkdown r-cran-mass)
+topics=(pooling clogit rcs knots quantiles sandwich anova performance calibration)
 failed=()
 
 missing_packages() {
@@ -22,7 +22,7 @@ missing_packages() {
 # R elsewhere than on Debian: ask R itself
 missing_in_r() {
     command -v Rscript >/dev/null || { echo R; return; }
-    Rscript --vanilla -e 'for (p in c("testthat", "jsonlite", "survival", "Hmisc", "rms", "metafor", "Epi", "digest", "knitr", "rmarkdown"))
+    Rscript --vanilla -e 'for (p in c("testthat", "jsonlite", "survival", "Hmisc", "rms", "metafor", "Epi", "digest", "knitr", "rmarkdown", "MASS"))
         if (!requireNamespace(p, quietly = TRUE)) cat(p, "\n")' 2>/dev/null
 }
 

@@ -12,10 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.calibration.forms import LINEAR_FORM, CalibrationForm
+from biocal.calibration.joint import JointScores, inverse_bread_with_variances, variance_scores
 from biocal.errors import CalibrationDesignError
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
+BoolArray = NDArray[np.bool_]
 
 #: Fewest pairs that leave a residual degree of freedom for a line.
 MIN_PAIRS = 3
@@ -60,12 +63,23 @@ class CalibrationLayout:
         Residual variances.
     group_study : ndarray of int, shape (n_groups,)
         Local study of each residual variance.
+    n_own : int
+        Columns made from 1 and W, whose coefficients are each study's own; covariates follow.
     """
 
     position: IntArray
     n_parameters: int
     n_groups: int
     group_study: IntArray
+    n_own: int = 2
+
+    @property
+    def shares_covariates(self) -> bool:
+        """Whether there are covariates with coefficients common to several studies."""
+        if self.position.shape[1] <= self.n_own or self.position.shape[0] < 2:
+            return False
+        own = self.position[:, self.n_own :]
+        return bool((own == own[0]).all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +91,7 @@ class CalibrationFit:
     gamma : ndarray, shape (G,)
         Intercepts and slopes study by study, then covariates' coefficients.
     residuals, leverage : ndarray, shape (n_pairs,)
-        In reference units, and without unit.
+        In reference units (between logarithms: without unit), and without unit.
     inverse_bread : ndarray, shape (G, G)
         Inverse of the sum of C_i C_i'.
     scores : ndarray, shape (n_pairs, G)
@@ -88,7 +102,17 @@ class CalibrationFit:
         sum(1 - h).
     layout : CalibrationLayout
     dropped : tuple of (study, column) int pairs
-        Collinear covariate columns whose coefficient was set to 0; study -1 when common.
+        Collinear columns of the form and of covariates whose coefficient was set to 0; study -1 when common.
+    group : ndarray of int, shape (n_pairs,)
+        Residual variance of each pair.
+    form : CalibrationForm
+        Columns made from W, and the unit of the mean.
+    estimator : str
+        "least-squares", "huber" or "tobit".
+    joint : JointScores or None
+        Of coefficients and residual variances, unless they were estimated by least squares.
+    censored : ndarray of bool, shape (n_pairs,), or None
+        Pairs whose reference value is below its detection limit, if any.
     """
 
     gamma: FloatArray
@@ -100,6 +124,11 @@ class CalibrationFit:
     freedom: FloatArray
     layout: CalibrationLayout
     dropped: tuple[tuple[int, int], ...]
+    group: IntArray
+    form: CalibrationForm = LINEAR_FORM
+    estimator: str = "least-squares"
+    joint: JointScores | None = None
+    censored: BoolArray | None = None
 
     def with_leverage_scores(self) -> CalibrationFit:
         """The same fit with scores r_i C_i / (1 - h_i), as in HC3, for small calibration subsets.
@@ -111,7 +140,15 @@ class CalibrationFit:
         return replace(self, scores=self.scores / shrunk[:, None])
 
     def predict(self, rows: CalibrationRows) -> FloatArray:
-        """mu(W, V; gamma), shape (n,); NaN for persons of reference studies."""
+        """E[X | W, V], shape (n,), in reference units; NaN for persons of reference studies."""
+        predictor = self.linear_predictor(rows)
+        if not self.form.logarithmic:
+            return predictor
+        return np.asarray(np.exp(predictor + self.variance[rows.group] / 2))
+
+    def linear_predictor(self, rows: CalibrationRows) -> FloatArray:
+        """C'gamma, shape (n,): the mean, or between logarithms that of log X; NaN in reference studies."""
+        rows = self.form.columns(rows)
         coefficients = self.coefficients()
         local = rows.study >= 0
         mu = np.full(rows.study.size, np.nan)
@@ -125,9 +162,51 @@ class CalibrationFit:
         padded = np.append(self.gamma, 0.0)
         return np.asarray(padded[self.layout.position])
 
+    @property
+    def mean_needs_variance(self) -> bool:
+        """Whether E[X | W, V] depends on the residual variance."""
+        return self.form.logarithmic
+
+    def joint_scores(self) -> JointScores:
+        """Estimating functions and bread of coefficients and residual variances together."""
+        if self.joint is not None:
+            return self.joint
+        of_variance = variance_scores(self.residuals, self.variance, self.freedom, self.group)
+        inverse = inverse_bread_with_variances(self.scores, self.inverse_bread, self.freedom, self.group)
+        return JointScores(np.hstack([self.scores, of_variance]), inverse)
+
+    def mean_scores(self) -> JointScores:
+        """What the sandwich of a plug-in needs: the parameters of E[X | W, V] alone, in the order of `fold`.
+
+        The inverse bread has a row a parameter of the mean and a column a score: a mean that does not depend
+        on the residual variance can still be estimated jointly with it.
+        """
+        if self.estimator == "least-squares" and not self.mean_needs_variance:
+            return JointScores(self.scores, self.inverse_bread)
+        joint = self.joint_scores()
+        if self.mean_needs_variance:
+            return joint
+        return JointScores(joint.scores, joint.inverse_bread[: self.gamma.size])
+
     def fold(self, weights: FloatArray, rows: CalibrationRows) -> FloatArray:
+        """Sum over persons of weights_i d E[X_i | W_i, V_i] / d parameters: from weights (p, n).
+
+        Returns
+        -------
+        ndarray, shape (p, G), or (p, G + n_groups) where the mean depends on the residual variance.
+        """
+        if not self.form.logarithmic:
+            return self.fold_predictor(weights, rows)
+        local = rows.study >= 0
+        moved = np.where(local, weights * np.where(local, self.predict(rows), 0.0), 0.0)
+        by_variance = np.stack(
+            [np.bincount(rows.group, weights=part, minlength=self.layout.n_groups) for part in moved]
+        )
+        return np.hstack([self.fold_predictor(moved, rows), by_variance / 2])
+
+    def fold_predictor(self, weights: FloatArray, rows: CalibrationRows) -> FloatArray:
         """Sum over persons of weights_i C_i': shape (p, G), from weights (p, n)."""
-        return fold_rows(weights, rows, self.layout)
+        return fold_rows(weights, self.form.columns(rows), self.layout)
 
 
 def fold_rows(weights: FloatArray, rows: CalibrationRows, layout: CalibrationLayout) -> FloatArray:
@@ -146,7 +225,7 @@ def fold_rows(weights: FloatArray, rows: CalibrationRows, layout: CalibrationLay
 
 
 def lay_out_parameters(
-    n_studies: int, n_columns: int, group_study: IntArray, *, by_study: bool
+    n_studies: int, n_columns: int, group_study: IntArray, *, by_study: bool, n_own: int = 2
 ) -> CalibrationLayout:
     """Number the parameters: intercept and slope study by study, then the covariates.
 
@@ -155,22 +234,25 @@ def lay_out_parameters(
     n_studies : int
         Local studies L.
     n_columns : int
-        k, 2 and the calibration covariates.
+        k, `n_own` and the calibration covariates.
     group_study : ndarray of int, shape (n_groups,)
         Local study of each residual variance.
     by_study : bool
         Whether covariates have coefficients of their own in each study.
+    n_own : int, default 2
+        Columns made from 1 and W: 2 for a line, the number of knots for a spline.
     """
     position = np.empty((n_studies, n_columns), dtype=np.intp)
-    position[:, :2] = np.arange(2 * n_studies).reshape(n_studies, 2)
-    extra = n_columns - 2
+    lines = n_own * n_studies
+    position[:, :n_own] = np.arange(lines).reshape(n_studies, n_own)
+    extra = n_columns - n_own
     if by_study:
-        position[:, 2:] = 2 * n_studies + np.arange(n_studies * extra).reshape(n_studies, extra)
+        position[:, n_own:] = lines + np.arange(n_studies * extra).reshape(n_studies, extra)
         count = n_studies * n_columns
     else:
-        position[:, 2:] = 2 * n_studies + np.arange(extra)
-        count = 2 * n_studies + extra
-    return CalibrationLayout(position, count, group_study.size, group_study)
+        position[:, n_own:] = lines + np.arange(extra)
+        count = lines + extra
+    return CalibrationLayout(position, count, group_study.size, group_study, n_own)
 
 
 def dense_rows(rows: CalibrationRows, layout: CalibrationLayout) -> FloatArray:
@@ -230,6 +312,7 @@ def fit_calibration(
         freedom,
         layout,
         dropped,
+        rows.group,
     )
 
 
@@ -281,13 +364,14 @@ def _without_collinear(
     renumber = np.full(layout.n_parameters + 1, -1, dtype=np.intp)
     kept = np.flatnonzero(~flagged)
     renumber[kept] = np.arange(kept.size)
-    by_study = k > 2 and n_studies > 1 and layout.position[0, 2] != layout.position[1, 2]
+    covariates_by_study = k > layout.n_own and n_studies > 1 and not layout.shares_covariates
     dropped: list[tuple[int, int]] = []
     for column in range(2, k):
+        by_study = covariates_by_study or (column < layout.n_own and n_studies > 1)
         studies = range(n_studies) if by_study else range(1)
         dropped += [(s if by_study else -1, column) for s in studies if flagged[layout.position[s, column]]]
     return (
-        CalibrationLayout(renumber[layout.position], kept.size, layout.n_groups, layout.group_study),
+        replace(layout, position=renumber[layout.position], n_parameters=kept.size),
         tuple(dropped),
     )
 

@@ -34,6 +34,9 @@ def calibrate(
     calibrate_with_cases: columns.CalibrateWithCases = False,
     calibration_covariates: columns.CalibrationCovariates = None,
     calibration_coefficients: columns.CalibrationCoefficients = None,
+    calibration_form: columns.CalibrationForm = None,
+    calibration_estimator: columns.CalibrationEstimator = None,
+    calibration_knots: columns.CalibrationKnots = None,
     unit: columns.Unit = None,
     out: columns.Out = None,
     force: columns.Force = False,
@@ -57,6 +60,7 @@ def calibrate(
             pool,
             calibration_covariates=formula,
             calibration_coefficients=settings.get("calibration_coefficients", "common"),
+            **settings.given(("calibration_form", "calibration_estimator", "calibration_knots")),
             unit=settings.get("unit", ""),
         )
         if folder is not None:

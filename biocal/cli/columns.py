@@ -114,6 +114,37 @@ CalibrationCoefficients = Annotated[
         show_default=False,
     ),
 ]
+CalibrationForm = Annotated[
+    str | None,
+    typer.Option(
+        "--calibration-form",
+        metavar="FORM",
+        help="linear; log-log: between logarithms; or rcs: a spline of the local value in each study "
+        "(default: linear).",
+        rich_help_panel=_CALIBRATION,
+        show_default=False,
+    ),
+]
+CalibrationEstimator = Annotated[
+    str | None,
+    typer.Option(
+        "--calibration-estimator",
+        metavar="HOW",
+        help="least-squares, or huber, in which gross errors count less (default: least-squares).",
+        rich_help_panel=_CALIBRATION,
+        show_default=False,
+    ),
+]
+CalibrationKnots = Annotated[
+    int | None,
+    typer.Option(
+        "--calibration-knots",
+        metavar="K",
+        help="Of --calibration-form rcs: 3 or 4, at quantiles of each study's pairs (default: 3).",
+        rich_help_panel=_CALIBRATION,
+        show_default=False,
+    ),
+]
 Unit = Annotated[
     str | None,
     typer.Option(

@@ -133,6 +133,9 @@ def fit(
     ] = False,
     calibration_covariates: columns.CalibrationCovariates = None,
     calibration_coefficients: columns.CalibrationCoefficients = None,
+    calibration_form: columns.CalibrationForm = None,
+    calibration_estimator: columns.CalibrationEstimator = None,
+    calibration_knots: columns.CalibrationKnots = None,
     calibration_variance: Annotated[
         str | None,
         _option(

@@ -37,6 +37,9 @@ KEYS: Mapping[str, Kind] = {
     "residual_law": Kind.TEXT,
     "calibration_covariates": Kind.TEXT,
     "calibration_coefficients": Kind.TEXT,
+    "calibration_form": Kind.TEXT,
+    "calibration_estimator": Kind.TEXT,
+    "calibration_knots": Kind.WHOLE,
     "calibration_variance": Kind.TEXT,
     "exposure": Kind.TEXT,
     "knots": Kind.WHOLE,
@@ -77,6 +80,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "residual_law": ("normal", "smearing"),
     "strata": ("calibrators", "deciles"),
     "calibration_coefficients": ("common", "by-study"),
+    "calibration_form": ("linear", "log-log", "rcs"),
+    "calibration_estimator": ("least-squares", "huber"),
     "calibration_variance": ("robust", "hc3"),
 }
 

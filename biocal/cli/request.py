@@ -25,6 +25,8 @@ DEFAULTS: dict[str, Any] = {
     "calibrate_within": False,
     "calibration_covariates": "outcome",
     "calibration_coefficients": "common",
+    "calibration_form": "linear",
+    "calibration_estimator": "least-squares",
     "calibration_variance": "robust",
     "residual_law": "normal",
     "level": 0.95,
@@ -54,6 +56,7 @@ _SAME_NAME: tuple[str, ...] = (
     *("calibration_covariates", "calibration_coefficients", "calibration_variance"),
     *("calibrate_within", "knot_rule", "residual_law", "level", "exposure_name", "unit", "outcome_name"),
     *("per", "per_sd", "aic", "joint"),
+    *("calibration_form", "calibration_estimator", "calibration_knots"),
 )
 
 

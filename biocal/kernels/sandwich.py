@@ -30,13 +30,15 @@ class StackedScores:
     cross : ndarray, shape (p, G), or None
         B21, minus the derivative of the summed score with respect to the calibration parameters; None
         when the exposure does not depend on them.
-    calibration_scores : ndarray, shape (n_pairs, G), or None
+    calibration_scores : ndarray, shape (n_pairs, q), or None
+        G columns, or more where parameters that the exposure does not depend on are estimated jointly.
     calibration_unit : ndarray of int, shape (n_pairs,), or None
         Unit of each calibration person.
     calibration_study : ndarray of int, shape (n_pairs,), or None
         Local study 0..L-1 of each calibration person.
-    inverse_calibration_bread : ndarray, shape (G, G), or None
-        B11^{-1} (not symmetric when residual variances are among the parameters).
+    inverse_calibration_bread : ndarray, shape (G, q), or None
+        B11^{-1} (not symmetric when residual variances are among the parameters), its rows for the G
+        parameters that the exposure depends on.
     """
 
     outcome_scores: FloatArray

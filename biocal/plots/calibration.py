@@ -58,6 +58,8 @@ class CalibrationPanel:
         Lowest and highest local value of the whole study; beyond the calibration subset the line is
         dotted, for there it extrapolates (for at most one width of the subset; the panel tells how
         far the study goes when that is farther).
+    curve : ndarray, shape (2, m), optional
+        Local values, increasing, and calibrated means: drawn instead of the line where the calibration bends.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class CalibrationPanel:
     r_squared: float
     residual_sd: float
     local_range: tuple[float, float] | None = None
+    curve: FloatArray | None = None
 
     def __post_init__(self) -> None:
         for name in ("local", "reference"):
@@ -88,6 +91,12 @@ class CalibrationPanel:
         """Return the lowest and highest local value of the calibration subset."""
         return float(self.local.min()), float(self.local.max())
 
+    def heights(self, local: FloatArray) -> FloatArray:
+        """Calibrated means at some local values."""
+        if self.curve is None:
+            return np.asarray(self.intercept + self.slope * local)
+        return np.asarray(np.interp(local, self.curve[0], self.curve[1]), dtype=np.float64)
+
     def span(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """Return the ranges (local, reference) to show: the pairs, and the line as far as it is drawn.
 
@@ -101,7 +110,7 @@ class CalibrationPanel:
                 min(low, max(self.local_range[0], low - width)),
                 max(high, min(self.local_range[1], high + width)),
             )
-        ends = [self.intercept + self.slope * low, self.intercept + self.slope * high]
+        ends = self.heights(np.array([low, high])).tolist()
         return (low, high), (min(float(self.reference.min()), *ends), max(float(self.reference.max()), *ends))
 
 
@@ -219,8 +228,8 @@ def _draw_panel(
     )  # fmt: skip
     whole, _ = panel.span()
     for ends, line, width in ((whole, _BEYOND, 1.0), (panel.subset_range(), _WITHIN, 1.4)):
-        heights = [panel.intercept + panel.slope * end for end in ends]
-        axes.plot(list(ends), heights, color=_LINE_COLOUR, linestyle=line, linewidth=width, zorder=3)
+        local = np.linspace(*ends, 2 if panel.curve is None else 101)
+        axes.plot(local, panel.heights(local), color=_LINE_COLOUR, linestyle=line, linewidth=width, zorder=3)
     axes.set_title("\n".join(textwrap.wrap(plain(panel.study), _TITLE_LETTERS)), pad=13.0)
     axes.annotate(
         _facts(panel), (0.5, 1.0), xycoords="axes fraction", xytext=(0, 2.5), textcoords="offset points",

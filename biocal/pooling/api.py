@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from biocal.calibration.choices import CalibrationModel
 from biocal.errors import BiocalError, OptionError
 from biocal.exposure.terms import ExposureSpecification, rcs
 from biocal.pooling.assembled_fit import assemble_fit, describe_sample, trend_test
@@ -21,6 +22,7 @@ from biocal.pooling.modifier_levels import modifier_levels
 from biocal.pooling.prepare import ModelFormulas, prepare
 from biocal.pooling.selection import restricted_pool
 from biocal.pooling.two_stage import heterogeneity_between_studies
+from biocal.results.calibration import model_notes
 from biocal.results.comparison import Comparison
 from biocal.results.fits import Fit
 from biocal.results.increments import require_increments
@@ -40,6 +42,9 @@ def fit(
     calibrate_within: bool = False,
     calibration_covariates: str = "outcome",
     calibration_coefficients: str = "common",
+    calibration_form: str = "linear",
+    calibration_estimator: str = "least-squares",
+    calibration_knots: int | None = None,
     knot_rule: str = "common",
     reference: float | None = None,
     at: Sequence[float] | None = None,
@@ -89,6 +94,8 @@ def fit(
         "outcome" (covariates and matching factors), "none" (the published rule), or a formula.
     calibration_coefficients : {"common", "by-study"}
         Of the calibration covariates.
+    calibration_form, calibration_estimator, calibration_knots
+        See :func:`biocal.calibrate`.
     knot_rule : {"common", "published"}
         See :func:`biocal.pooling.exposure_scale.learn_basis`.
     reference : float, optional
@@ -177,6 +184,7 @@ def fit(
         require_coefficients(calibration_coefficients),
         wants_leverage_scores(calibration_variance),
         None if calibrate_within else where,
+        CalibrationModel.of(calibration_form, calibration_estimator, calibration_knots),
     )
     prepared = prepare(pool, formulas)
     problem = prepared.problem
@@ -219,6 +227,7 @@ def fit(
             *selected,
             *scale_notes(scale, unit),
             *prepared.notes,
+            *(model_notes(shown.form, shown.estimator) if shown else ()),
             *(shown.notes if shown else ()),
             *left_out_of_calibration(pool, prepared, formulas),
         ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.calibration.choices import CalibrationModel
+from biocal.calibration.fitting import fit_calibration_model
 from biocal.calibration.regression import (
     CalibrationFit,
     CalibrationRows,
@@ -14,6 +16,7 @@ from biocal.calibration.regression import (
 )
 from biocal.errors import OptionError
 from biocal.kernels.delta import WaldTest, wald_test
+from biocal.pooling.calibration_form import learn_form, reference_censored
 from biocal.pooling.independent_units import distinct_pairs
 from biocal.results.calibration import (
     CalibrationResults,
@@ -28,12 +31,18 @@ from biocal.study.pooled import PooledStudies
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 
+#: Points of a bent calibration in figures.
+_CURVE_POINTS = 101
+
 
 def calibrate(
     pool: PooledStudies,
     *,
     calibration_covariates: str | None = None,
     calibration_coefficients: str = "common",
+    calibration_form: str = "linear",
+    calibration_estimator: str = "least-squares",
+    calibration_knots: int | None = None,
     unit: str = "",
 ) -> CalibrationResults:
     """Fit the calibration of every local study.
@@ -46,6 +55,13 @@ def calibrate(
         A formula; "none" or None (the default here, there being no outcome model) for a line a study.
     calibration_coefficients : {"common", "by-study"}
         Whether covariates' coefficients are common to the studies.
+    calibration_form : {"linear", "log-log", "rcs"}
+        X on W; log X on log W, with E[X | W] = exp(mu + sigma^2 / 2); X on a restricted cubic spline of W
+        in each study.
+    calibration_estimator : {"least-squares", "huber"}
+        Huber's M-estimate (k = 1.345, proposal 2) lets gross errors count less.
+    calibration_knots : int, optional
+        Of the form "rcs": 3 (default) or 4.
     unit : str
         Unit of the reference laboratory, for figures.
 
@@ -71,6 +87,7 @@ def calibrate(
     .. [1] Wu, Gail, Smith-Warner, Ziegler, Wang. Cancers 2022;14:2783; arXiv:1911.09254.
     """
     by_study = require_coefficients(calibration_coefficients)
+    model = CalibrationModel.of(calibration_form, calibration_estimator, calibration_knots)
     formula = None if calibration_covariates in (None, "none") else calibration_covariates
     design = design_columns(pool, formula)
     local_index = local_indices(pool)
@@ -80,12 +97,26 @@ def calibrate(
     compact = np.vstack([np.ones(pool.n_rows), pool.local_assay, design.values.T])
     study = local_index[pool.study]
     everybody = CalibrationRows(study, compact, np.maximum(study, 0))
+    form = learn_form(pool, model, rows)
     layout = lay_out_parameters(
-        len(local_names), compact.shape[0], np.arange(len(local_names)), by_study=by_study
+        len(local_names),
+        form.n_own + len(design.names),
+        np.arange(len(local_names)),
+        by_study=by_study,
+        n_own=form.n_own,
     )
     if not local_names:
         return calibration_results(pool, None, rows, everybody.take(rows), design.names, Labels(unit=unit))
-    fitted = fit_calibration(everybody.take(rows), pool.reference_assay[rows], layout, local_names)
+    censored = reference_censored(pool, rows)
+    fitted = fit_calibration_model(
+        everybody.take(rows),
+        pool.reference_assay[rows],
+        layout,
+        local_names,
+        model=model,
+        form=form,
+        censored=censored,
+    )
     return calibration_results(pool, fitted, rows, everybody.take(rows), design.names, Labels(unit=unit))
 
 
@@ -140,15 +171,28 @@ def calibration_results(
     )
     covariates: tuple[CovariateCoefficient, ...] = ()
     notes = calibration_notes(studies)
+    form, estimator = "linear", "least-squares"
     if fitted is not None and errors is not None:
-        covariates = _covariate_coefficients(fitted, errors, covariate_names, local_study_names(pool))
-        notes += _dropped_notes(fitted, covariate_names, local_study_names(pool))
-    return CalibrationResults(studies, covariates, covariate_names, notes, labels)
+        names = (*fitted.form.own_terms(pool.roles.local), *covariate_names)
+        covariates = _covariate_coefficients(fitted, errors, names, local_study_names(pool))
+        notes += _dropped_notes(fitted, names, local_study_names(pool))
+        form, estimator = fitted.form.kind, fitted.estimator
+    return CalibrationResults(studies, covariates, covariate_names, notes, labels, form, estimator)
 
 
 def calibration_covariance(fitted: CalibrationFit, rows: CalibrationRows) -> FloatArray:
-    """Least-squares covariance of the calibration parameters with each group's own residual variance, (G, G)."""
-    design = dense_rows(rows, fitted.layout)
+    """Covariance of the calibration parameters, (G, G).
+
+    Least squares: with each group's own residual variance.  Censored regression: from the information.
+    Huber: the sandwich, as its residuals have no one variance.
+    """
+    if fitted.joint is not None:
+        size, inverse = fitted.gamma.size, fitted.joint.inverse_bread
+        if fitted.estimator == "tobit":
+            return inverse[:size, :size]
+        influence = fitted.joint.scores @ inverse[:size].T
+        return np.asarray(influence.T @ influence)
+    design = dense_rows(fitted.form.columns(rows), fitted.layout)
     meat = (design * fitted.variance[rows.group][:, None]).T @ design
     return np.asarray(fitted.inverse_bread @ meat @ fitted.inverse_bread.T)
 
@@ -233,11 +277,12 @@ def _study_calibration(
     w, x = rows.columns[1, pairs], pool.reference_assay[pool_rows[pairs]]
     low, high = float(w.min()), float(w.max())
     residuals = fitted.residuals[pairs]
-    spread = float(((x - x.mean()) ** 2).sum())
     coefficients = fitted.coefficients()[local]
     groups = fitted.layout.group_study == local
     variance = float((fitted.variance[groups] * fitted.freedom[groups]).sum() / fitted.freedom[groups].sum())
     position = fitted.layout.position[local]
+    own, line = fitted.layout.n_own, fitted.form.response(x)
+    spread = float(((line - line.mean()) ** 2).sum())
     mean_covariates = rows.columns[2:, pairs].mean(axis=1)
     return StudyCalibration(
         study=name,
@@ -257,8 +302,23 @@ def _study_calibration(
         outside=float(((values < low) | (values > high)).mean()),
         pairs_local=w,
         pairs_reference=x,
-        intercept_at_mean=float(coefficients[0] + coefficients[2:] @ mean_covariates),
+        intercept_at_mean=float(coefficients[0] + coefficients[own:] @ mean_covariates),
+        curve=_drawn_curve(fitted, local, mean_covariates, values),
     )
+
+
+def _drawn_curve(
+    fitted: CalibrationFit, local: int, mean_covariates: FloatArray, values: FloatArray
+) -> FloatArray | None:
+    """A bent calibration at the pairs' mean covariates, over the study's local values: shape (2, m)."""
+    if fitted.form.kind == "linear":
+        return None
+    grid = np.linspace(values.min(), values.max(), _CURVE_POINTS)
+    columns = np.vstack([np.ones(grid.size), grid, np.repeat(mean_covariates[:, None], grid.size, axis=1)])
+    # of several residual variances the study's first: they differ with a modifier alone
+    group = int(np.flatnonzero(fitted.layout.group_study == local)[0])
+    rows = CalibrationRows(np.full(grid.size, local), columns, np.full(grid.size, group))
+    return np.vstack([grid, fitted.predict(rows)])
 
 
 def _covariate_coefficients(
@@ -267,7 +327,7 @@ def _covariate_coefficients(
     position = fitted.layout.position[:, 2:]
     found = []
     for k, name in enumerate(names):
-        common = bool((position[:, k] == position[0, k]).all())
+        common = bool((position[:, k] == position[0, k]).all()) and k >= fitted.layout.n_own - 2
         for s in range(1 if common else len(local_names)):
             place = position[s, k]
             if place >= 0:

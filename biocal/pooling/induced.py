@@ -19,8 +19,9 @@ from biocal.kernels.sandwich import StackedScores
 from biocal.outcome.conditional_logistic import OutcomeFit, fit_conditional_logistic
 from biocal.outcome.induced import InducedDesign, InducedDetails, InducedLikelihood
 from biocal.outcome.induced_fit import fit_induced_likelihood, maximise_induced
-from biocal.outcome.induced_law import ExposureLaw
+from biocal.outcome.induced_law import ExposureBasis, ExposureLaw
 from biocal.outcome.induced_risk import DEFAULT_NODES
+from biocal.pooling.log_scale import on_log_scale
 from biocal.pooling.model_columns import ModelColumns, lay_out_columns
 from biocal.pooling.plug_in import PlugInExposure, fit_plug_in, plug_in_exposure, stack
 from biocal.pooling.problem import PooledProblem
@@ -77,7 +78,8 @@ def fit_induced(
     Notes
     -----
     theta = (gamma, sigma^2 of each variance group, beta); sigma_g^2 solves
-    ``sum over the group's calibrators of r_i^2 - sigma_g^2 mean(1 - h) = 0``.
+    ``sum over the group's calibrators of r_i^2 - sigma_g^2 mean(1 - h) = 0`` under least squares.  After a
+    calibration between logarithms log X given (W, V) is normal, and the nodes lie on the log scale.
     """
     _require_law(residual_law)
     exposure = plug_in_exposure(problem, "full", calibration)
@@ -160,10 +162,35 @@ def _likelihood(
     """The induced likelihood of local and reference studies together."""
     group = np.where(exposure.calibrated, problem.calibration_rows.group, -1)
     residuals = _residuals_by_group(problem, calibration) if residual_law == "smearing" else None
-    law = ExposureLaw(exposure.value, group, calibration.variance, residuals)
+    mean = exposure.value
+    terms: ExposureBasis = basis
+    if calibration.form.logarithmic:
+        mean, terms = _log_mean(problem, calibration, exposure), on_log_scale(basis)
+    law = ExposureLaw(mean, group, calibration.variance, residuals)
     return InducedLikelihood(
-        problem.layout, _design(model, problem), law, basis, nodes=nodes, interpolate=interpolate
+        problem.layout, _design(model, problem), law, terms, nodes=nodes, interpolate=interpolate
     )
+
+
+def _log_mean(problem: PooledProblem, calibration: CalibrationFit, exposure: PlugInExposure) -> FloatArray:
+    """Mean of log X given (W, V), and log X itself where it is known.
+
+    Raises
+    ------
+    OptionError
+        A reference study has a value of 0 or below.
+    """
+    known = ~exposure.calibrated
+    bad = known & ~(problem.reference_assay > 0)
+    if bad.any():
+        names = sorted({problem.study_names[s] for s in problem.study[bad]})
+        raise OptionError(
+            f"induced with the calibration form log-log needs positive reference values, but {', '.join(names)} "
+            f"{'has' if len(names) == 1 else 'have'} {int(bad.sum())} that are not; use the calibration form linear "
+            "or rcs, or method full"
+        )
+    values = np.where(known, problem.reference_assay, 1.0)
+    return np.where(known, np.log(values), calibration.linear_predictor(problem.calibration_rows))
 
 
 def _design(model: ModelColumns, problem: PooledProblem) -> InducedDesign:
@@ -193,6 +220,11 @@ def _full_estimate(
 
 
 def _residuals_by_group(problem: PooledProblem, calibration: CalibrationFit) -> tuple[FloatArray, ...]:
+    if calibration.estimator == "tobit":
+        raise OptionError(
+            "the residual law smearing needs every calibrator's reference value, but some are below their detection "
+            "limit; use the residual law normal, or a substitution rule (--below-limit half-limit)"
+        )
     group = problem.calibrators.rows.group
     return tuple(calibration.residuals[group == g] for g in range(calibration.layout.n_groups))
 
@@ -202,42 +234,19 @@ def _stack_induced(
 ) -> StackedScores:
     """Stacked scores with the calibration's coefficients and residual variances (METHODS sections 6 and 7)."""
     rows, n_groups = problem.calibration_rows, calibration.layout.n_groups
+    joint = calibration.joint_scores()
     by_group = np.stack(
         [np.bincount(rows.group, weights=part, minlength=n_groups) for part in details.by_variance]
     )
-    cross = -np.hstack([calibration.fold(details.by_mean, rows), by_group])
+    cross = -np.hstack([calibration.fold_predictor(details.by_mean, rows), by_group])
     plain = stack(problem, outcome, None, None)
     calibrators = problem.calibrators
     return StackedScores(
         plain.outcome_scores,
         outcome.information,
         cross,
-        np.hstack([calibration.scores, variance_scores(calibration, calibrators.rows.group)]),
+        joint.scores,
         calibrators.unit,
         calibrators.rows.study,
-        inverse_bread_with_variances(calibration, calibrators.rows.group),
+        joint.inverse_bread,
     )
-
-
-def variance_scores(calibration: CalibrationFit, group: NDArray[np.intp]) -> FloatArray:
-    """Estimating functions r_i^2 - sigma_g^2 mean(1 - h), each in its group's column: (n_pairs, n_groups)."""
-    n_groups = calibration.layout.n_groups
-    share = calibration.freedom / np.maximum(np.bincount(group, minlength=n_groups), 1)
-    scores = np.zeros((group.size, n_groups))
-    scores[np.arange(group.size), group] = calibration.residuals**2 - (calibration.variance * share)[group]
-    return scores
-
-
-def inverse_bread_with_variances(calibration: CalibrationFit, group: NDArray[np.intp]) -> FloatArray:
-    """Inverse of the calibration's bread with the residual variances last: (G + n_groups, G + n_groups).
-
-    The bread is [[sum C C', 0], [R, D]], R_g = 2 sum over the group of r_i C_i', D_g = sum of 1 - h_i.
-    """
-    size, n_groups = calibration.gamma.size, calibration.layout.n_groups
-    lower = np.zeros((n_groups, size))
-    np.add.at(lower, group, 2 * calibration.scores)
-    inverse = np.zeros((size + n_groups, size + n_groups))
-    inverse[:size, :size] = calibration.inverse_bread
-    inverse[size:, :size] = -(lower @ calibration.inverse_bread) / calibration.freedom[:, None]
-    inverse[size:, size:] = np.diag(1.0 / calibration.freedom)
-    return inverse

@@ -100,13 +100,13 @@ def stack(
     np.add.at(scores, problem.set_unit, outcome.set_scores.T)
     if calibration is None or cross is None:
         return StackedScores(scores, outcome.information, None, None, None, None, None)
-    calibrators = problem.calibrators
+    calibrators, of_mean = problem.calibrators, calibration.mean_scores()
     return StackedScores(
         scores,
         outcome.information,
         cross,
-        calibration.scores,
+        of_mean.scores,
         calibrators.unit,
         calibrators.rows.study,
-        calibration.inverse_bread,
+        of_mean.inverse_bread,
     )

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.calibration.choices import LINEAR_LEAST_SQUARES, CalibrationModel
 from biocal.calibration.regression import CalibrationRows, lay_out_parameters
 from biocal.errors import FormulaError, OptionError
 from biocal.kernels.set_layout import SetLayout, lay_out_sets
 from biocal.outcome.conditional_logistic import constant_within_sets
+from biocal.pooling.calibration_form import learn_form, reference_censored
 from biocal.pooling.independent_units import distinct_pairs, unit_codes
 from biocal.pooling.problem import Calibrators, PooledProblem
 from biocal.pooling.selection import selection_notes
@@ -45,6 +47,8 @@ class ModelFormulas:
         Whether the sandwich's calibration block is HC3-like.
     where : str or None
         Condition on the rows of the outcome model; the calibration keeps every control.
+    calibration_model : CalibrationModel
+        Form and estimator of the calibration.
     """
 
     covariates: str | None = None
@@ -54,6 +58,7 @@ class ModelFormulas:
     by_study: bool = False
     leverage_scores: bool = False
     where: str | None = None
+    calibration_model: CalibrationModel = LINEAR_LEAST_SQUARES
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +116,13 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
     )
     compact = np.vstack([np.ones(pool.n_rows), pool.local_assay, calibration.values.T])
     everybody = CalibrationRows(study_local, compact, group)
+    form = learn_form(pool, formulas.calibration_model, calibrating)
     layout_parameters = lay_out_parameters(
-        len(local_names), compact.shape[0], group_study, by_study=formulas.by_study
+        len(local_names),
+        form.n_own + compact.shape[0] - 2,
+        group_study,
+        by_study=formulas.by_study,
+        n_own=form.n_own,
     )
     set_unit, pair_unit, n_units = unit_codes(pool, chosen, calibrating)
     is_case, rows = chosen.is_case, chosen.rows
@@ -140,6 +150,9 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
             pair_unit,
             layout_parameters,
             formulas.leverage_scores,
+            formulas.calibration_model,
+            form,
+            reference_censored(pool, calibrating),
         ),
         set_unit=set_unit,
         n_units=n_units,
@@ -190,7 +203,10 @@ def _calibration_columns(
         parts = [design_columns(pool, wanted)]
     if modifier is None:
         return _joined(pool.n_rows, parts)
-    product = modifier.values * pool.local_assay[:, None]
+    local = pool.local_assay
+    if formulas.calibration_model.form == "log-log":
+        local = np.log(np.where(local > 0, local, np.nan))  # the form refuses others by name
+    product = modifier.values * local[:, None]
     names = tuple(f"{pool.roles.local}:{name}" for name in modifier.names)
     joined = _joined(pool.n_rows, parts)
     return _joined(pool.n_rows, [joined, _not_held(modifier, joined), DesignColumns(names, product, {})])

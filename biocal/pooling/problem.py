@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.calibration.regression import (
-    CalibrationFit,
-    CalibrationLayout,
-    CalibrationRows,
-    fit_calibration,
-)
+from biocal.calibration.choices import LINEAR_LEAST_SQUARES, CalibrationModel
+from biocal.calibration.fitting import fit_calibration_model
+from biocal.calibration.forms import LINEAR_FORM, CalibrationForm
+from biocal.calibration.regression import CalibrationFit, CalibrationLayout, CalibrationRows
+from biocal.errors import OptionError
 from biocal.kernels.set_layout import SetLayout, lay_out_sets
 
 FloatArray = NDArray[np.float64]
@@ -36,6 +35,12 @@ class Calibrators:
         Parameters of the calibration model.
     leverage_scores : bool
         Whether the sandwich takes scores as HC3 does; see :meth:`CalibrationFit.with_leverage_scores`.
+    model : CalibrationModel
+        Estimator.
+    form : CalibrationForm
+        Columns made from W.
+    censored : ndarray of bool, shape (n_pairs,), or None
+        Pairs whose reference value is only known to be below the limit in `response`.
     """
 
     rows: CalibrationRows
@@ -43,11 +48,38 @@ class Calibrators:
     unit: IntArray
     layout: CalibrationLayout
     leverage_scores: bool = False
+    model: CalibrationModel = LINEAR_LEAST_SQUARES
+    form: CalibrationForm = LINEAR_FORM
+    censored: BoolArray | None = None
 
     def fit(self, local_names: tuple[str, ...]) -> CalibrationFit:
-        """Fit the calibration model; raises CalibrationDesignError."""
-        fitted = fit_calibration(self.rows, self.response, self.layout, local_names)
-        return fitted.with_leverage_scores() if self.leverage_scores else fitted
+        """Fit the calibration model; raises CalibrationDesignError, or OptionError for hc3 without least squares."""
+        fitted = fit_calibration_model(
+            self.rows,
+            self.response,
+            self.layout,
+            local_names,
+            model=self.model,
+            form=self.form,
+            censored=self.censored,
+        )
+        if not self.leverage_scores:
+            return fitted
+        if fitted.estimator != "least-squares":
+            raise OptionError(
+                f"the calibration variance hc3 is made for least squares, not for {fitted.estimator}; leave it robust"
+            )
+        return fitted.with_leverage_scores()
+
+    def take(self, pairs: IntArray, unit: IntArray) -> Calibrators:
+        """Some pairs, repeats allowed, with independent units of their own."""
+        return replace(
+            self,
+            rows=self.rows.take(pairs),
+            response=self.response[pairs],
+            unit=unit,
+            censored=None if self.censored is None else self.censored[pairs],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.errors import OptionError
-from biocal.pooling.problem import Calibrators, PooledProblem
+from biocal.pooling.problem import PooledProblem
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -145,9 +145,8 @@ def redraw(design: ResamplingDesign, rng: np.random.Generator) -> PooledProblem:
     redrawn = problem.take_persons(persons, set_code, set_unit, drawn.size)
     return replace(
         redrawn,
-        calibrators=Calibrators(
-            calibrators.rows.take(pairs), calibrators.response[pairs], pair_unit, calibrators.layout
-        ),
+        # leverage scores matter to the sandwich alone, which a replicate has not
+        calibrators=replace(calibrators.take(pairs, pair_unit), leverage_scores=False),
     )
 
 

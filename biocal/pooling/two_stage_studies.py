@@ -239,18 +239,18 @@ def _calibrated(
     """The study with its own calibration, or with the pool's where covariates' coefficients are shared."""
     local = int(alone.calibration_rows.study[0])
     layout = alone.calibrators.layout
-    n_local, n_columns = layout.position.shape
-    shared = n_columns > 2 and n_local > 1 and bool((layout.position[0, 2:] == layout.position[1, 2:]).all())
+    shared = layout.shares_covariates
     mine = np.flatnonzero(alone.calibrators.rows.study == local)
     columns = alone.calibrators.rows.columns[:, mine]
     if shared:
         n_varying = int((np.ptp(columns[2:], axis=1) > 0).sum())
-        if mine.size < PAIRS_PER_COEFFICIENT * (2 + n_varying):
+        if mine.size < PAIRS_PER_COEFFICIENT * (layout.n_own + n_varying):
             return alone, calibration, True
-    own = _own_calibrators(alone, mine)
+    own = _own_calibrators(alone, mine, local)
     name = (alone.local_names[local],)
     fitted = own.fit(name)
-    untold = [column for _, column in fitted.dropped]
+    # columns of the persons are 1, W and the covariates, whatever the form makes of W
+    untold = [column - (layout.n_own - 2) for _, column in fitted.dropped if column >= layout.n_own]
     if shared and (np.ptp(alone.calibration_rows.columns[untold], axis=1) > 0).any():
         return alone, calibration, True
     persons = alone.calibration_rows
@@ -259,18 +259,19 @@ def _calibrated(
     return replace(alone, calibrators=own, calibration_rows=rows, local_names=name), fitted, False
 
 
-def _own_calibrators(alone: PooledProblem, mine: IntArray) -> Calibrators:
+def _own_calibrators(alone: PooledProblem, mine: IntArray, local: int) -> Calibrators:
     """The calibration subset of the study alone, as the only local study."""
     everybody = alone.calibrators
     zeros = np.zeros(mine.size, dtype=np.intp)
     columns = everybody.rows.columns[:, mine]
-    layout = lay_out_parameters(1, columns.shape[0], np.zeros(1, dtype=np.intp), by_study=True)
-    return Calibrators(
-        CalibrationRows(zeros, columns, zeros),
-        everybody.response[mine],
-        everybody.unit[mine],
-        layout,
-        everybody.leverage_scores,
+    form = everybody.form.of_study(local)
+    n_columns = form.n_own + columns.shape[0] - 2
+    layout = lay_out_parameters(1, n_columns, np.zeros(1, dtype=np.intp), by_study=True, n_own=form.n_own)
+    return replace(
+        everybody.take(mine, everybody.unit[mine]),
+        rows=CalibrationRows(zeros, columns, zeros),
+        layout=layout,
+        form=form,
     )
 
 

@@ -68,7 +68,14 @@ def calibration_section(
     return CalibrationSection(
         tuple(study.study for study in calibration.studies if study.kind == "reference"),
         tuple(study.study for study in local),
-        _line_table(local, hidden, participants, disclosure, adjusted=bool(calibration.covariate_names))
+        _line_table(
+            local,
+            hidden,
+            participants,
+            disclosure,
+            adjusted=bool(calibration.covariate_names),
+            form=calibration.form,
+        )
         if local
         else None,
         _covariate_table(calibration) if calibration.covariates else None,
@@ -101,6 +108,7 @@ def _line_table(
     disclosure: Disclosure,
     *,
     adjusted: bool,
+    form: str,
 ) -> ReportTable:
     header = ("Study", "Persons", "Pairs", "Intercept (SE)", "Slope (SE)", "Residual SD", "R²", "Outside")
     rows = [
@@ -120,6 +128,10 @@ def _line_table(
         "Persons: those with a local value. Pairs: persons measured in both laboratories. Outside: share of the "
         "study's local values beyond the range of its pairs, where the line is extrapolated."
     )
+    if form == "log-log":
+        note += " Intercept, slope, residual SD and R² are those between logarithms."
+    elif form == "rcs":
+        note += " The slope is that below a study's first knot; the bends are among the other coefficients."
     if adjusted:
         note += " The intercept is that of all calibration covariates at 0."
     return ReportTable("Calibration line of each local study", header, rows, note=note)
@@ -239,7 +251,14 @@ def _panels(
     for study in local:
         means = disclosure.group_means(study.pairs_local, study.pairs_reference)
         groups.append(
-            PanelGroups(means[0], means[1], study.intercept_at_mean, study.slope, study.residual_sd)
+            PanelGroups(
+                means[0],
+                means[1],
+                study.intercept_at_mean,
+                study.slope,
+                math.nan if calibration.form == "log-log" else study.residual_sd,
+                study.curve,
+            )
         )
     limits = panel_limits(groups)
     figures = []
@@ -248,10 +267,14 @@ def _panels(
         pairs = (
             count(study.n_calibration, "pair") if pairs == f"{study.n_calibration:,}" else f"{pairs} pairs"
         )
+        drawn_line = (
+            f"Line: {number(study.intercept_at_mean, 3)} + {number(study.slope, 3)} times the local value"
+            if study.curve is None
+            else f"A bent calibration ({calibration.form})"
+        )
         alternative = (
-            f"{study.study}: reference against local values. Line: {number(study.intercept_at_mean, 3)} + "
-            f"{number(study.slope, 3)} times the local value; residual SD {number(study.residual_sd, 3)}, "
-            f"R squared {study.r_squared:.2f}."
+            f"{study.study}: reference against local values. {drawn_line}; residual SD "
+            f"{number(study.residual_sd, 3)}, R squared {study.r_squared:.2f}."
         )
         caption = f"{study.study}: {pairs}, R² {study.r_squared:.2f}, slope {number(study.slope, 3)}"
         drawn = draw_panel(group, limits, calibration.labels.unit)

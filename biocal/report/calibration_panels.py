@@ -30,7 +30,9 @@ class PanelGroups:
     intercept, slope : float
         The line, at mean covariates.
     residual_sd : float
-        In reference units.
+        In reference units; NaN draws no band.
+    curve : ndarray, shape (2, m), or None
+        Local values and calibrated means where the calibration is not a straight line.
     """
 
     local: FloatArray
@@ -38,6 +40,13 @@ class PanelGroups:
     intercept: float
     slope: float
     residual_sd: float
+    curve: FloatArray | None = None
+
+    def heights(self, local: FloatArray) -> FloatArray:
+        """Calibrated means at some local values."""
+        if self.curve is None:
+            return np.asarray(self.intercept + self.slope * local)
+        return np.asarray(np.interp(local, self.curve[0], self.curve[1]), dtype=np.float64)
 
 
 Limits = tuple[tuple[float, float], tuple[float, float]]
@@ -74,7 +83,9 @@ def draw_panel(panel: PanelGroups, limits: Limits | None, unit: str) -> Figure:
         axes.set_ylim(low, high)
         axes.axline((left, left), slope=1.0, color=GREY, linewidth=0.8, linestyle=(0, (4, 2)))
         ends = _ends(panel, (left, right))
-        line = panel.intercept + panel.slope * ends
+        if panel.curve is not None:
+            ends = np.linspace(ends[0], ends[1], 61)
+        line = panel.heights(ends)
         sd = panel.residual_sd if np.isfinite(panel.residual_sd) else 0.0
         axes.fill_between(ends, line - sd, line + sd, color=_LINE_COLOUR, alpha=0.15, linewidth=0)
         axes.plot(ends, line, color=_LINE_COLOUR)
@@ -100,7 +111,7 @@ def _own_limits(panel: PanelGroups) -> Limits | None:
     if panel.local.size < 2:
         return None
     ends = _ends(panel, (0.0, 1.0))
-    heights = panel.intercept + panel.slope * ends
+    heights = panel.heights(ends)
     sd = 1.6 * panel.residual_sd if np.isfinite(panel.residual_sd) else 0.0
     values = np.concatenate([heights - sd, heights + sd, panel.reference])
     margin = 0.05 * float(np.ptp(ends))

@@ -53,6 +53,8 @@ class StudyCalibration:
         The pairs, for the figure.
     intercept_at_mean : float
         Intercept at the pairs' mean covariates, for the figure.
+    curve : ndarray, shape (2, m), or None
+        Local values and calibrated means at mean covariates where the calibration is not a straight line.
     """
 
     study: str
@@ -73,6 +75,7 @@ class StudyCalibration:
     pairs_local: FloatArray
     pairs_reference: FloatArray
     intercept_at_mean: float
+    curve: FloatArray | None = None
 
 
 #: Columns of calibration.csv, in order.
@@ -93,6 +96,24 @@ CALIBRATION_COLUMNS = (
     "calibration_max",
     "outside",
 )
+
+
+_FORMULAS = {
+    "linear": "reference = intercept + slope * local",
+    "log-log": "log(reference) = intercept + slope * log(local)",
+    "rcs": "reference = intercept + slope * local + its spline terms",
+}
+_FORM_REMARKS = {
+    "log-log": "the calibrated mean is exp(predicted log + residual variance / 2); residual SD and R2 are those "
+    "between logarithms",
+    "rcs": "slope: that below a study's first knot; the spline terms local', local'' are listed below; knots at "
+    "quantiles of each study's pairs count as fixed",
+}
+_ESTIMATORS = {
+    "least-squares": "least squares",
+    "huber": "Huber's M-estimate (k = 1.345, scale by proposal 2)",
+    "tobit": "censored regression (reference values below their detection limit)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +139,11 @@ class CalibrationResults:
     notes : tuple of str
         What should be known before the calibration is trusted.
     labels : Labels
+    form : str
+        "linear", "log-log" (slope, residual SD and R2 are then those between logarithms) or "rcs" (the slope is
+        that below the first knot; the bends are among `covariates`).
+    estimator : str
+        "least-squares", "huber", or "tobit" where reference values are below their detection limit.
     """
 
     studies: tuple[StudyCalibration, ...]
@@ -125,6 +151,8 @@ class CalibrationResults:
     covariate_names: tuple[str, ...]
     notes: tuple[str, ...]
     labels: Labels
+    form: str = "linear"
+    estimator: str = "least-squares"
 
     def tidy(self) -> pd.DataFrame:
         """One row a study, columns as in calibration.csv."""
@@ -147,10 +175,11 @@ class CalibrationResults:
         sloped = " + covariates" if self.covariate_names else ""
         lines = [
             paragraph(
-                f"Calibration: reference = intercept + slope * local{sloped}, by least squares in controls "
+                f"Calibration: {_FORMULAS[self.form]}{sloped}, by {_ESTIMATORS[self.estimator]} in controls "
                 "measured in both laboratories",
                 indent=0,
             ),
+            *(paragraph(text) for text in (_FORM_REMARKS.get(self.form),) if text),
             paragraph(f"calibration covariates: {covariates}"),
         ]
         if reference:
@@ -206,6 +235,14 @@ class CalibrationResults:
         from biocal.results.figures import draw_calibrations
 
         return draw_calibrations(self)
+
+
+def model_notes(form: str, estimator: str) -> tuple[str, ...]:
+    """A calibration that is not least squares on a straight line, in words, for summaries of fits."""
+    if form == "linear" and estimator == "least-squares":
+        return ()
+    remark = f"; {_FORM_REMARKS[form]}" if form in _FORM_REMARKS else ""
+    return (f"the calibration is {_FORMULAS[form]}, by {_ESTIMATORS[estimator]}{remark}",)
 
 
 def calibration_notes(studies: tuple[StudyCalibration, ...]) -> tuple[str, ...]:

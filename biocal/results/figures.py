@@ -91,6 +91,7 @@ def draw_calibrations(calibration: CalibrationResults) -> Any:
             s.r_squared,
             s.residual_sd,
             (s.local_min, s.local_max),
+            s.curve,
         )
         for s in calibration.studies
         if s.kind == "local"

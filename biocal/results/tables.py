@@ -76,7 +76,7 @@ def asked_tables(fits: Sequence[Fit]) -> dict[str, pd.DataFrame]:
 def calibration_tables(calibration: CalibrationResults) -> dict[str, pd.DataFrame]:
     """Return the tables of a calibration; that of the covariates only when it has some."""
     tables = {"calibration": calibration.tidy()}
-    if calibration.covariate_names:
+    if calibration.covariates:
         tables["calibration_covariates"] = calibration.tidy_covariates()
     return tables
 

@@ -14,12 +14,7 @@ from biocal.calibration.regression import CalibrationFit, dense_rows, fit_calibr
 from biocal.errors import OptionError, SeparationError, SingularInformationError
 from biocal.exposure.terms import CategoryBasis, LinearBasis, SplineBasis
 from biocal.kernels.sandwich import stacked_covariance
-from biocal.pooling.induced import (
-    fit_induced,
-    induced_coefficients,
-    inverse_bread_with_variances,
-    variance_scores,
-)
+from biocal.pooling.induced import fit_induced, induced_coefficients
 from biocal.pooling.plug_in import fit_plug_in, plug_in_exposure
 from biocal.pooling.prepare import ModelFormulas, PreparedPool, prepare
 from biocal.study.pooled import PooledStudies
@@ -211,9 +206,9 @@ def test_bread_of_the_calibration_and_its_inverse_by_hand():
     # The covariate is common to the studies, so that a study's own residuals are not orthogonal to it.
     assert np.abs(lower).max() > 0.01
     np.testing.assert_allclose(
-        inverse_bread_with_variances(calibration, group) @ bread, np.eye(len(bread)), atol=SAME
+        calibration.joint_scores().inverse_bread @ bread, np.eye(len(bread)), atol=SAME
     )
-    scores = variance_scores(calibration, group)
+    scores = calibration.joint_scores().scores[:, calibration.gamma.size :]
     np.testing.assert_allclose(scores.sum(axis=0), 0.0, atol=SAME)
     one = 5
     expected = calibration.residuals[one] ** 2 - calibration.variance[group[one]] * np.mean(
