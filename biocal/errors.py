@@ -43,6 +43,10 @@ class CalibrationDesignError(InputError):
     """A calibration cannot be fitted: too few pairs, or no spread among them."""
 
 
+class SeasonDesignError(InputError):
+    """A study's controls do not tell its season: too few, or drawn at too few times of the year (studies)."""
+
+
 class FormulaError(InputError):
     """A covariate formula names unknown columns or cannot be parsed."""
 

@@ -28,14 +28,15 @@ class StackedScores:
     information : ndarray, shape (p, p)
         B22.
     cross : ndarray, shape (p, G), or None
-        B21, minus the derivative of the summed score with respect to the calibration parameters; None
-        when the exposure does not depend on them.
-    calibration_scores : ndarray, shape (n_pairs, q), or None
-        G columns, or more where parameters that the exposure does not depend on are estimated jointly.
-    calibration_unit : ndarray of int, shape (n_pairs,), or None
-        Unit of each calibration person.
-    calibration_study : ndarray of int, shape (n_pairs,), or None
-        Local study 0..L-1 of each calibration person.
+        B21, minus the derivative of the summed score with respect to the first step's parameters: the
+        calibration's, then the season's; None when the exposure does not depend on them.
+    calibration_scores : ndarray, shape (n_rows, q), or None
+        First-step scores of calibration pairs, then of controls for the season.  G columns, or more where
+        parameters that the exposure does not depend on are estimated jointly.
+    calibration_unit : ndarray of int, shape (n_rows,), or None
+        Unit of each row.
+    calibration_study : ndarray of int, shape (n_rows,), or None
+        Local study 0..L-1 of each calibration pair; -1 for rows that serve the season.
     inverse_calibration_bread : ndarray, shape (G, q), or None
         B11^{-1} (not symmetric when residual variances are among the parameters), its rows for the G
         parameters that the exposure depends on.
@@ -61,7 +62,7 @@ class SandwichCovariance:
     vcov_uncorrected : ndarray, shape (p, p)
         B22^{-1}, model-based, the calibration taken as known.
     calibration_parts : ndarray, shape (L, p, p)
-        What each local study's calibration adds, cross terms apart.
+        What each local study's calibration adds, through the season too, cross terms apart.
     influence : ndarray, shape (n_units, p)
         B22^{-1} (U_j - B21 B11^{-1} c_j): rows sum to about 0, their outer products to `vcov`.
     """
@@ -100,6 +101,21 @@ def stacked_covariance(stacked: StackedScores, n_studies: int) -> SandwichCovari
         )
     influence = scores @ inverse
     return SandwichCovariance(influence.T @ influence, inverse, parts, influence)
+
+
+def calibration_influence(stacked: StackedScores) -> FloatArray:
+    """The part of beta's influence that comes through the calibration pairs, shape (n_units, p)."""
+    found = np.zeros(stacked.outcome_scores.shape)
+    if stacked.cross is None:
+        return found
+    assert stacked.calibration_scores is not None
+    assert stacked.calibration_unit is not None
+    assert stacked.calibration_study is not None
+    assert stacked.inverse_calibration_bread is not None
+    pairs = stacked.calibration_study >= 0
+    transfer = stacked.cross @ stacked.inverse_calibration_bread
+    np.subtract.at(found, stacked.calibration_unit[pairs], stacked.calibration_scores[pairs] @ transfer.T)
+    return np.asarray(found @ _inverse(stacked.information))
 
 
 def _calibration_parts(shift: FloatArray, unit: IntArray, study: IntArray, parts: FloatArray) -> FloatArray:

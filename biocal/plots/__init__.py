@@ -9,6 +9,7 @@ from biocal.plots.categories import CategoryEstimates, draw_category_odds_ratios
 from biocal.plots.dose_response import Curve, DoseResponsePanel, draw_dose_response, draw_dose_response_panels
 from biocal.plots.forest import ForestRow, ForestSummary, Heterogeneity, draw_forest
 from biocal.plots.save import figure_bytes, save_figure
+from biocal.plots.season import SeasonPanel, draw_season_panels
 
 __all__ = [
     "CalibrationPanel",
@@ -18,12 +19,14 @@ __all__ = [
     "ForestRow",
     "ForestSummary",
     "Heterogeneity",
+    "SeasonPanel",
     "draw_calibration_panels",
     "draw_category_odds_ratios",
     "draw_category_panels",
     "draw_dose_response",
     "draw_dose_response_panels",
     "draw_forest",
+    "draw_season_panels",
     "figure_bytes",
     "save_figure",
 ]

@@ -20,6 +20,8 @@ from biocal.pooling.fit_choices import estimation_options, wants_leverage_scores
 from biocal.pooling.joint_levels import own_effects, require_joint_level
 from biocal.pooling.modifier_levels import modifier_levels
 from biocal.pooling.prepare import ModelFormulas, prepare
+from biocal.pooling.season_request import season_request
+from biocal.pooling.season_results import season_remarks, season_results
 from biocal.pooling.selection import restricted_pool
 from biocal.pooling.two_stage import heterogeneity_between_studies
 from biocal.results.calibration import model_notes
@@ -45,6 +47,9 @@ def fit(
     calibration_form: str = "linear",
     calibration_estimator: str = "least-squares",
     calibration_knots: int | None = None,
+    season: str | None = None,
+    season_reference: object = "annual",
+    season_harmonics: int = 1,
     knot_rule: str = "common",
     reference: float | None = None,
     at: Sequence[float] | None = None,
@@ -96,6 +101,14 @@ def fit(
         Of the calibration covariates.
     calibration_form, calibration_estimator, calibration_knots
         See :func:`biocal.calibrate`.
+    season : str, optional
+        Column of the month (1 to 12) or the date of blood draw: the exposure is standardised to
+        `season_reference` by harmonics fitted in each study's controls, before knots and categories; the
+        sandwich carries them, and under "outcome" the calibration includes them.
+    season_reference : str, int or date, default "annual"
+        "annual" (the annual mean), a date such as "2026-07-01", or a day of the year.
+    season_harmonics : {1, 2}
+        Pairs of cosine and sine.
     knot_rule : {"common", "published"}
         See :func:`biocal.pooling.exposure_scale.learn_basis`.
     reference : float, optional
@@ -185,6 +198,7 @@ def fit(
         wants_leverage_scores(calibration_variance),
         None if calibrate_within else where,
         CalibrationModel.of(calibration_form, calibration_estimator, calibration_knots),
+        season_request(season, season_reference, season_harmonics),
     )
     prepared = prepare(pool, formulas)
     problem = prepared.problem
@@ -201,6 +215,7 @@ def fit(
             prepared.calibration_names,
             labels,
         )
+    seasons = season_results(prepared, calibration, methods, Labels(exposure_name, unit, outcome_name))
     scale = lay_out_scale(problem, calibration, reference, at)
     levels = modifier_levels(pool, modifier, prepared)
     effects, obstacle_to_joint = own_effects(prepared)
@@ -230,7 +245,9 @@ def fit(
             *(model_notes(shown.form, shown.estimator) if shown else ()),
             *(shown.notes if shown else ()),
             *left_out_of_calibration(pool, prepared, formulas),
+            *season_remarks(seasons, specification),
         ),
+        season=seasons,
     )
     sample = describe_sample(pool, prepared)
     fits: dict[str, Fit] = {}

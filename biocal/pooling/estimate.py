@@ -11,7 +11,7 @@ from biocal.calibration.regression import CalibrationFit
 from biocal.errors import OptionError
 from biocal.exposure.terms import Basis
 from biocal.kernels.delta import WaldTest
-from biocal.kernels.sandwich import SandwichCovariance, stacked_covariance
+from biocal.kernels.sandwich import SandwichCovariance, StackedScores, stacked_covariance
 from biocal.outcome.conditional_logistic import OutcomeFit
 from biocal.outcome.induced_risk import DEFAULT_NODES
 from biocal.pooling.induced import ResidualLaw, fit_induced, induced_coefficients
@@ -28,6 +28,10 @@ METHODS = ("naive", "internalized", "full", "induced", "two-stage")
 
 PLAIN_SANDWICH = "sandwich over matched sets"
 STACKED_SANDWICH = "stacked sandwich over matched sets: the calibration's uncertainty is carried"
+SEASON_SANDWICH = "stacked sandwich over matched sets: the season's uncertainty is carried"
+BOTH_SANDWICH = (
+    "stacked sandwich over matched sets: the calibration's and the season's uncertainty is carried"
+)
 NO_SANDWICH = "none: with smearing residuals only the bootstrap gives standard errors"
 
 
@@ -151,10 +155,18 @@ def estimate_method(
     exposure = plug_in_exposure(problem, method, calibration)
     model, outcome, stacked = fit_plug_in(problem, exposure, basis, calibration)
     covariance = stacked_covariance(stacked, len(problem.local_names))
-    variance = PLAIN_SANDWICH if stacked.cross is None else STACKED_SANDWICH
-    return MethodEstimate(
-        method, model, outcome, covariance, variance, notes=_plug_in_notes(problem, method, basis)
-    )
+    notes = _plug_in_notes(problem, method, basis)
+    return MethodEstimate(method, model, outcome, covariance, sandwich_words(stacked), notes=notes)
+
+
+def sandwich_words(stacked: StackedScores) -> str:
+    """Kind of the standard errors: what is estimated first, and so carried."""
+    if stacked.calibration_study is None:
+        return PLAIN_SANDWICH
+    for_season = stacked.calibration_study < 0
+    if not for_season.any():
+        return STACKED_SANDWICH
+    return SEASON_SANDWICH if for_season.all() else BOTH_SANDWICH
 
 
 def estimate_coefficients(
@@ -193,8 +205,7 @@ def _estimate_induced(
         )
         return MethodEstimate("induced", model, outcome, covariance, NO_SANDWICH)
     covariance = stacked_covariance(stacked, len(problem.local_names))
-    variance = PLAIN_SANDWICH if stacked.cross is None else STACKED_SANDWICH
-    return MethodEstimate("induced", model, outcome, covariance, variance)
+    return MethodEstimate("induced", model, outcome, covariance, sandwich_words(stacked))
 
 
 def _estimate_two_stage(

@@ -23,8 +23,9 @@ from biocal.outcome.induced_law import ExposureBasis, ExposureLaw
 from biocal.outcome.induced_risk import DEFAULT_NODES
 from biocal.pooling.log_scale import on_log_scale
 from biocal.pooling.model_columns import ModelColumns, lay_out_columns
-from biocal.pooling.plug_in import PlugInExposure, fit_plug_in, plug_in_exposure, stack
+from biocal.pooling.plug_in import PlugInExposure, exposure_derivative, fit_plug_in, plug_in_exposure, stack
 from biocal.pooling.problem import PooledProblem
+from biocal.pooling.season import stack_season
 
 FloatArray = NDArray[np.float64]
 
@@ -79,7 +80,8 @@ def fit_induced(
     -----
     theta = (gamma, sigma^2 of each variance group, beta); sigma_g^2 solves
     ``sum over the group's calibrators of r_i^2 - sigma_g^2 mean(1 - h) = 0`` under least squares.  After a
-    calibration between logarithms log X given (W, V) is normal, and the nodes lie on the log scale.
+    calibration between logarithms log X given (W, V) is normal, and the nodes lie on the log scale.  A season
+    shifts the mean of the law and adds its harmonics to theta.
     """
     _require_law(residual_law)
     exposure = plug_in_exposure(problem, "full", calibration)
@@ -101,7 +103,12 @@ def fit_induced(
     outcome, details = fit_induced_likelihood(likelihood, start, model.terms)
     if residual_law == "smearing":
         return model, outcome, None
-    return model, outcome, _stack_induced(problem, outcome, details, calibration)
+    stacked = _stack_induced(problem, outcome, details, calibration)
+    if exposure.season is not None:
+        measured = exposure_derivative(model, outcome, basis, exposure.value, problem)
+        by_exposure = np.where(exposure.calibrated, details.by_mean, measured)
+        stacked = stack_season(stacked, problem, exposure.season, calibration, by_exposure)
+    return model, outcome, stacked
 
 
 def induced_coefficients(
@@ -164,6 +171,11 @@ def _likelihood(
     residuals = _residuals_by_group(problem, calibration) if residual_law == "smearing" else None
     mean = exposure.value
     terms: ExposureBasis = basis
+    if calibration.form.logarithmic and exposure.season is not None:
+        raise OptionError(
+            "induced does not standardise to a season after a calibration between logarithms; use the calibration "
+            "form linear or rcs, or method full"
+        )
     if calibration.form.logarithmic:
         mean, terms = _log_mean(problem, calibration, exposure), on_log_scale(basis)
     law = ExposureLaw(mean, group, calibration.variance, residuals)

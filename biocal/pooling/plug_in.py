@@ -6,7 +6,7 @@ only in that value (Wu et al. 2022, section 2; METHODS section 3).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from biocal.kernels.sandwich import StackedScores
 from biocal.outcome.conditional_logistic import OutcomeFit, fit_conditional_logistic
 from biocal.pooling.model_columns import ModelColumns, lay_out_columns
 from biocal.pooling.problem import PooledProblem
+from biocal.pooling.season import SeasonFit, fit_season, stack_season
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -34,10 +35,13 @@ class PlugInExposure:
         In the unit of the reference laboratory (naive: of whichever laboratory measured it).
     calibrated : ndarray of bool, shape (n,)
         Persons whose value is the calibration's prediction and so depends on its parameters.
+    season : SeasonFit or None
+        The season that was taken off `value`.
     """
 
     value: FloatArray
     calibrated: BoolArray
+    season: SeasonFit | None = None
 
 
 def plug_in_exposure(
@@ -48,7 +52,27 @@ def plug_in_exposure(
     naive: X in reference studies, W elsewhere, as if the scales agreed.  full: X in reference studies and
     mu(W, V) for everybody in local studies, calibration persons included.  internalized: as full, but the
     observed X for persons of the calibration subset.
+
+    Where the problem has a season, it is taken off: naive's own, fitted to its own values; for the others the
+    season of full calibration's exposure, internalized included, so that they differ in nothing else.
+
+    Raises
+    ------
+    SeasonDesignError
+        A study's controls do not tell its season.
     """
+    exposure = _level_of_the_day(problem, method, calibration)
+    if problem.season is None:
+        return exposure
+    fitted = _level_of_the_day(problem, "full", calibration) if method == "internalized" else exposure
+    season = fit_season(problem, fitted.value, fitted.calibrated)
+    return replace(exposure, value=exposure.value - season.shift, season=season)
+
+
+def _level_of_the_day(
+    problem: PooledProblem, method: str, calibration: CalibrationFit | None
+) -> PlugInExposure:
+    """The exposure before any standardisation."""
     reference = problem.is_reference
     if method == "naive":
         value = np.where(reference, problem.reference_assay, problem.local_assay)
@@ -73,14 +97,29 @@ def fit_plug_in(
         The columns and their names, the fit, and what the sandwich is made of.
     """
     model, outcome = fit_plug_in_outcome(problem, exposure, basis)
-    cross = None
-    if calibration is not None and exposure.calibrated.any():
-        slopes = model.slopes(basis.slopes(exposure.value), problem)
-        # dU/dc = sum_i [(y_i - pi_i) g_i - Cov(T, 1_i) (beta'g_i)] C_i', and the bread is minus that.
-        weights = outcome.residual * slopes - outcome.slope * (outcome.beta @ slopes)
-        weights = np.where(exposure.calibrated, weights, 0.0)
+    season, cross = exposure.season, None
+    depends = calibration is not None and bool(
+        exposure.calibrated.any() or (season is not None and season.calibrated.any())
+    )
+    by_exposure = np.zeros((model.n_terms, 0))
+    if depends or season is not None:
+        by_exposure = exposure_derivative(model, outcome, basis, exposure.value, problem)
+    if calibration is not None and depends:
+        # dU/dc = sum_i dU/dx_i C_i', and the bread is minus that.
+        weights = np.where(exposure.calibrated, by_exposure, 0.0)
         cross = -calibration.fold(weights, problem.calibration_rows)
-    return model, outcome, stack(problem, outcome, calibration if cross is not None else None, cross)
+    stacked = stack(problem, outcome, calibration if depends else None, cross)
+    if season is not None:
+        stacked = stack_season(stacked, problem, season, calibration, by_exposure)
+    return model, outcome, stacked
+
+
+def exposure_derivative(
+    model: ModelColumns, outcome: OutcomeFit, basis: Basis, exposure: FloatArray, problem: PooledProblem
+) -> FloatArray:
+    """dU/dx_i = (y_i - pi_i) g_i - Cov(T, 1_i) (beta'g_i) for exposures taken as they are, (p, n)."""
+    slopes = model.slopes(basis.slopes(exposure), problem)
+    return np.asarray(outcome.residual * slopes - outcome.slope * (outcome.beta @ slopes))
 
 
 def fit_plug_in_outcome(

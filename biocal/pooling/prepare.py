@@ -16,6 +16,13 @@ from biocal.outcome.conditional_logistic import constant_within_sets
 from biocal.pooling.calibration_form import learn_form, reference_censored
 from biocal.pooling.independent_units import distinct_pairs, unit_codes
 from biocal.pooling.problem import Calibrators, PooledProblem
+from biocal.pooling.season_request import (
+    SeasonDesign,
+    SeasonRequest,
+    calibration_holds_season,
+    season_design,
+    season_notes,
+)
 from biocal.pooling.selection import selection_notes
 from biocal.study.covariates import DesignColumns, design_columns
 from biocal.study.matched_sets import OutcomeRows, select_outcome_rows
@@ -49,6 +56,8 @@ class ModelFormulas:
         Condition on the rows of the outcome model; the calibration keeps every control.
     calibration_model : CalibrationModel
         Form and estimator of the calibration.
+    season : SeasonRequest or None
+        Season that the exposure is standardised to; the calibration then includes it under "outcome".
     """
 
     covariates: str | None = None
@@ -59,6 +68,7 @@ class ModelFormulas:
     leverage_scores: bool = False
     where: str | None = None
     calibration_model: CalibrationModel = LINEAR_LEAST_SQUARES
+    season: SeasonRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,8 @@ class PreparedPool:
         Rows of the pool of the calibration subset.
     modifier_design : DesignColumns or None
     notes : tuple of str
+    season : SeasonDesign or None
+        Of all rows of the pool.
     """
 
     problem: PooledProblem
@@ -86,6 +98,7 @@ class PreparedPool:
     calibration_pool_rows: IntArray
     modifier_design: DesignColumns | None
     notes: tuple[str, ...]
+    season: SeasonDesign | None = None
 
 
 def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
@@ -98,12 +111,15 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
     """
     covariates = design_columns(pool, formulas.covariates)
     modifier = design_columns(pool, formulas.modifier) if formulas.modifier else None
-    calibration = _calibration_columns(pool, formulas, covariates, modifier)
+    season = season_design(pool, formulas.season)
+    calibration, season_told = _calibration_columns(pool, formulas, covariates, modifier, season)
     _refuse_measurements(pool, covariates, modifier, calibration)
     is_local = ~pool.is_reference_study[pool.study]
     missing = dict(covariates.missing) | (dict(modifier.missing) if modifier else {})
     for name, mask in calibration.missing.items():
         missing[name] = missing.get(name, np.zeros_like(mask)) | (mask & is_local)
+    for name, mask in season.columns.missing.items() if season else ():
+        missing[name] = missing.get(name, np.zeros_like(mask)) | mask
     selection = select_rows(pool, formulas.where) if formulas.where else None
     chosen = select_outcome_rows(pool, missing, selection)
     local_index = np.where(pool.is_reference_study, -1, np.cumsum(~pool.is_reference_study) - 1)
@@ -161,10 +177,11 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
         local_names=local_names,
         covariate_names=tuple(n for n, c in zip(covariates.names, constant, strict=True) if not c),
         modifier_names=modifier_names,
+        season=season.rows(rows) if season else None,
     )
     omitted = tuple(n for n, c in zip(covariates.names, constant, strict=True) if c)
-    notes += selection_notes(chosen, selection)
-    return PreparedPool(problem, chosen, calibration.names, omitted, calibrating, modifier, notes)
+    notes = (*season_told, *notes, *selection_notes(chosen, selection))
+    return PreparedPool(problem, chosen, calibration.names, omitted, calibrating, modifier, notes, season)
 
 
 def _refuse_measurements(
@@ -191,9 +208,13 @@ def _refuse_measurements(
 
 
 def _calibration_columns(
-    pool: PooledStudies, formulas: ModelFormulas, covariates: DesignColumns, modifier: DesignColumns | None
-) -> DesignColumns:
-    """Calibration covariates V, the modifier and its products with the local value last."""
+    pool: PooledStudies,
+    formulas: ModelFormulas,
+    covariates: DesignColumns,
+    modifier: DesignColumns | None,
+    season: SeasonDesign | None,
+) -> tuple[DesignColumns, tuple[str, ...]]:
+    """Calibration covariates V, the modifier and its products with the local value last; the season's notes."""
     wanted = formulas.calibration_covariates
     if wanted == "outcome":
         parts = [covariates, design_columns(pool, formulas.matching)]
@@ -201,15 +222,22 @@ def _calibration_columns(
         parts = []
     else:
         parts = [design_columns(pool, wanted)]
+    told: tuple[str, ...] = ()
+    if season is not None:
+        held = calibration_holds_season(pool, season, parts)
+        if wanted == "outcome" and not held:
+            parts, held = [*parts, season.columns], True
+        told = season_notes(calibrated=not pool.is_reference_study.all(), held=held)
+    joined = _joined(pool.n_rows, parts)
     if modifier is None:
-        return _joined(pool.n_rows, parts)
+        return joined, told
     local = pool.local_assay
     if formulas.calibration_model.form == "log-log":
         local = np.log(np.where(local > 0, local, np.nan))  # the form refuses others by name
     product = modifier.values * local[:, None]
     names = tuple(f"{pool.roles.local}:{name}" for name in modifier.names)
-    joined = _joined(pool.n_rows, parts)
-    return _joined(pool.n_rows, [joined, _not_held(modifier, joined), DesignColumns(names, product, {})])
+    with_products = [joined, _not_held(modifier, joined), DesignColumns(names, product, {})]
+    return _joined(pool.n_rows, with_products), told
 
 
 def _not_held(design: DesignColumns, others: DesignColumns) -> DesignColumns:

@@ -83,6 +83,26 @@ class Calibrators:
 
 
 @dataclass(frozen=True, slots=True)
+class SeasonRows:
+    """When blood was drawn, and the date that the exposure is standardised to.
+
+    Attributes
+    ----------
+    harmonics : ndarray, shape (h, n)
+        h(t_i): cosines and sines of the day of each person of the outcome model.
+    origin : ndarray, shape (h,)
+        h(t_0) of the reference date; zeros for the annual mean.
+    """
+
+    harmonics: FloatArray
+    origin: FloatArray
+
+    def take(self, rows: IntArray) -> SeasonRows:
+        """The same for some persons, repeats allowed."""
+        return SeasonRows(self.harmonics[:, rows], self.origin)
+
+
+@dataclass(frozen=True, slots=True)
 class PooledProblem:
     """Persons of the outcome model, and the calibration subset.
 
@@ -117,6 +137,8 @@ class PooledProblem:
     local_names : tuple of str
         Local studies, in the order of the calibration's index.
     covariate_names, modifier_names : tuple of str
+    season : SeasonRows or None
+        None when the exposure is not standardised to a season.
     """
 
     study: IntArray
@@ -138,6 +160,7 @@ class PooledProblem:
     local_names: tuple[str, ...]
     covariate_names: tuple[str, ...]
     modifier_names: tuple[str, ...]
+    season: SeasonRows | None = None
 
     @property
     def n_sets(self) -> int:
@@ -167,6 +190,7 @@ class PooledProblem:
             calibration_rows=self.calibration_rows.take(persons),
             set_unit=set_unit,
             n_units=n_units,
+            season=None if self.season is None else self.season.take(persons),
             layout=lay_out_sets(set_code, self.is_case[persons], n_columns=self.layout_columns),
         )
 

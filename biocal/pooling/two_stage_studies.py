@@ -16,9 +16,9 @@ from biocal.calibration.regression import (
     CalibrationRows,
     lay_out_parameters,
 )
-from biocal.errors import CalibrationDesignError, FitError, SingularInformationError
+from biocal.errors import CalibrationDesignError, FitError, SeasonDesignError, SingularInformationError
 from biocal.exposure.terms import Basis
-from biocal.kernels.sandwich import StackedScores, stacked_covariance
+from biocal.kernels.sandwich import StackedScores, calibration_influence, stacked_covariance
 from biocal.outcome.conditional_logistic import OutcomeFit, constant_within_sets
 from biocal.pooling.model_columns import ModelColumns, lay_out_columns
 from biocal.pooling.plug_in import PlugInExposure, fit_plug_in, plug_in_exposure
@@ -121,7 +121,7 @@ def fit_each_study(
     for study in range(n_studies):
         try:
             fits.append(_fit_study(problem, study, method, basis, calibration, model))
-        except (FitError, CalibrationDesignError) as error:
+        except (FitError, CalibrationDesignError, SeasonDesignError) as error:
             left_out[study] = str(error)
     study_of_set = np.empty(problem.n_sets, dtype=np.intp)
     study_of_set[problem.set_code] = problem.study
@@ -153,7 +153,6 @@ def _fit_study(
     positions[own.exposure_positions] = model.exposure_positions
     positions[own.covariate_positions] = model.covariate_positions[kept]
     positions[own.modifier_positions] = model.modifier_positions[kept_main]
-    through_outcome = stacked.outcome_scores @ covariance.vcov_uncorrected
     return StudyFit(
         study,
         positions,
@@ -162,7 +161,7 @@ def _fit_study(
         covariance.vcov_uncorrected,
         units,
         covariance.influence,
-        covariance.influence - through_outcome,
+        calibration_influence(stacked),
         shares,
         outcome.iterations,
         outcome.decrement,

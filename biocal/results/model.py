@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from biocal.study.matched_sets import DroppedSet, StudyFlow
 from biocal.study.source_table import InputFile
+
+if TYPE_CHECKING:
+    from biocal.results.season import SeasonResults
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -168,6 +171,7 @@ class ModelInfo:
     modifier_levels : ModifierLevels or None
     level : float
         Confidence level.
+    notes : tuple of str
     where : str
         Condition to which the analysis is restricted ("" for none).
     asked : AskedTables
@@ -175,6 +179,8 @@ class ModelInfo:
         Terms of the modifier's columns as main effects.
     joint_obstacle : str
         Why levels of the modifier cannot be compared; "" when they can.
+    season : SeasonResults or None
+        When the exposure was standardised to a season.
     """
 
     covariates: str
@@ -194,3 +200,4 @@ class ModelInfo:
     asked: AskedTables = field(default=AskedTables())
     modifier_effects: tuple[str, ...] = field(default=())
     joint_obstacle: str = field(default="")
+    season: SeasonResults | None = None

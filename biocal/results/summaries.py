@@ -46,6 +46,7 @@ def fit_summary(fit: Fit) -> str:
             "",
             *_curve_lines([fit]),
             *asked_lines([fit]),
+            *_season_lines(fit),
             *study_lines(fit.sample),
             *_notes([*fit.info.notes, *fit.notes]),
         ]
@@ -63,7 +64,7 @@ def comparison_summary(comparison: Comparison) -> str:
     for fit in fits:
         lines += ["", _title(fit.method), *_method_lines(fit)]
     if fits:
-        lines += study_lines(fits[0].sample)
+        lines += [*_season_lines(fits[0]), *study_lines(fits[0].sample)]
     notes = list(fits[0].info.notes) if fits else []
     notes += [_said_by(fit.method, note) for fit in fits for note in fit.notes]
     return "\n".join([*lines, *_notes(notes)])
@@ -99,6 +100,7 @@ def _common_lines(fit: Fit) -> list[str]:
         unit = f" {info.labels.unit}" if info.labels.unit else ""
         facts["Reference"] = f"{exact(info.scale.reference)}{unit} ({info.scale.reference_rule})"
     facts["Restricted"] = f"to {info.where}" if info.where else ""
+    facts["Season"] = info.season.words() if info.season else ""
     facts["Covariates"] = info.covariates or "none"
     facts["Modifier"] = info.modifier
     facts["Omitted"] = ", ".join(info.omitted)
@@ -106,6 +108,10 @@ def _common_lines(fit: Fit) -> list[str]:
         facts["Omitted"] += " (constant within every matched set)"
     facts["Calibration"] = _calibration_words(fit)
     return [*sample_lines(fit.sample), *(labelled(name, text) for name, text in facts.items() if text)]
+
+
+def _season_lines(fit: Fit) -> list[str]:
+    return ["", *fit.info.season.summary_lines()] if fit.info.season else []
 
 
 def _calibration_words(fit: Fit) -> str:

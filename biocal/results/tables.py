@@ -45,6 +45,8 @@ def fit_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
     if bootstraps:
         tables["bootstrap"] = stacked(bootstraps)
     tables |= asked_tables(fits)
+    if fits[0].info.season is not None:
+        tables["season"] = fits[0].info.season.tidy()
     calibration = fits[0].calibration
     if calibration is not None:
         tables |= calibration_tables(calibration)
