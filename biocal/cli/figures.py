@@ -24,6 +24,9 @@ def fit_figures(comparison: Comparison) -> dict[str, bytes]:
         from biocal.results.joint_figures import draw_joint
 
         files |= _rendered("joint", draw_joint(list(comparison.values())))
+    season = next(iter(comparison.values())).info.season
+    if season is not None:
+        files |= _rendered("season", season.plot())
     calibration = next(iter(comparison.values())).calibration
     if calibration is not None:
         files |= calibration_figures(calibration)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _METHOD = "Method"
 _EXPOSURE = "Exposure"
 _MODEL = "Model"
+_SEASON = "Season"
 _SUBGROUPS = "Subgroups"
 _CURVE = "Curve and intervals"
 _WORDS = "Words for tables and figures"
@@ -111,6 +112,36 @@ def fit(
     ] = None,
     modifier: Annotated[
         str | None, _option("modifier", "NAME", "Effect modifier: a curve at each of its levels.", _MODEL)
+    ] = None,
+    season: Annotated[
+        str | None,
+        _option(
+            "season",
+            "COLUMN",
+            "Standardise the exposure to a season: column of the month (1 to 12) or the date of blood draw.",
+            _SEASON,
+        ),
+    ] = None,
+    season_reference: Annotated[
+        str | None,
+        _option(
+            "season-reference",
+            "WHEN",
+            "annual (the annual mean), a date such as 2026-07-01, or a day of the year (default: annual).",
+            _SEASON,
+        ),
+    ] = None,
+    season_harmonics: Annotated[
+        int | None,
+        typer.Option(
+            "--season-harmonics",
+            metavar="N",
+            min=1,
+            max=2,
+            help="Pairs of cosine and sine in each study, 1 or 2 (default: 1).",
+            rich_help_panel=_SEASON,
+            show_default=False,
+        ),
     ] = None,
     where: Annotated[
         str | None,
@@ -303,8 +334,9 @@ _OF_TWO_STAGE = ("studies.csv", "forest.png", "forest.svg")
 _OF_BOOTSTRAP = ("bootstrap.csv",)
 _OF_CALIBRATION = ("calibration_covariates.csv", "calibration.png", "calibration.svg")
 _OF_JOINT = ("joint.csv", "joint.png", "joint.svg")
+_OF_SEASON = ("season.csv", "season.png", "season.svg")
 _ASKED = ("per_unit.csv", "aic.csv", *_OF_JOINT)
-_ALL_FILES = (*_ALWAYS, *_OF_TWO_STAGE, *_OF_BOOTSTRAP, *_OF_CALIBRATION, *_ASKED)
+_ALL_FILES = (*_ALWAYS, *_OF_TWO_STAGE, *_OF_BOOTSTRAP, *_OF_CALIBRATION, *_OF_SEASON, *_ASKED)
 
 
 def _expected_files(methods: tuple[str, ...], options: dict[str, Any]) -> list[str]:
@@ -314,6 +346,7 @@ def _expected_files(methods: tuple[str, ...], options: dict[str, Any]) -> list[s
     names += _OF_BOOTSTRAP if options.get("bootstrap") else ()
     names += ("per_unit.csv",) if options.get("per") or options.get("per_sd") else ()
     names += _OF_JOINT if options.get("joint") else ()
+    names += _OF_SEASON if options.get("season") else ()
     return names
 
 

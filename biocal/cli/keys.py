@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import date
 from enum import Enum
 from typing import Any
 
@@ -14,6 +15,7 @@ class Kind(Enum):
     TEXT = 'a text, such as "bmi"'
     NUMBER = "a number, such as 0.95"
     WHOLE = "a whole number, such as 4"
+    DAY = "annual, a date such as 2026-07-01, or a day of the year such as 182"
     FLAG = "true or false"
     TEXTS = 'a list of texts, such as ["naive", "full"]'
     NUMBERS = "a list of numbers, such as [30, 50, 70]"
@@ -51,6 +53,9 @@ KEYS: Mapping[str, Kind] = {
     "covariates": Kind.TEXT,
     "matching": Kind.TEXT,
     "modifier": Kind.TEXT,
+    "season": Kind.TEXT,
+    "season_reference": Kind.DAY,
+    "season_harmonics": Kind.WHOLE,
     "where": Kind.TEXT,
     "calibrate_within": Kind.FLAG,
     "ref": Kind.NUMBER,
@@ -151,13 +156,15 @@ def from_toml(key: str, value: Any) -> Any:
     # ids of studies may be numbers
     if kind is Kind.TEXTS and key in ("reference_study", "local_study"):
         value = [str(one) if _is(one, int) else one for one in value]
+    if kind is Kind.DAY and (_is(value, int) or isinstance(value, date)):
+        return str(value)
     if not _fits(kind, value):
         raise ValueError(f"expected {kind.value}, found {_shown(value)}")
     return value
 
 
 def _fits(kind: Kind, value: Any) -> bool:
-    if kind is Kind.TEXT:
+    if kind in (Kind.TEXT, Kind.DAY):
         return isinstance(value, str)
     if kind is Kind.FLAG:
         return isinstance(value, bool)

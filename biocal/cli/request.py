@@ -21,6 +21,9 @@ DEFAULTS: dict[str, Any] = {
     "covariates": "",
     "matching": "",
     "modifier": "",
+    "season": "",
+    "season_reference": "annual",
+    "season_harmonics": 1,
     "where": "",
     "calibrate_within": False,
     "calibration_covariates": "outcome",
@@ -50,9 +53,11 @@ _OF_EXPOSURE = {
 }
 #: Where results go and what is said: no part of the analysis.
 _NOT_OF_THE_FIT = ("files", "out", "force", "quiet")
+_OF_SEASON = ("season_reference", "season_harmonics")
 _OF_BOOTSTRAP = ("seed", "jobs", "strata")
 #: Options that `biocal.fit` calls by the same name.
 _SAME_NAME: tuple[str, ...] = (
+    *_OF_SEASON,
     *("calibration_covariates", "calibration_coefficients", "calibration_variance"),
     *("calibrate_within", "knot_rule", "residual_law", "level", "exposure_name", "unit", "outcome_name"),
     *("per", "per_sd", "aic", "joint"),
@@ -83,6 +88,14 @@ def effective_options(settings: Settings) -> tuple[dict[str, Any], list[str]]:
         if idle:
             told.append(f"{' and '.join(idle)} not used: nothing is drawn without --bootstrap N")
         dropped.update(_OF_BOOTSTRAP)
+    if not options["season"]:
+        idle = [option_of(key) for key in _OF_SEASON if key in settings.typed]
+        if idle:
+            usage_error(f"{' and '.join(idle)} needs --season COLUMN, the month or date of blood draw")
+        told += [
+            f"{key} of {settings.spec} not used: there is no season" for key in _OF_SEASON if key in given
+        ]
+        dropped.update(_OF_SEASON)
     if kind == "rcs" and not any(key in options for key in ("knots", "knot_values", "knot_probs")):
         options["knots"] = 4
     return {key: value for key, value in options.items() if key not in dropped}, told
@@ -140,6 +153,7 @@ def fit_arguments(options: dict[str, Any]) -> dict[str, Any]:
         "covariates": options["covariates"] or None,
         "matching": options["matching"] or None,
         "modifier": options["modifier"] or None,
+        "season": options["season"] or None,
         "where": options["where"] or None,
         "reference": options.get("ref"),
         "at": options.get("at"),

@@ -123,6 +123,7 @@ def options_of_fit(fits: Sequence[Fit]) -> dict[str, Any]:
         "covariates": info.covariates,
         "matching": info.matching,
         "modifier": info.modifier,
+        "season": info.season.words() if info.season else "",
         "calibration_covariates": info.calibration_covariates,
         "calibration_coefficients": info.calibration_coefficients,
         "knot_rule": info.knot_rule,
@@ -177,6 +178,7 @@ _WHAT = {
     "per_unit": "odds ratios per increment of the exposure",
     "joint": "curves of all levels of the modifier against one of them",
     "aic": "other curves by AIC",
+    "season": "season by study",
     "calibration": "calibration lines; without the extremes, which are single persons' values",
     "calibration_covariates": "coefficients of the calibration covariates",
 }
@@ -200,6 +202,8 @@ def fit_downloads(
             tables["calibration"]["outside"] = [apart.get(name, "") for name in names]
     if disclosure.active and "studies" in tables:
         tables["studies"] = tables["studies"].drop(columns=["sets", "cases"])
+    if disclosure.active and "season" in tables:
+        tables["season"] = tables["season"].drop(columns="n_controls")
     downloads = [download(f"{name}.csv", _WHAT.get(name, ""), table) for name, table in tables.items()]
     flow = participants.table()
     return [download("participants.csv", "the flow of participants by study", _frame(flow)), *downloads]

@@ -16,6 +16,7 @@ from biocal.report.figures import ReportFigure, report_figure
 from biocal.report.methods_text import WHAT_METHODS_DO, fit_methods
 from biocal.report.page import render
 from biocal.report.participants import Participants, finding_table
+from biocal.report.season import season_section
 from biocal.report.studies import studies_section
 from biocal.results.comparison import Comparison
 from biocal.results.fits import Fit
@@ -70,6 +71,7 @@ def fit_page(
         participants=participants,
         findings=finding_table(problems, disclosure),
         calibration=calibration,
+        season=season_section(first.info.season, disclosure) if first.info.season else None,
         figure_curve=_curve_figure(comparison, contrast),
         odds_ratios=curves.odds_ratio_tables(fits),
         tests=curves.table_of_tests(fits),

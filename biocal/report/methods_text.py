@@ -31,6 +31,8 @@ _REFERENCES: Mapping[str, str] = {
     "sloan": "Sloan, Smith-Warner, Ziegler, Wang. Biostatistics 2021;22:541-557. doi:10.1093/biostatistics/kxz051.",
     "gail": "Gail, Lubin, Rubinstein. Likelihood calculations for matched case-control studies and survival studies "
     "with tied death times. Biometrika 1981;68:703-707.",
+    "season": "Gail et al. Calibration and seasonal adjustment for matched case-control studies of vitamin D and "
+    "cancer. Statistics in Medicine 2016;35:2133-2148. doi:10.1002/sim.6856.",
     "harrell": "Harrell. Regression Modeling Strategies. 2nd ed. Springer 2015, section 2.4.",
     "prentice": "Prentice. Covariate measurement errors and parameter estimation in a failure time regression "
     "model. Biometrika 1982;69:331-342.",
@@ -123,7 +125,16 @@ def _calibration(fit: Fit, pairs: str, cite: _Citations) -> str:
 
 def _exposure(fit: Fit, cite: _Citations) -> str:
     unit = f" {fit.info.labels.unit}" if fit.info.labels.unit else ""
-    text = f"The exposure entered as {fit.basis.describe(fit.info.labels.unit)}"
+    text = ""
+    season = fit.info.season
+    if season is not None:
+        pairs = "a cosine and a sine of the day of the year"
+        pairs += ", and of twice its angle," if season.n_harmonics == 2 else ""
+        text = (
+            f"The exposure was standardised to {season.reference} {cite('season')}: {pairs} were fitted in each "
+            "study's controls on the reference scale and taken off before the exposure terms were built. "
+        )
+    text += f"The exposure entered as {fit.basis.describe(fit.info.labels.unit)}"
     if fit.basis.kind == "rcs":
         same = fit.info.knot_rule == "common"
         text += (

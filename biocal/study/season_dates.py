@@ -84,7 +84,7 @@ def season_column(pool: PooledStudies, name: str) -> SeasonColumn:
     if missing.all():
         raise ColumnError(f"column '{name}' is blank in every row; the season needs {_WANTED}", column=name)
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return _of_dates(name, column.dt.dayofyear, column.dt.month, column.dt.is_leap_year, "dates")
+        return _of_dates(name, column.dt.day_of_year, column.dt.month, column.dt.is_leap_year, "dates")
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
         return _of_numbers(pool, name, column.to_numpy(dtype=np.float64, na_value=np.nan))
     return _of_words(pool, name, column.astype(object).where(~missing, None))
@@ -199,7 +199,7 @@ def _of_words(pool: PooledStudies, name: str, words: pd.Series[Any]) -> SeasonCo
     _require(
         pool, name, present & dates.isna().to_numpy(), texts, f"a date like the others ({_example(best)})"
     )
-    found = (dates.dt.dayofyear, dates.dt.month, dates.dt.is_leap_year)
+    found = (dates.dt.day_of_year, dates.dt.month, dates.dt.is_leap_year)
     return _of_dates(name, *found, f"dates ({_example(best)})")
 
 
