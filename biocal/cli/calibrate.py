@@ -15,7 +15,11 @@ from biocal.cli.settings import Settings, gather, read_pool, require_calibration
 if TYPE_CHECKING:
     from biocal.results.calibration import CalibrationResults
 
-_FILES = ("calibration.csv", "calibration_covariates.csv", "calibration.png", "calibration.svg")
+_FILES = (
+    *("calibration.csv", "calibration_covariates.csv", "calibration.png", "calibration.svg"),
+    *("calibration_quality.csv", "calibration_batches.csv", "bland_altman.png", "bland_altman.svg"),
+    *("calibration_residuals.png", "calibration_residuals.svg"),
+)
 
 
 def calibrate(
@@ -37,6 +41,7 @@ def calibrate(
     calibration_form: columns.CalibrationForm = None,
     calibration_estimator: columns.CalibrationEstimator = None,
     calibration_knots: columns.CalibrationKnots = None,
+    batch: columns.Batch = None,
     unit: columns.Unit = None,
     out: columns.Out = None,
     force: columns.Force = False,
@@ -60,7 +65,7 @@ def calibrate(
             pool,
             calibration_covariates=formula,
             calibration_coefficients=settings.get("calibration_coefficients", "common"),
-            **settings.given(("calibration_form", "calibration_estimator", "calibration_knots")),
+            **settings.given(("calibration_form", "calibration_estimator", "calibration_knots", "batch")),
             unit=settings.get("unit", ""),
         )
         if folder is not None:
@@ -96,8 +101,9 @@ def calibration_formula(settings: Settings) -> tuple[str, str]:
 
 
 def _contents(results: CalibrationResults) -> dict[str, bytes]:
-    from biocal.cli.figures import calibration_figures
+    from biocal.cli.figures import calibration_figures, quality_figures
     from biocal.results.tables import calibration_tables, csv_bytes
 
     tables = calibration_tables(results)
-    return {f"{name}.csv": csv_bytes(table) for name, table in tables.items()} | calibration_figures(results)
+    files = {f"{name}.csv": csv_bytes(table) for name, table in tables.items()}
+    return files | calibration_figures(results) | quality_figures(results)

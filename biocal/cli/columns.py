@@ -145,6 +145,16 @@ CalibrationKnots = Annotated[
         show_default=False,
     ),
 ]
+Batch = Annotated[
+    str | None,
+    typer.Option(
+        "--batch",
+        metavar="COLUMN",
+        help="Assay batch: the quality gate compares the batches' calibration lines.",
+        rich_help_panel=_CALIBRATION,
+        show_default=False,
+    ),
+]
 Unit = Annotated[
     str | None,
     typer.Option(

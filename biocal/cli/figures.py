@@ -40,6 +40,15 @@ def calibration_figures(calibration: CalibrationResults) -> dict[str, bytes]:
     return _rendered("calibration", calibration.plot())
 
 
+def quality_figures(calibration: CalibrationResults) -> dict[str, bytes]:
+    """Return the figures of the quality gate by file name; none when nothing was calibrated."""
+    if not calibration.quality:
+        return {}
+    return _rendered("bland_altman", calibration.plot_agreement()) | _rendered(
+        "calibration_residuals", calibration.plot_residuals()
+    )
+
+
 def _rendered(name: str, figure: Any) -> dict[str, bytes]:
     from biocal.plots.save import figure_bytes
 

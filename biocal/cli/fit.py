@@ -167,6 +167,7 @@ def fit(
     calibration_form: columns.CalibrationForm = None,
     calibration_estimator: columns.CalibrationEstimator = None,
     calibration_knots: columns.CalibrationKnots = None,
+    batch: columns.Batch = None,
     calibration_variance: Annotated[
         str | None,
         _option(
@@ -332,7 +333,10 @@ _ALWAYS = (
 )
 _OF_TWO_STAGE = ("studies.csv", "forest.png", "forest.svg")
 _OF_BOOTSTRAP = ("bootstrap.csv",)
-_OF_CALIBRATION = ("calibration_covariates.csv", "calibration.png", "calibration.svg")
+_OF_CALIBRATION = (
+    *("calibration_covariates.csv", "calibration.png", "calibration.svg"),
+    *("calibration_quality.csv", "calibration_batches.csv"),
+)
 _OF_JOINT = ("joint.csv", "joint.png", "joint.svg")
 _OF_SEASON = ("season.csv", "season.png", "season.svg")
 _ASKED = ("per_unit.csv", "aic.csv", *_OF_JOINT)

@@ -42,6 +42,7 @@ KEYS: Mapping[str, Kind] = {
     "calibration_form": Kind.TEXT,
     "calibration_estimator": Kind.TEXT,
     "calibration_knots": Kind.WHOLE,
+    "batch": Kind.TEXT,
     "calibration_variance": Kind.TEXT,
     "exposure": Kind.TEXT,
     "knots": Kind.WHOLE,

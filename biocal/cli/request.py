@@ -61,7 +61,7 @@ _SAME_NAME: tuple[str, ...] = (
     *("calibration_covariates", "calibration_coefficients", "calibration_variance"),
     *("calibrate_within", "knot_rule", "residual_law", "level", "exposure_name", "unit", "outcome_name"),
     *("per", "per_sd", "aic", "joint"),
-    *("calibration_form", "calibration_estimator", "calibration_knots"),
+    *("calibration_form", "calibration_estimator", "calibration_knots", "batch"),
 )
 
 

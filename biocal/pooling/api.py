@@ -12,6 +12,7 @@ from biocal.exposure.terms import ExposureSpecification, rcs
 from biocal.pooling.assembled_fit import assemble_fit, describe_sample, trend_test
 from biocal.pooling.bootstrap import BootstrapOptions, Progress, bootstrap_fits
 from biocal.pooling.calibrate import calibration_results, require_coefficients
+from biocal.pooling.calibration_quality import read_batches
 from biocal.pooling.calibration_step import calibrate_or_explain, left_out_of_calibration
 from biocal.pooling.curve_models import compare_curves, linear_trend, straight_fit
 from biocal.pooling.estimate import METHODS, estimate_method, require_methods
@@ -25,6 +26,7 @@ from biocal.pooling.season_results import season_remarks, season_results
 from biocal.pooling.selection import restricted_pool
 from biocal.pooling.two_stage import heterogeneity_between_studies
 from biocal.results.calibration import model_notes
+from biocal.results.calibration_quality import quality_note
 from biocal.results.comparison import Comparison
 from biocal.results.fits import Fit
 from biocal.results.increments import require_increments
@@ -50,6 +52,7 @@ def fit(
     season: str | None = None,
     season_reference: object = "annual",
     season_harmonics: int = 1,
+    batch: str | None = None,
     knot_rule: str = "common",
     reference: float | None = None,
     at: Sequence[float] | None = None,
@@ -99,7 +102,7 @@ def fit(
         "outcome" (covariates and matching factors), "none" (the published rule), or a formula.
     calibration_coefficients : {"common", "by-study"}
         Of the calibration covariates.
-    calibration_form, calibration_estimator, calibration_knots
+    calibration_form, calibration_estimator, calibration_knots, batch
         See :func:`biocal.calibrate`.
     season : str, optional
         Column of the month (1 to 12) or the date of blood draw: the exposure is standardised to
@@ -214,6 +217,7 @@ def fit(
             problem.calibrators.rows,
             prepared.calibration_names,
             labels,
+            read_batches(pool, batch),
         )
     seasons = season_results(prepared, calibration, methods, Labels(exposure_name, unit, outcome_name))
     scale = lay_out_scale(problem, calibration, reference, at)
@@ -243,6 +247,7 @@ def fit(
             *scale_notes(scale, unit),
             *prepared.notes,
             *(model_notes(shown.form, shown.estimator) if shown else ()),
+            *(quality_note(shown.quality) if shown else ()),
             *(shown.notes if shown else ()),
             *left_out_of_calibration(pool, prepared, formulas),
             *season_remarks(seasons, specification),

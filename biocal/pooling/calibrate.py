@@ -17,6 +17,7 @@ from biocal.calibration.regression import (
 from biocal.errors import OptionError
 from biocal.kernels.delta import WaldTest, wald_test
 from biocal.pooling.calibration_form import learn_form, reference_censored
+from biocal.pooling.calibration_quality import Batches, read_batches, study_qualities
 from biocal.pooling.independent_units import distinct_pairs
 from biocal.results.calibration import (
     CalibrationResults,
@@ -24,6 +25,7 @@ from biocal.results.calibration import (
     StudyCalibration,
     calibration_notes,
 )
+from biocal.results.calibration_quality import StudyQuality
 from biocal.results.model import Labels
 from biocal.study.covariates import design_columns
 from biocal.study.pooled import PooledStudies
@@ -43,6 +45,7 @@ def calibrate(
     calibration_form: str = "linear",
     calibration_estimator: str = "least-squares",
     calibration_knots: int | None = None,
+    batch: str | None = None,
     unit: str = "",
 ) -> CalibrationResults:
     """Fit the calibration of every local study.
@@ -62,6 +65,8 @@ def calibrate(
         Huber's M-estimate (k = 1.345, proposal 2) lets gross errors count less.
     calibration_knots : int, optional
         Of the form "rcs": 3 (default) or 4.
+    batch : str, optional
+        Column of the assay batch; the quality gate then compares the batches' lines.
     unit : str
         Unit of the reference laboratory, for figures.
 
@@ -107,6 +112,7 @@ def calibrate(
     )
     if not local_names:
         return calibration_results(pool, None, rows, everybody.take(rows), design.names, Labels(unit=unit))
+    batches = read_batches(pool, batch)
     censored = reference_censored(pool, rows)
     fitted = fit_calibration_model(
         everybody.take(rows),
@@ -117,7 +123,9 @@ def calibrate(
         form=form,
         censored=censored,
     )
-    return calibration_results(pool, fitted, rows, everybody.take(rows), design.names, Labels(unit=unit))
+    return calibration_results(
+        pool, fitted, rows, everybody.take(rows), design.names, Labels(unit=unit), batches
+    )
 
 
 def require_coefficients(choice: str) -> bool:
@@ -147,6 +155,7 @@ def calibration_results(
     rows: CalibrationRows,
     covariate_names: tuple[str, ...],
     labels: Labels,
+    batches: Batches | None = None,
 ) -> CalibrationResults:
     """Put a fitted calibration into the words of its studies.
 
@@ -162,6 +171,8 @@ def calibration_results(
     covariate_names : tuple of str
         Calibration covariates, in the order of the columns after 1 and W.
     labels : Labels
+    batches : Batches, optional
+        Assay batches, for the quality gate.
     """
     errors = None if fitted is None else np.sqrt(np.diagonal(calibration_covariance(fitted, rows)))
     local_index = local_indices(pool)
@@ -172,12 +183,14 @@ def calibration_results(
     covariates: tuple[CovariateCoefficient, ...] = ()
     notes = calibration_notes(studies)
     form, estimator = "linear", "least-squares"
+    quality: tuple[StudyQuality, ...] = ()
     if fitted is not None and errors is not None:
         names = (*fitted.form.own_terms(pool.roles.local), *covariate_names)
         covariates = _covariate_coefficients(fitted, errors, names, local_study_names(pool))
         notes += _dropped_notes(fitted, names, local_study_names(pool))
         form, estimator = fitted.form.kind, fitted.estimator
-    return CalibrationResults(studies, covariates, covariate_names, notes, labels, form, estimator)
+        quality = study_qualities(pool, fitted, pool_rows, rows, studies, batches)
+    return CalibrationResults(studies, covariates, covariate_names, notes, labels, form, estimator, quality)
 
 
 def calibration_covariance(fitted: CalibrationFit, rows: CalibrationRows) -> FloatArray:

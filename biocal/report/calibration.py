@@ -22,16 +22,10 @@ from biocal.results.calibration import (
     StudyCalibration,
     calibration_notes,
 )
+from biocal.results.calibration_quality import SIGN, StudyQuality
 from biocal.results.text import count, number, percent
 
 BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
-
-#: Signs of curvature and of unequal variance are told below this p-value: with a dozen studies .05 would cry
-#: wolf in every other report (our choice).
-_SIGN = 0.01
-#: Fewer pairs show no such sign (our choice).
-_PAIRS_FOR_SIGNS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +36,7 @@ class CalibrationSection:
     ----------
     reference, local : tuple of str
         Names of the studies.
-    table, covariates : ReportTable or None
+    table, covariates, quality : ReportTable or None
     panels : tuple of ReportFigure
     warnings : tuple of str
     pairs : str
@@ -53,6 +47,7 @@ class CalibrationSection:
     local: tuple[str, ...]
     table: ReportTable | None
     covariates: ReportTable | None
+    quality: ReportTable | None
     panels: tuple[ReportFigure, ...]
     warnings: tuple[str, ...]
     pairs: str
@@ -79,8 +74,9 @@ def calibration_section(
         if local
         else None,
         _covariate_table(calibration) if calibration.covariates else None,
+        _quality_table(calibration, hidden, disclosure) if calibration.quality else None,
         tuple(_panels(calibration, local, hidden, disclosure)),
-        (*_warnings(local, disclosure), *_other_notes(calibration, disclosure)),
+        (*_warnings(local, calibration.quality, disclosure), *_other_notes(calibration, disclosure)),
         disclosure.count(total, withheld=bool(hidden[-1])),
     )
 
@@ -162,8 +158,37 @@ def _covariate_table(calibration: CalibrationResults) -> ReportTable:
     )
 
 
-def _warnings(local: list[StudyCalibration], disclosure: Disclosure) -> list[str]:
+def _quality_table(calibration: CalibrationResults, hidden: BoolArray, disclosure: Disclosure) -> ReportTable:
+    """The quality gate: lights with their reasons; no single pair is named on the page."""
+    rows = []
+    n_of = {study.study: study.n for study in calibration.studies}
+    for k, one in enumerate(calibration.quality):
+        reasons = [reason for _, reason in one.reasons(places=False)]
+        if disclosure.active:
+            # a reason may tell how many pairs there are, or how few persons lie beyond them
+            reasons = (
+                [] if hidden[k] or disclosure.is_small(round(one.outside * n_of[one.study])) else reasons
+            )
+            reasons = reasons or ([] if one.light == "green" else ["withheld, small counts"])
+        rows.append(
+            (one.study, f"{_SYMBOLS[one.light]} {one.light}", "; ".join(reasons) or "nothing stands out")
+        )
+    note = (
+        "Lights by thresholds that the documentation explains (pairs, slope, R², range, curvature, unequal variance, "
+        "influence, batches, unit). Influential pairs are named by file and line in calibration_quality.csv."
+    )
+    return ReportTable("Quality of the calibrations", ("Study", "Light", "Why"), rows, note=note, left=3)
+
+
+_SYMBOLS = {"green": "●", "amber": "▲", "red": "■"}
+
+
+def _warnings(
+    local: list[StudyCalibration], quality: tuple[StudyQuality, ...], disclosure: Disclosure
+) -> list[str]:
     """What to beware of, with the studies by name."""
+    unequal = {one.study for one in quality if one.p_unequal < SIGN}
+    bent = {one.study for one in quality if one.p_curved < SIGN}
     rules: tuple[tuple[Callable[[StudyCalibration], bool], Callable[[StudyCalibration], str], str], ...] = (
         (
             lambda s: s.n_calibration < FEW_PAIRS,
@@ -187,15 +212,15 @@ def _warnings(local: list[StudyCalibration], disclosure: Disclosure) -> list[str
             "The slope is not positive: {}. Are the columns what they should be?",
         ),
         (
-            lambda s: _signs(s)[0] < _SIGN,
+            lambda s: s.study in unequal,
             lambda s: s.study,
-            f"Signs of unequal variance about the line (Koenker's test, p < {_SIGN:g}): {{}}. Lines and robust "
+            f"Signs of unequal variance about the line (Koenker's test, p < {SIGN:g}): {{}}. Lines and robust "
             "standard errors stay valid; the induced estimator takes one residual SD a study.",
         ),
         (
-            lambda s: _signs(s)[1] < _SIGN,
+            lambda s: s.study in bent,
             lambda s: s.study,
-            f"Signs of curvature (test of a squared term, p < {_SIGN:g}): {{}}. A straight line may not fit; look at "
+            f"Signs of curvature (test of a squared term, p < {SIGN:g}): {{}}. A straight line may not fit; look at "
             "the panel.",
         ),
     )
@@ -211,35 +236,6 @@ def _other_notes(calibration: CalibrationResults, disclosure: Disclosure) -> lis
     """Notes other than those on pairs, agreement, range and slope, which `_warnings` tells."""
     usual = set(calibration_notes(calibration.studies))
     return [disclosure.text(note) for note in calibration.notes if note not in usual]
-
-
-def _signs(study: StudyCalibration) -> tuple[float, float]:
-    """p-values for unequal variance and for curvature about the straight line of the pairs.
-
-    Koenker's studentised version of the Breusch-Pagan test, n R^2 of the squared residuals on the local value;
-    the F test of a squared term.  Calibration covariates are left out of both.
-    """
-    from scipy.stats import chi2
-    from scipy.stats import f as f_law
-
-    w, x = study.pairs_local, study.pairs_reference
-    if w.size < _PAIRS_FOR_SIGNS or np.ptp(w) == 0:
-        return 1.0, 1.0
-    z = (w - w.mean()) / w.std()
-    line = np.column_stack([np.ones(w.size), z])
-    residual = x - line @ np.linalg.lstsq(line, x, rcond=None)[0]
-    total = float(residual @ residual)
-    if total <= 0 or np.ptp(residual**2) == 0:
-        return 1.0, 1.0
-    squared = residual**2 - np.mean(residual**2)
-    fitted = line @ np.linalg.lstsq(line, squared, rcond=None)[0]
-    unequal = float(chi2.sf(w.size * float(fitted @ fitted) / float(squared @ squared), 1))
-    bent = np.column_stack([line, z**2])
-    rest = x - bent @ np.linalg.lstsq(bent, x, rcond=None)[0]
-    left = float(rest @ rest)
-    freedom = w.size - 3
-    curved = float(f_law.sf((total - left) / max(left / freedom, np.finfo(float).tiny), 1, freedom))
-    return unequal, curved
 
 
 def _panels(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.results.calibration_quality import StudyQuality, batch_table, quality_lines, quality_table
 from biocal.results.model import Labels
 from biocal.results.text import number, paragraph, percent, table, terms_of_columns
 
@@ -144,6 +145,8 @@ class CalibrationResults:
         that below the first knot; the bends are among `covariates`).
     estimator : str
         "least-squares", "huber", or "tobit" where reference values are below their detection limit.
+    quality : tuple of StudyQuality
+        The quality gate, a record a local study.
     """
 
     studies: tuple[StudyCalibration, ...]
@@ -153,6 +156,27 @@ class CalibrationResults:
     labels: Labels
     form: str = "linear"
     estimator: str = "least-squares"
+    quality: tuple[StudyQuality, ...] = ()
+
+    def tidy_quality(self) -> pd.DataFrame:
+        """One row a local study: its light with the reasons, and what was looked at (calibration_quality.csv)."""
+        return quality_table(self.quality, self.form, self.estimator)
+
+    def tidy_batches(self) -> pd.DataFrame:
+        """One row a batch of a study: study, batch, pairs, intercept, slope, se_slope."""
+        return batch_table(self.quality)
+
+    def plot_agreement(self) -> Any:
+        """Draw Bland and Altman's plot of each local study; a matplotlib Figure."""
+        from biocal.results.figures import draw_agreements
+
+        return draw_agreements(self)
+
+    def plot_residuals(self) -> Any:
+        """Draw each local study's residuals against its local values; a matplotlib Figure."""
+        from biocal.results.figures import draw_calibration_residuals
+
+        return draw_calibration_residuals(self)
 
     def tidy(self) -> pd.DataFrame:
         """One row a study, columns as in calibration.csv."""
@@ -216,6 +240,7 @@ class CalibrationResults:
             lines.append("  outside: share of the study's local values beyond the range of its calibrators")
         if self.covariates:
             lines += ["", table(("study", "covariate", "estimate", "SE"), self._covariate_rows(), left=2)]
+        lines += quality_lines(self.quality, form=self.form)
         if self.notes:
             lines += ["", "Take note", *(paragraph(note, bullet="- ") for note in self.notes)]
         return "\n".join(lines)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from biocal.plots.agreement import LevelPanel, LevelWords, draw_level_panels
 from biocal.plots.calibration import CalibrationPanel, draw_calibration_panels
 from biocal.plots.categories import CategoryEstimates, draw_category_odds_ratios, draw_category_panels
 from biocal.plots.dose_response import (
@@ -13,6 +16,7 @@ from biocal.plots.dose_response import (
     draw_dose_response,
     draw_dose_response_panels,
 )
+from biocal.plots.style import with_unit
 
 if TYPE_CHECKING:
     from biocal.results.calibration import CalibrationResults
@@ -115,3 +119,60 @@ def curve_of(response: DoseResponse, label: str | None = None) -> Curve:
     response = response.drawn or response
     half = response.half_width
     return Curve(name, response.exposure, response.log_or, response.log_or - half, response.log_or + half)
+
+
+def draw_agreements(calibration: CalibrationResults) -> Any:
+    """Bland and Altman's plot of each local study; returns the figure."""
+    panels = []
+    for quality in calibration.quality:
+        mean = (quality.local + quality.reference) / 2
+        low, high = quality.agreement.low, quality.agreement.high
+        panels.append(
+            LevelPanel(
+                quality.study,
+                mean,
+                quality.reference - quality.local,
+                quality.agreement.bias,
+                ((float(mean.min()), float(mean.max()), low, high),),
+                facts=f"bias {quality.agreement.bias:.3g}, limits {low:.3g} to {high:.3g}",
+            )
+        )
+    unit = calibration.labels.unit
+    words = LevelWords(
+        with_unit("Mean of the two laboratories", unit),
+        with_unit("Reference minus local", unit),
+        "pair",
+        "bias",
+        "95 % limits of agreement",
+    )
+    return draw_level_panels(panels, words)
+
+
+def draw_calibration_residuals(calibration: CalibrationResults) -> Any:
+    """Residuals against local values with their SD by thirds, influential pairs marked; returns the figure."""
+    panels = []
+    for quality in calibration.quality:
+        order = np.argsort(quality.local, kind="stable")
+        bands = []
+        for part, sd in zip(np.array_split(order, 3), quality.sd_by_third, strict=True):
+            if part.size and np.isfinite(sd):
+                across = quality.local[part]
+                bands.append((float(across.min()), float(across.max()), -sd, sd))
+        wild = {(pair.local, pair.reference) for pair in quality.influential}
+        pairs = zip(quality.local.tolist(), quality.reference.tolist(), strict=True)
+        marked = np.array([pair in wild for pair in pairs], dtype=np.bool_)
+        facts = f"{quality.light}; SD {quality.residual_sd:.3g}"
+        panels.append(
+            LevelPanel(quality.study, quality.local, quality.residuals, 0.0, tuple(bands), marked, facts)
+        )
+    unit = calibration.labels.unit
+    logarithmic = calibration.form == "log-log"
+    words = LevelWords(
+        with_unit("Local laboratory", unit),
+        "Residual between logarithms" if logarithmic else with_unit("Residual of the calibration", unit),
+        "pair",
+        "",
+        "SD in each third of the local values",
+        "moves the slope by more than its SE",
+    )
+    return draw_level_panels(panels, words)

@@ -76,10 +76,14 @@ def asked_tables(fits: Sequence[Fit]) -> dict[str, pd.DataFrame]:
 
 
 def calibration_tables(calibration: CalibrationResults) -> dict[str, pd.DataFrame]:
-    """Return the tables of a calibration; that of the covariates only when it has some."""
+    """Return the tables of a calibration; those of covariates and batches only when it has some."""
     tables = {"calibration": calibration.tidy()}
     if calibration.covariates:
         tables["calibration_covariates"] = calibration.tidy_covariates()
+    if calibration.quality:
+        tables["calibration_quality"] = calibration.tidy_quality()
+    if any(quality.batches for quality in calibration.quality):
+        tables["calibration_batches"] = calibration.tidy_batches()
     return tables
 
 

@@ -1,0 +1,161 @@
+"""The quality gate: what each local study's calibration pairs say of its calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from biocal.calibration.diagnostics import (
+    batch_lines,
+    curvature,
+    own_line,
+    spread_by_third,
+    unequal_variance,
+)
+from biocal.calibration.regression import CalibrationFit, CalibrationRows
+from biocal.errors import OptionError
+from biocal.kernels.method_comparison import bland_altman, deming, passing_bablok
+from biocal.results.calibration import StudyCalibration
+from biocal.results.calibration_quality import MOVES_SLOPE, BatchLine, InfluentialPair, StudyQuality
+from biocal.study.cells import as_ids
+from biocal.study.columns import did_you_mean
+from biocal.study.pooled import PooledStudies
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """Assay batch of every row: codes (n_rows,), -1 where blank, and their labels."""
+
+    code: IntArray
+    labels: tuple[str, ...]
+
+
+def read_batches(pool: PooledStudies, column: str | None) -> Batches | None:
+    """The batch column of a pool.
+
+    Raises
+    ------
+    OptionError
+        There is no such column.
+    """
+    if not column:
+        return None
+    if column not in pool.frame.columns:
+        raise OptionError(
+            f"there is no batch column '{column}'{did_you_mean(column, pool.covariate_names)}", option="batch"
+        )
+    values: pd.Series[str] = pool.frame[column]
+    cells = as_ids(values)
+    return Batches(cells.codes, tuple(cells.words))
+
+
+def study_qualities(
+    pool: PooledStudies,
+    fitted: CalibrationFit,
+    pool_rows: IntArray,
+    rows: CalibrationRows,
+    studies: tuple[StudyCalibration, ...],
+    batches: Batches | None = None,
+) -> tuple[StudyQuality, ...]:
+    """Look at every local study.
+
+    Parameters
+    ----------
+    pool : PooledStudies
+    fitted : CalibrationFit
+    pool_rows : ndarray of int, shape (n_pairs,)
+        Rows of the pool in the calibration subset.
+    rows : CalibrationRows
+        The same persons.
+    studies : tuple of StudyCalibration
+    batches : Batches, optional
+    """
+    local = [study for study in studies if study.kind == "local"]
+    return tuple(
+        _study_quality(pool, fitted, pool_rows, rows, k, study, batches) for k, study in enumerate(local)
+    )
+
+
+def _study_quality(
+    pool: PooledStudies,
+    fitted: CalibrationFit,
+    pool_rows: IntArray,
+    rows: CalibrationRows,
+    k: int,
+    study: StudyCalibration,
+    batches: Batches | None,
+) -> StudyQuality:
+    mine = np.flatnonzero(rows.study == k)
+    own = fitted.layout.n_own
+    shown = fitted.form.columns(rows.take(mine))
+    reference = study.pairs_reference
+    covariates = fitted.coefficients()[k, own:] @ shown.columns[own:]
+    response = fitted.form.response(reference) - covariates
+    columns = shown.columns[:own]
+    line = own_line(columns[_distinct(columns)], response)
+    w = columns[1]
+    order = np.argsort(-np.abs(line.slope_change), kind="stable")
+    moved = line.slope_change / line.se_slope if line.se_slope > 0 else np.zeros(w.size)
+    influential = tuple(
+        InfluentialPair(
+            place_of(pool, int(pool_rows[mine[i]])),
+            float(study.pairs_local[i]),
+            float(reference[i]),
+            float(moved[i]),
+        )
+        for i in order
+        if abs(moved[i]) > MOVES_SLOPE
+    )
+    lines: tuple[BatchLine, ...] = ()
+    p_batch = float("nan")
+    if batches is not None:
+        found, p_batch = batch_lines(w, response, batches.code[pool_rows[mine]])
+        lines = tuple(BatchLine(batches.labels[b], *parts) for b, parts in found.items())
+    residuals = fitted.residuals[mine]
+    positive = study.pairs_local > 0
+    ratio = float(np.median(reference[positive] / study.pairs_local[positive])) if positive.any() else np.nan
+    return StudyQuality(
+        study=study.study,
+        pairs=study.n_calibration,
+        r_squared=study.r_squared,
+        residual_sd=study.residual_sd,
+        sd_by_third=spread_by_third(w, residuals),
+        p_unequal=unequal_variance(w, line.residuals),
+        p_curved=float("nan") if own > 2 else curvature(columns, response),
+        outside=study.outside,
+        slope=study.slope if own == 2 else line.slope,
+        se_slope=study.se_slope if own == 2 else line.se_slope,
+        largest_change=float(np.abs(moved).max()),
+        influential=influential,
+        agreement=bland_altman(study.pairs_local, reference),
+        deming=deming(study.pairs_local, reference),
+        passing_bablok=passing_bablok(study.pairs_local, reference),
+        unit_ratio=ratio,
+        batches=lines,
+        p_batch=p_batch,
+        local=study.pairs_local,
+        reference=reference,
+        residuals=residuals,
+        below=0 if fitted.censored is None else int(fitted.censored[mine].sum()),
+    )
+
+
+def _distinct(columns: FloatArray) -> list[int]:
+    """Columns of a spline that are not combinations of those before them, 1 and W first."""
+    kept = [0, 1]
+    for k in range(2, columns.shape[0]):
+        if np.linalg.matrix_rank(columns[[*kept, k]]) > len(kept):
+            kept.append(k)
+    return kept
+
+
+def place_of(pool: PooledStudies, row: int) -> str:
+    """File and line of a row, or its number in a data frame."""
+    place = pool.place(row)
+    return f"{place['file']}:{place['line']}" if place["file"] else f"row {place['line']}"

@@ -1,0 +1,383 @@
+"""The quality gate of a calibration: what was looked at in each study, and a light with its reasons in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.kernels.method_comparison import Agreement, ComparisonLine
+from biocal.results.text import number, paragraph, percent, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FloatArray = NDArray[np.float64]
+Light = Literal["green", "amber", "red"]
+
+#: Pairs: real projects take 29 or 30 a study (Gail et al. 2016); below 10 one pair decides the line and the
+#: normal approximation of the intervals is poor (our choice).
+AMBER_PAIRS, RED_PAIRS = 20, 10
+#: R2: at .7 full calibration of a curve was off by up to .04 in log OR at its ends where induced was not
+#: (METHODS section 7); below .5 the local assay tells less than half of what the reference assay sees.
+AMBER_R_SQUARED, RED_R_SQUARED = 0.7, 0.5
+#: Share of local values beyond the calibrators, where the line was not seen.  n pairs drawn at random leave
+#: 2 / (n + 1) outside, 6.5 % at 30, so that 10 % is more than chance (our choice).
+AMBER_OUTSIDE, RED_OUTSIDE = 0.10, 0.20
+#: p-values of tests on the residuals: with a dozen studies .05 would cry wolf in every other pool (our choice).
+SIGN = 0.01
+#: A pair that moves the slope by more than its standard error decides it by itself (our choice; DFBETAS over 1).
+MOVES_SLOPE = 1.0
+#: Median reference over local value beyond which units are doubted, 25(OH)D in ng/mL being 2.5 (our choice).
+UNIT_RATIO = 1.5
+#: A slope less than this many standard errors above 0 is no calibration (our choice).
+SLOPE_ERRORS = 3.0
+
+WHY_LEAST_SQUARES = (
+    "Least squares is right here although both laboratories err: the calibration must predict the reference value "
+    "of somebody with a given local value, E[X | W], and its slope is rightly flatter than Deming's or Passing and "
+    "Bablok's, which relate the laboratories' error-free values and would put the calibrated values too far from "
+    "the mean."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InfluentialPair:
+    """A pair that moves its study's slope by more than a standard error.
+
+    Attributes
+    ----------
+    place : str
+        File and line, or row of the data frame.
+    local, reference : float
+    change : float
+        Slope with the pair minus slope without, in standard errors of the slope.
+    """
+
+    place: str
+    local: float
+    reference: float
+    change: float
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLine:
+    """The line of one batch of a study."""
+
+    batch: str
+    pairs: int
+    intercept: float
+    slope: float
+    se_slope: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StudyQuality:
+    """What the quality gate looked at in one local study.
+
+    Attributes
+    ----------
+    study : str
+    pairs : int
+    r_squared, residual_sd : float
+        As in the calibration table.
+    sd_by_third : tuple of float
+        Residual SD in the lowest, middle and highest third of the pairs' local values.
+    p_unequal, p_curved : float
+        Koenker's (Breusch and Pagan's studentised) test of a residual variance that grows or falls with the
+        local value; F test of a squared term.  NaN with fewer than 10 pairs; p_curved also for a spline.
+    outside : float
+        Share of the study's local values beyond the pairs.
+    slope, se_slope : float
+    largest_change : float
+        Largest move of the slope by one pair, in its standard errors.
+    influential : tuple of InfluentialPair
+        Those above 1, largest first.
+    agreement : Agreement
+        Bland and Altman, reference minus local.
+    deming, passing_bablok : ComparisonLine
+    unit_ratio : float
+        Median of reference over local values.
+    batches : tuple of BatchLine
+        Where a batch column was named; batches with 5 pairs or more.
+    p_batch : float
+        F test of one line against a line a batch.
+    local, reference, residuals : ndarray, shape (pairs,)
+        For the figures.
+    below : int
+        Pairs with a reference value below its detection limit.
+    """
+
+    study: str
+    pairs: int
+    r_squared: float
+    residual_sd: float
+    sd_by_third: tuple[float, float, float]
+    p_unequal: float
+    p_curved: float
+    outside: float
+    slope: float
+    se_slope: float
+    largest_change: float
+    influential: tuple[InfluentialPair, ...]
+    agreement: Agreement
+    deming: ComparisonLine
+    passing_bablok: ComparisonLine
+    unit_ratio: float
+    batches: tuple[BatchLine, ...]
+    p_batch: float
+    local: FloatArray
+    reference: FloatArray
+    residuals: FloatArray
+    below: int = 0
+
+    @property
+    def light(self) -> Light:
+        """The worst of the reasons' lights."""
+        lights = {light for light, _ in self.reasons()}
+        return "red" if "red" in lights else "amber" if "amber" in lights else "green"
+
+    def reasons(self, *, places: bool = True) -> tuple[tuple[Light, str], ...]:
+        """Why the light is not green: each reason with its own light.
+
+        Parameters
+        ----------
+        places : bool, default True
+            Name influential pairs by file and line, and the range of the pairs: values of single persons.
+        """
+        found = (
+            self._of_pairs(),
+            self._of_slope(),
+            self._of_r_squared(),
+            self._of_range(places),
+            self._of_curvature(),
+            self._of_variance(),
+            self._of_influence(places),
+            self._of_batches(),
+            self._of_unit(),
+        )
+        return tuple(reason for reason in found if reason is not None)
+
+    def _of_pairs(self) -> tuple[Light, str] | None:
+        if self.pairs < RED_PAIRS:
+            return (
+                "red",
+                f"{self.pairs} pairs: one of them can decide the line; at least {AMBER_PAIRS} are wanted",
+            )
+        if self.pairs < AMBER_PAIRS:
+            return (
+                "amber",
+                f"{self.pairs} pairs: an uncertain line, so consider calibration variance hc3 or the bootstrap",
+            )
+        return None
+
+    def _of_slope(self) -> tuple[Light, str] | None:
+        if self.slope <= 0:
+            return "red", "the slope is not positive: are local and reference columns what they should be?"
+        if self.slope < SLOPE_ERRORS * self.se_slope:
+            return "red", (
+                f"the slope is only {self.slope / self.se_slope:.1f} standard errors above 0: the local value hardly "
+                "predicts the reference value"
+            )
+        return None
+
+    def _of_r_squared(self) -> tuple[Light, str] | None:
+        if self.r_squared < RED_R_SQUARED:
+            return "red", (
+                f"R2 {self.r_squared:.2f}: the local assay tells less than half of what the reference assay sees; "
+                "its persons add little, and a curve from full calibration is biased at its ends (prefer induced)"
+            )
+        if self.r_squared < AMBER_R_SQUARED:
+            return "amber", (
+                f"R2 {self.r_squared:.2f}: a noisy assay; full calibration flattens the ends of a curve, so show "
+                "induced beside it"
+            )
+        return None
+
+    def _of_range(self, places: bool) -> tuple[Light, str] | None:
+        if not self.outside > AMBER_OUTSIDE:
+            return None
+        light: Light = "red" if self.outside > RED_OUTSIDE else "amber"
+        low, high = float(self.local.min()), float(self.local.max())
+        where = f" {number(low, 3)} to {number(high, 3)}" if places else ""
+        return light, (
+            f"{percent(self.outside)} of the local values lie outside the pairs' range{where}: the line is "
+            "extrapolated there"
+        )
+
+    def _of_curvature(self) -> tuple[Light, str] | None:
+        if not self.p_curved < SIGN:
+            return None
+        return "amber", (
+            f"curvature (p = {self.p_curved:.2g}): look at the residuals, and compare with the calibration form rcs or "
+            "log-log"
+        )
+
+    def _of_variance(self) -> tuple[Light, str] | None:
+        if not self.p_unequal < SIGN:
+            return None
+        low, _, high = self.sd_by_third
+        return "amber", (
+            f"residual SD {number(low, 3)} at low and {number(high, 3)} at high local values "
+            f"(p = {self.p_unequal:.2g}): lines and standard errors stay valid, but induced takes one "
+            "SD a study; the form log-log may fit"
+        )
+
+    def _of_influence(self, places: bool) -> tuple[Light, str] | None:
+        if not self.influential:
+            return None
+        n = len(self.influential)
+        if not places:
+            which = "one pair moves" if n == 1 else f"{n} pairs each move"
+            return "amber", f"{which} the slope by more than its standard error"
+        which = "; ".join(
+            f"{one.place} (local {number(one.local, 4)}, reference {number(one.reference, 4)}, {one.change:+.1f} SE)"
+            for one in self.influential
+        )
+        return "amber", (
+            f"{'this pair moves' if n == 1 else 'these pairs each move'} the slope by more than its standard error: "
+            f"{which}; check the specimen, and compare with the calibration estimator huber"
+        )
+
+    def _of_batches(self) -> tuple[Light, str] | None:
+        if not self.p_batch < SIGN:
+            return None
+        slopes = ", ".join(f"{one.batch} {number(one.slope, 3)}" for one in self.batches)
+        return "amber", (
+            f"batches differ (p = {self.p_batch:.2g}; slopes {slopes}): add the batch to the calibration covariates"
+        )
+
+    def _of_unit(self) -> tuple[Light, str] | None:
+        ratio = self.unit_ratio
+        if not (ratio > UNIT_RATIO or 0 < ratio < 1 / UNIT_RATIO):
+            return None
+        return "amber", (
+            f"reference values are {ratio:.2g} times the local ones: an assay that reads "
+            f"{'low' if ratio > 1 else 'high'}, or another unit? The calibration takes care of "
+            "either, naive of neither (--scale-local for units)"
+        )
+
+
+#: Columns of calibration_quality.csv, in order.
+QUALITY_COLUMNS = (
+    *("study", "light", "reasons", "form", "estimator", "pairs", "below_limit", "r_squared", "residual_sd"),
+    *("residual_sd_low", "residual_sd_middle", "residual_sd_high", "p_unequal_variance", "p_curvature"),
+    *("outside", "slope", "se_slope", "largest_slope_change", "influential"),
+    *("bias", "agreement_low", "agreement_high", "deming_intercept", "deming_slope"),
+    *(
+        "passing_bablok_intercept",
+        "passing_bablok_slope",
+        "passing_bablok_slope_low",
+        "passing_bablok_slope_high",
+    ),
+    *("p_batch",),
+)
+
+
+def quality_table(qualities: Sequence[StudyQuality], form: str, estimator: str) -> pd.DataFrame:
+    """One row a local study, columns as in calibration_quality.csv."""
+    import pandas as pd
+
+    rows = [
+        (
+            q.study,
+            q.light,
+            "; ".join(f"{light}: {reason}" for light, reason in q.reasons()),
+            form,
+            estimator,
+            q.pairs,
+            q.below,
+            q.r_squared,
+            q.residual_sd,
+            *q.sd_by_third,
+            q.p_unequal,
+            q.p_curved,
+            q.outside,
+            q.slope,
+            q.se_slope,
+            q.largest_change,
+            len(q.influential),
+            q.agreement.bias,
+            q.agreement.low,
+            q.agreement.high,
+            q.deming.intercept,
+            q.deming.slope,
+            q.passing_bablok.intercept,
+            q.passing_bablok.slope,
+            q.passing_bablok.slope_low,
+            q.passing_bablok.slope_high,
+            q.p_batch,
+        )
+        for q in qualities
+    ]
+    return pd.DataFrame(rows, columns=list(QUALITY_COLUMNS))
+
+
+def batch_table(qualities: Sequence[StudyQuality]) -> pd.DataFrame:
+    """One row a batch: study, batch, pairs, intercept, slope, se_slope."""
+    import pandas as pd
+
+    names = ("study", "batch", "pairs", "intercept", "slope", "se_slope")
+    rows = [
+        (q.study, b.batch, b.pairs, b.intercept, b.slope, b.se_slope) for q in qualities for b in q.batches
+    ]
+    return pd.DataFrame(rows, columns=list(names))
+
+
+def quality_lines(qualities: Sequence[StudyQuality], *, form: str = "linear") -> list[str]:
+    """The gate in words, and the laboratories' lines, for a summary."""
+    if not qualities:
+        return []
+    lines = ["", "Quality of the calibrations"]
+    green = [q.study for q in qualities if q.light == "green"]
+    for light in ("red", "amber"):
+        for q in qualities:
+            if q.light == light:
+                worst = sorted(q.reasons(), key=lambda reason: reason[0] != "red")
+                lines.append(
+                    paragraph(f"{q.study}: {'; '.join(reason for _, reason in worst)}", bullet=f"{light:6}")
+                )
+    if green:
+        lines.append(paragraph(", ".join(green), bullet="green "))
+    header = (
+        "study",
+        "bias",
+        "95 % limits",
+        "least squares",
+        "Deming",
+        "Passing-Bablok",
+        "SD low",
+        "middle",
+        "high",
+    )
+    rows = [
+        (
+            q.study,
+            number(q.agreement.bias, 3),
+            f"{number(q.agreement.low, 3)} to {number(q.agreement.high, 3)}",
+            number(q.slope, 3) if form != "log-log" else "",
+            number(q.deming.slope, 3),
+            number(q.passing_bablok.slope, 3),
+            *(number(sd, 3) if math.isfinite(sd) else "" for sd in q.sd_by_third),
+        )
+        for q in qualities
+    ]
+    lines += [
+        "",
+        "For the laboratory: reference minus local (Bland-Altman), slopes, residual SD by thirds of local",
+    ]
+    lines += [table(header, rows), paragraph(WHY_LEAST_SQUARES)]
+    return lines
+
+
+def quality_note(qualities: Sequence[StudyQuality]) -> tuple[str, ...]:
+    """One sentence for the summary of a fit; none when all are green."""
+    named = {light: [q.study for q in qualities if q.light == light] for light in ("red", "amber", "green")}
+    if not named["red"] and not named["amber"]:
+        return ()
+    parts = [f"{light}: {', '.join(named[light])}" for light in ("red", "amber") if named[light]]
+    return (f"quality of the calibrations: {'; '.join(parts)} (reasons in calibration_quality.csv)",)
