@@ -40,7 +40,9 @@ def test_calibrate_writes_the_numbers_of_the_python_call(folder, biocal):
     answer = biocal("calibrate", "pool.csv", *words)
     assert answer.code == 0
     names = {path.name for path in (folder / "c").iterdir()}
-    assert names == {"calibration.csv", "calibration_covariates.csv", "calibration.png", "calibration.svg"}
+    tables = {"calibration.csv", "calibration_covariates.csv", "calibration_quality.csv"}
+    figures = ("calibration", "bland_altman", "calibration_residuals")
+    assert names == tables | {f"{name}.{ending}" for name in figures for ending in ("png", "svg")}
     results = bc.calibrate(
         bc.read_studies("pool.csv"), calibration_covariates="bmi", calibration_coefficients="by-study"
     )
@@ -69,7 +71,7 @@ def test_fit_puts_its_summary_on_stdout_and_messages_on_stderr(folder, biocal):
         "warning: pool.csv:5: column 'local'" in answer.err
         or "note: pool.csv:5: column 'local'" in answer.err
     )
-    assert "note: 11 files are in o" in answer.err
+    assert "note: 12 files are in o" in answer.err
     assert not any(mark in answer.err for mark in "\x1b\r"), "nothing that moves when piped"
 
 

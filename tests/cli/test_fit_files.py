@@ -14,6 +14,7 @@ from cli_pool import SPEC, small_pool
 
 import biocal as bc
 from biocal.cli.main import main
+from biocal.results.calibration_quality import QUALITY_COLUMNS
 
 COLUMNS = {
     "coefficients.csv": [
@@ -39,6 +40,7 @@ COLUMNS = {
         ),
     ],
     "calibration_covariates.csv": ["study", "term", "estimate", "std_error"],
+    "calibration_quality.csv": list(QUALITY_COLUMNS),
 }
 ALL_METHODS_COLUMNS = COLUMNS | {
     "studies.csv": [
