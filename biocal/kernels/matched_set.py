@@ -8,11 +8,14 @@ any score columns, which the induced relative risk needs.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.kernels.draw_paths import aligned, whole_lanes
 from biocal.kernels.many_cases import many_case_terms, null_terms
 from biocal.kernels.one_case import one_case_terms
 from biocal.kernels.set_layout import SetBlock, SetLayout
@@ -26,6 +29,20 @@ BoolArray = NDArray[np.bool_]
 CONSTANT_WITHIN_SETS = 1e-13
 #: A case this much below a control, relative to the largest difference in any set, counts as level with it.
 _ROUNDING_OF_DIRECTION = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class LikelihoodSlope:
+    """Log-likelihood and score at one point, a leading axis for the problems of a batch.
+
+    Attributes
+    ----------
+    loglik : ndarray, shape (B,)
+    score : ndarray, shape (B, p)
+    """
+
+    loglik: FloatArray
+    score: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,23 +167,45 @@ class ConditionalLikelihood:
         self.layout = layout
         self.n_problems, self.n_columns = columns.shape[:2]
         self._weights = None if set_weights is None else np.atleast_2d(np.asarray(set_weights, dtype=float))
-        self._blocks = [_copy_block(block, columns) for block in layout.blocks]
+        self._blocks = _copy_blocks(layout, columns)
 
     def evaluate(self, beta: FloatArray) -> LikelihoodTerms:
         """Log-likelihood, score and information at beta (B, p)."""
         lead, p = self.n_problems, self.n_columns
         loglik, score, information = np.zeros(lead), np.zeros((lead, p)), np.zeros((lead, p, p))
         for index, block in enumerate(self.layout.blocks):
-            terms, weight = self._terms(index, beta), self._block_weights(block)
-            if weight is None:
-                loglik += terms.loglik.sum(axis=-1)
-                score += terms.score.sum(axis=-1)
-            else:
-                loglik += (weight * terms.loglik).sum(axis=-1)
-                score += (weight[:, None, :] * terms.score).sum(axis=-1)
+            terms = self._terms(index, beta)
+            self._add_sums(block, terms, loglik, score)
             assert terms.information is not None
             information += terms.information
         return LikelihoodTerms(loglik, score, information)
+
+    @property
+    def slope(self) -> Callable[[FloatArray], LikelihoodSlope] | None:
+        """What takes beta (B, p) to log-likelihood and score, where that is far cheaper than the information.
+
+        So it is for sets with several persons in the rarer role; None where other sets have more persons.
+        """
+        persons = {several: 0 for several in (False, True)}
+        for block in self.layout.blocks:
+            persons[block.n_first > 1] += block.rows.size
+        return self._slope if self._weights is None and persons[True] > persons[False] else None
+
+    def _slope(self, beta: FloatArray) -> LikelihoodSlope:
+        loglik, score = np.zeros(self.n_problems), np.zeros((self.n_problems, self.n_columns))
+        for index, block in enumerate(self.layout.blocks):
+            self._add_sums(block, self._terms(index, beta, information=False), loglik, score)
+        return LikelihoodSlope(loglik, score)
+
+    def _add_sums(self, block: SetBlock, terms: SetTerms, loglik: FloatArray, score: FloatArray) -> None:
+        """Add a block's terms to log-likelihood (B,) and score (B, p)."""
+        weight = self._block_weights(block)
+        if weight is None:
+            loglik += terms.loglik.sum(axis=-1)
+            score += terms.score.sum(axis=-1)
+        else:
+            loglik += (weight * terms.loglik).sum(axis=-1)
+            score += (weight[:, None, :] * terms.score).sum(axis=-1)
 
     def details(self, beta: FloatArray) -> DetailedTerms:
         """Scores by set and terms by person at beta (B, p), for the stacked sandwich."""
@@ -222,7 +261,10 @@ class ConditionalLikelihood:
         Such a direction proves that the likelihood has no finite maximum (Albert and Anderson 1984, for
         matched sets).  For the first problem of the batch.
         """
-        values = [np.tensordot(direction, columns[0], axes=1) for _, columns in self._blocks]
+        values = [
+            np.tensordot(direction, columns[0], axes=1)[:, : block.n_sets]
+            for block, (_, columns) in zip(self.layout.blocks, self._blocks, strict=True)
+        ]
         largest = max((float(np.abs(value).max(initial=0.0)) for value in values), default=0.0)
         if not (0 < largest < np.inf):
             return False
@@ -239,34 +281,34 @@ class ConditionalLikelihood:
             moved = moved or bool((np.abs(value).max(axis=0) > -below)[counted].any())
         return moved
 
-    def _terms(self, index: int, beta: FloatArray, *, persons: bool = False) -> SetTerms:
+    def _terms(
+        self, index: int, beta: FloatArray, *, information: bool = True, persons: bool = False
+    ) -> SetTerms:
         block, (lead, columns) = self.layout.blocks[index], self._blocks[index]
         p = self.n_columns
         plain = self._weights is None and not persons
         if plain and block.n_first > 1 and not beta.any():
             return null_terms(columns, block.n_first, block.sizes)
         eta = np.matmul(beta[:, None, :], columns.reshape(lead, p, -1)).reshape(-1, *columns.shape[2:])
+        eta = eta[..., : block.n_sets]
         weight = self._block_weights(block)
         if block.real is not None:
             real = block.real[1:] if block.n_first == 1 else block.real
             eta[:, ~real] = -np.inf
+        gram, detail = information and weight is None, persons or weight is not None
         if block.n_first == 1:
-            terms = one_case_terms(
-                eta, columns, information=weight is None, persons=persons or weight is not None
-            )
+            terms = one_case_terms(eta, columns, information=gram, persons=detail)
         else:
             terms = many_case_terms(
-                eta,
-                columns,
-                block.n_first,
-                active=block.active,
-                information=weight is None,
-                persons=persons or weight is not None,
+                eta, columns, block.n_first, active=block.active, information=gram, persons=detail
             )
         if weight is None:
             return terms
         return SetTerms(
-            terms.loglik, terms.score, _weighted_information(block, terms, columns, weight), terms.persons
+            terms.loglik,
+            terms.score,
+            _weighted_information(block, terms, columns[..., : block.n_sets], weight),
+            terms.persons,
         )
 
     def _block_weights(self, block: SetBlock) -> FloatArray | None:
@@ -310,16 +352,54 @@ def _weighted_information(
     return np.asarray((information + np.swapaxes(information, -1, -2)) / 2)
 
 
-def _copy_block(block: SetBlock, columns: FloatArray) -> tuple[int, FloatArray]:
-    """Columns of a block as differences (n_first 1) or centred, C-contiguous; and their number of problems."""
-    if block.n_first > 1:
-        copied = _centred(block, block.take(columns))
-    else:
-        first = np.take(columns, block.rows[0], axis=-1)[..., None, :]
-        copied = np.take(columns, block.rows[1:], axis=-1)
-        copied -= first
-        if (block.sign < 0).any():
-            copied *= block.sign
-        if block.real is not None:
-            copied *= block.real[1:]
-    return columns.shape[0], np.ascontiguousarray(copied)
+def _copy_blocks(layout: SetLayout, columns: FloatArray) -> list[tuple[int, FloatArray]]:
+    """Columns of each block as differences (n_first 1) or centred; and their number of problems.
+
+    Centred ones have sets of zeros at the end, up to whole lanes.  All are parts of one array, which the system
+    then hands out in large pages; so blocks must not outlive one another.
+    """
+    shapes = [
+        (*columns.shape[:-1], block.n_rows - 1, block.n_sets)
+        if block.n_first == 1
+        else (*columns.shape[:-1], block.n_rows, whole_lanes(block.n_sets))
+        for block in layout.blocks
+    ]
+    room = aligned(sum(whole_lanes(math.prod(shape)) for shape in shapes))
+    copied, filled = [], 0
+    for block, shape in zip(layout.blocks, shapes, strict=True):
+        size = math.prod(shape)
+        part = room[filled : filled + size].reshape(shape)
+        filled += whole_lanes(size)
+        if block.n_first == 1:
+            _take_differences(block, columns, part)
+        else:
+            _take_centred(block, columns, part)
+        copied.append((columns.shape[0], part))
+    return copied
+
+
+def _take_differences(block: SetBlock, columns: FloatArray, part: FloatArray) -> None:
+    """Others less the single person of the rarer role, turned with the block; padding 0."""
+    # The row numbers are known to be in range; "clip" writes into `out` without a copy between.
+    np.take(columns, block.rows[1:], axis=-1, out=part, mode="clip")
+    part -= np.take(columns, block.rows[0], axis=-1)[..., None, :]
+    if (block.sign < 0).any():
+        part *= block.sign
+    if block.real is not None:
+        part *= block.real[1:]
+
+
+def _take_centred(block: SetBlock, columns: FloatArray, part: FloatArray) -> None:
+    """Columns less their mean within the set, turned with the block; padding 0."""
+    n_sets, lanes = block.n_sets, part.shape[-1]
+    rows = np.zeros((block.n_rows, lanes), dtype=np.intp)
+    rows[:, :n_sets] = block.rows
+    real = np.zeros(rows.shape)
+    real[:, :n_sets] = 1.0 if block.real is None else block.real
+    np.take(columns, rows, axis=-1, out=part, mode="clip")
+    part *= real
+    size = np.ones(lanes)
+    size[:n_sets] = block.sizes
+    part -= part.sum(axis=-2, keepdims=True) / size
+    real[:, :n_sets] *= block.sign
+    part *= real

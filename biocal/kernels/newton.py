@@ -16,19 +16,29 @@ BoolArray = NDArray[np.bool_]
 #: Newton's last step is taken all the same, and squares what is left: about 1e-20.
 DECREMENT_TOLERANCE = 1e-10
 MAX_ITERATIONS = 60
+#: The approach ends where its next step should leave this share of what ends the ascent, or after so many steps.
+_APPROACH_MARGIN = 0.1
+_APPROACH_STEPS = 6
+#: It is given up where the rise promised has not fallen at least by this factor.
+_APPROACH_PROGRESS = 0.25
 #: 1 - R^2 of a column on those before it, in the unit-diagonal information at the start.
 COLLINEAR_PIVOT = 1e-11
 #: Smallest eigenvalue of the information against that at the start below which separation is suspected.
 FLAT_INFORMATION = 1e-6
 
 
-class Evaluation(Protocol):
-    """What a trial point returns: loglik (B,), score (B, p), information (B, p, p)."""
+class Slope(Protocol):
+    """The cheaper part of an evaluation: loglik (B,), score (B, p)."""
 
     @property
     def loglik(self) -> FloatArray: ...
     @property
     def score(self) -> FloatArray: ...
+
+
+class Evaluation(Slope, Protocol):
+    """What a trial point returns: loglik (B,), score (B, p), information (B, p, p)."""
+
     @property
     def information(self) -> FloatArray: ...
 
@@ -117,6 +127,7 @@ def maximise(
     *,
     tolerance: float = DECREMENT_TOLERANCE,
     max_iterations: int = MAX_ITERATIONS,
+    slope: Callable[[FloatArray], Slope] | None = None,
 ) -> Optimum:
     """Maximise a batch of log-likelihoods.
 
@@ -126,6 +137,9 @@ def maximise(
         From points (B, p) to an :class:`Evaluation`.
     start : ndarray, shape (B, p)
         Starting points.
+    slope : callable, optional
+        The same without the information, where that is much cheaper.  Then the maximum is approached by
+        quasi-Newton steps first, and Newton's own begin close to it.
 
     Returns
     -------
@@ -137,9 +151,13 @@ def maximise(
     batch, p = point.shape
     here = evaluate(point)
     first_loglik, first_information = here.loglik.copy(), here.information.copy()
+    iterations = np.ones(batch, dtype=np.intp)
+    if slope is not None:
+        point, steps = _approach(slope, point, here, tolerance)
+        iterations += steps + 1
+        here = evaluate(point)
     loglik, score, information = here.loglik.copy(), here.score.copy(), here.information.copy()
     done, converged = np.zeros(batch, dtype=bool), np.zeros(batch, dtype=bool)
-    iterations = np.ones(batch, dtype=np.intp)
     decrement, last_step = np.full(batch, np.inf), np.zeros((batch, p))
     step = solve_scaled(information, score)
     shrink = np.ones(batch)
@@ -176,6 +194,48 @@ def maximise(
         converged,
         _flatness(information, first_information),
     )
+
+
+def _approach(
+    slope: Callable[[FloatArray], Slope], start: FloatArray, here: Evaluation, tolerance: float
+) -> tuple[FloatArray, NDArray[np.intp]]:
+    """Points (B, p) near the maxima by BFGS steps from the information at the start; and how many steps.
+
+    Each problem stops by its own numbers.  One whose steps do not come closer fast stays where it was best.
+    """
+    point, loglik, score = start.copy(), here.loglik.copy(), here.score.copy()
+    information = here.information.copy()
+    steps = np.zeros(point.shape[0], dtype=np.intp)
+    step = solve_scaled(information, score)
+    promise = np.einsum("bp,bp->b", step, score) / 2
+    enough = tolerance * (np.abs(loglik) + 1.0)
+    going = promise > enough
+    for _ in range(_APPROACH_STEPS):
+        if not going.any():
+            break
+        trial = np.where(going[:, None], point + step, point)
+        there = slope(trial)
+        steps += going
+        going &= np.isfinite(there.score).all(axis=1) & (there.loglik >= loglik)
+        point[going], loglik[going] = trial[going], there.loglik[going]
+        fall = score - there.score
+        rise = np.einsum("bp,bp->b", fall, step)
+        going &= rise > 0
+        # The old matrix takes the step to the old score.
+        old = np.where(going, np.einsum("bp,bp->b", score, step), 1.0)[:, None, None]
+        new = np.where(going, rise, 1.0)[:, None, None]
+        update = fall[:, :, None] * fall[:, None, :] / new - score[:, :, None] * score[:, None, :] / old
+        information[going] += update[going]
+        score[going] = there.score[going]
+        step[going] = solve_scaled(information[going], score[going])
+        promised = np.einsum("bp,bp->b", step, score) / 2
+        progress = promised / promise
+        going &= progress < _APPROACH_PROGRESS
+        last = going & (promised * progress <= _APPROACH_MARGIN * enough)
+        point[last] += step[last]
+        going &= ~last
+        promise = promised
+    return point, steps
 
 
 def _flatness(information: FloatArray, first: FloatArray) -> FloatArray:

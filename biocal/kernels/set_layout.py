@@ -14,12 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.kernels.draw_paths import LANES
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
 
 #: A block holds about this many numbers of one column set; 400-800 kB stay in a core's cache.
 _BLOCK_NUMBERS = 65_536
+#: The same with several persons in the rarer role, where each person is a step of its own: longer rows, fewer steps.
+_RECURSION_NUMBERS = 131_072
 #: Shapes with fewer sets than this are padded to a common size, to save calls.
 _RARE = 512
 
@@ -121,26 +125,39 @@ def lay_out_sets(set_code: IntArray, is_case: BoolArray, *, n_columns: int = 4) 
     is_case = np.asarray(is_case, dtype=bool)
     if set_code.size == 0:
         return SetLayout((), 0, 0, 0)
-    key = 2 * set_code
-    key += ~is_case
     sizes = np.bincount(set_code)
-    n_cases = np.bincount(set_code[is_case], minlength=sizes.size)
-    in_order = bool((key[1:] >= key[:-1]).all())
-    order = None if in_order else np.argsort(key, kind="stable")
-    starts = np.cumsum(sizes) - sizes
+    by_role, case_starts, control_starts, n_cases = _by_role(set_code, is_case, sizes)
     informative = np.flatnonzero((n_cases > 0) & (n_cases < sizes))
-    blocks: list[SetBlock] = []
     size, cases = sizes[informative], n_cases[informative]
     swapped = 2 * cases > size
-    first = np.where(swapped, size - cases, cases)
-    for n_first, members in _shape_groups(first, size):
-        for part in _parts(members, int(size[members[0]]) * n_columns):
-            sets = informative[part]
-            rows, real = _rows(starts[sets], size[part], np.where(swapped[part], cases[part], 0))
-            if order is not None:
-                rows = order[rows]
-            blocks.append(SetBlock(rows, sets, n_first, np.where(swapped[part], -1.0, 1.0), real))
+    rarer_starts = np.where(swapped, control_starts[informative], case_starts[informative])
+    other_starts = np.where(swapped, case_starts[informative], control_starts[informative])
+    blocks: list[SetBlock] = []
+    for n_first, members in _shape_groups(np.where(swapped, size - cases, cases), size):
+        for part in _parts(members, int(size[members[0]]) * n_columns, n_first):
+            rows, real = _rows(rarer_starts[part], other_starts[part], size[part], n_first)
+            sign = np.where(swapped[part], -1.0, 1.0)
+            blocks.append(SetBlock(np.take(by_role, rows), informative[part], n_first, sign, real))
     return SetLayout(tuple(blocks), set_code.size, sizes.size, informative.size)
+
+
+def _by_role(
+    set_code: IntArray, is_case: BoolArray, sizes: IntArray
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Row numbers of all cases by set, then of all controls by set; where those of each set start; cases a set."""
+    order: IntArray | None = None
+    if not (set_code[1:] >= set_code[:-1]).all():
+        order = np.argsort(set_code, kind="stable")
+        is_case = is_case[order]
+        set_code = set_code[order]
+    cases, controls = np.flatnonzero(is_case), np.flatnonzero(~is_case)
+    n_cases = np.bincount(set_code[cases], minlength=sizes.size)
+    by_role = np.concatenate([cases, controls])
+    if order is not None:
+        by_role = order[by_role]
+    case_starts = np.cumsum(n_cases) - n_cases
+    controls_before = np.cumsum(sizes) - sizes - case_starts
+    return by_role, case_starts, cases.size + controls_before, n_cases
 
 
 def _shape_groups(first: IntArray, size: IntArray) -> Iterator[tuple[int, IntArray]]:
@@ -162,21 +179,25 @@ def _shape_groups(first: IntArray, size: IntArray) -> Iterator[tuple[int, IntArr
         yield int(value) // radix, members[np.argsort(-size[members], kind="stable")]
 
 
-def _parts(members: IntArray, numbers_per_set: int) -> list[IntArray]:
-    """Split positions into pieces of about `_BLOCK_NUMBERS` numbers."""
-    per_part = max(16, _BLOCK_NUMBERS // max(1, numbers_per_set))
+def _parts(members: IntArray, numbers_per_set: int, n_first: int) -> list[IntArray]:
+    """Split positions into pieces of about `_BLOCK_NUMBERS` numbers, in whole lanes but for the last."""
+    numbers = _BLOCK_NUMBERS if n_first == 1 else _RECURSION_NUMBERS
+    per_part = max(16, numbers // max(1, numbers_per_set))
     n_parts = max(1, -(-members.size // per_part))
-    return np.array_split(members, n_parts)
+    even = -(-members.size // (n_parts * LANES)) * LANES
+    return [members[first : first + even] for first in range(0, members.size, even)]
 
 
-def _rows(starts: IntArray, sizes: IntArray, turn: IntArray) -> tuple[IntArray, BoolArray | None]:
-    """Positions (n_rows, n_sets), each set's persons turned round by `turn` places; and which are real."""
+def _rows(
+    rarer: IntArray, other: IntArray, sizes: IntArray, n_first: int
+) -> tuple[IntArray, BoolArray | None]:
+    """Positions (n_rows, n_sets) of persons from where the roles of each set start; and which are real."""
     n_rows = int(sizes[0])
     place = np.arange(n_rows)[:, None]
-    real: BoolArray | None = None
-    if sizes[-1] != n_rows:
-        real = place < sizes
-        place = np.where(real, place, 0)
-    if turn.any():
-        place = (place + turn) % sizes
-    return starts + place, real
+    rows = np.empty((n_rows, sizes.size), dtype=np.intp)
+    np.add(rarer, place[:n_first], out=rows[:n_first])
+    np.add(other, place[: n_rows - n_first], out=rows[n_first:])
+    if sizes[-1] == n_rows:
+        return rows, None
+    real = place < sizes
+    return np.where(real, rows, rarer), real

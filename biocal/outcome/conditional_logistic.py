@@ -93,7 +93,7 @@ def fit_conditional_logistic(layout: SetLayout, columns: FloatArray, names: Sequ
     likelihood = ConditionalLikelihood(layout, columns)
     start = np.zeros((1, columns.shape[0]))
     require_identified(likelihood, columns, names, likelihood.evaluate(start).information[0])
-    optimum = maximise(likelihood.evaluate, start)
+    optimum = maximise(likelihood.evaluate, start, slope=likelihood.slope)
     if not optimum.converged[0] or optimum.flatness[0] < _MAYBE_FLAT:
         require_maximum(_pressed_on(optimum, likelihood), likelihood, names)
     return outcome_fit(optimum, likelihood.details(optimum.point))

@@ -92,7 +92,7 @@ def fit_batch(
     likelihood = ConditionalLikelihood(sets.layout, columns)
     start = np.zeros(columns.shape[:2])
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        optimum = maximise(likelihood.evaluate, start)
+        optimum = maximise(likelihood.evaluate, start, slope=likelihood.slope)
         beta = optimum.point
         details = likelihood.details(beta)
         scores = details.set_scores
