@@ -140,9 +140,7 @@ def linear_probabilities(u: FloatArray, m: int, steps: tuple[Step, ...]) -> tupl
     return np.log(total), np.einsum("...kds,...kds->...ks", inflow, ways[..., :-1, :-1, :])
 
 
-def _ways(
-    u: FloatArray, m: int, steps: tuple[Step, ...], added: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _ways(u: FloatArray, m: int, steps: tuple[Step, ...], added: FloatArray) -> tuple[FloatArray, FloatArray]:
     """B(d, k) (..., n_rows + 1, m + 1, s) and B(m, n) (..., s); `added` gets u_k B(d-1, k-1)."""
     *lead, n_rows, s = u.shape
     ways, total = aligned(*lead, n_rows + 1, m + 1, s), aligned(*lead, s)

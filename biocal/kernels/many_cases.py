@@ -81,9 +81,7 @@ def many_case_terms(
     before = np.empty((*lead, columns.shape[-3], *paths.draw.shape[-3:])) if persons else None
     mean, gram = _mean_sweep(paths, columns, steps, lead, information, before)
     detail = None if before is None else _person_terms(paths, before, mean, columns, steps, n_sets)
-    return SetTerms(
-        (drawn - paths.log_total)[..., :n_sets], (observed - mean)[..., :n_sets], gram, detail
-    )
+    return SetTerms((drawn - paths.log_total)[..., :n_sets], (observed - mean)[..., :n_sets], gram, detail)
 
 
 def _in_lanes(eta: FloatArray, columns: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -8,16 +8,15 @@ any score columns, which the induced relative risk needs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.kernels.draw_paths import aligned, whole_lanes
+from biocal.kernels.block_columns import copy_blocks
 from biocal.kernels.many_cases import many_case_terms, null_terms
-from biocal.kernels.one_case import one_case_terms
+from biocal.kernels.one_case import one_case_null_terms, one_case_terms
 from biocal.kernels.set_layout import SetBlock, SetLayout
 from biocal.kernels.set_terms import SetTerms
 
@@ -167,7 +166,7 @@ class ConditionalLikelihood:
         self.layout = layout
         self.n_problems, self.n_columns = columns.shape[:2]
         self._weights = None if set_weights is None else np.atleast_2d(np.asarray(set_weights, dtype=float))
-        self._blocks = _copy_blocks(layout, columns)
+        self._blocks = copy_blocks(layout, columns)
 
     def evaluate(self, beta: FloatArray) -> LikelihoodTerms:
         """Log-likelihood, score and information at beta (B, p)."""
@@ -287,8 +286,11 @@ class ConditionalLikelihood:
         block, (lead, columns) = self.layout.blocks[index], self._blocks[index]
         p = self.n_columns
         plain = self._weights is None and not persons
-        if plain and block.n_first > 1 and not beta.any():
-            return null_terms(columns, block.n_first, block.sizes)
+        if plain and not beta.any():
+            if block.n_first > 1:
+                return null_terms(columns, block.n_first, block.sizes)
+            if block.real is None:
+                return one_case_null_terms(columns)
         eta = np.matmul(beta[:, None, :], columns.reshape(lead, p, -1)).reshape(-1, *columns.shape[2:])
         eta = eta[..., : block.n_sets]
         weight = self._block_weights(block)
@@ -350,56 +352,3 @@ def _weighted_information(
     weighted = (slope * weight[:, None, None, :]).reshape(lead, p, -1)
     information = np.matmul(weighted, np.swapaxes(columns.reshape(columns.shape[0], p, -1), -1, -2))
     return np.asarray((information + np.swapaxes(information, -1, -2)) / 2)
-
-
-def _copy_blocks(layout: SetLayout, columns: FloatArray) -> list[tuple[int, FloatArray]]:
-    """Columns of each block as differences (n_first 1) or centred; and their number of problems.
-
-    Centred ones have sets of zeros at the end, up to whole lanes.  All are parts of one array, which the system
-    then hands out in large pages; so blocks must not outlive one another.
-    """
-    shapes = [
-        (*columns.shape[:-1], block.n_rows - 1, block.n_sets)
-        if block.n_first == 1
-        else (*columns.shape[:-1], block.n_rows, whole_lanes(block.n_sets))
-        for block in layout.blocks
-    ]
-    room = aligned(sum(whole_lanes(math.prod(shape)) for shape in shapes))
-    copied, filled = [], 0
-    for block, shape in zip(layout.blocks, shapes, strict=True):
-        size = math.prod(shape)
-        part = room[filled : filled + size].reshape(shape)
-        filled += whole_lanes(size)
-        if block.n_first == 1:
-            _take_differences(block, columns, part)
-        else:
-            _take_centred(block, columns, part)
-        copied.append((columns.shape[0], part))
-    return copied
-
-
-def _take_differences(block: SetBlock, columns: FloatArray, part: FloatArray) -> None:
-    """Others less the single person of the rarer role, turned with the block; padding 0."""
-    # The row numbers are known to be in range; "clip" writes into `out` without a copy between.
-    np.take(columns, block.rows[1:], axis=-1, out=part, mode="clip")
-    part -= np.take(columns, block.rows[0], axis=-1)[..., None, :]
-    if (block.sign < 0).any():
-        part *= block.sign
-    if block.real is not None:
-        part *= block.real[1:]
-
-
-def _take_centred(block: SetBlock, columns: FloatArray, part: FloatArray) -> None:
-    """Columns less their mean within the set, turned with the block; padding 0."""
-    n_sets, lanes = block.n_sets, part.shape[-1]
-    rows = np.zeros((block.n_rows, lanes), dtype=np.intp)
-    rows[:, :n_sets] = block.rows
-    real = np.zeros(rows.shape)
-    real[:, :n_sets] = 1.0 if block.real is None else block.real
-    np.take(columns, rows, axis=-1, out=part, mode="clip")
-    part *= real
-    size = np.ones(lanes)
-    size[:n_sets] = block.sizes
-    part -= part.sum(axis=-2, keepdims=True) / size
-    real[:, :n_sets] *= block.sign
-    part *= real

@@ -126,19 +126,25 @@ def lay_out_sets(set_code: IntArray, is_case: BoolArray, *, n_columns: int = 4) 
     if set_code.size == 0:
         return SetLayout((), 0, 0, 0)
     sizes = np.bincount(set_code)
+    n_sets = sizes.size
     by_role, case_starts, control_starts, n_cases = _by_role(set_code, is_case, sizes)
     informative = np.flatnonzero((n_cases > 0) & (n_cases < sizes))
-    size, cases = sizes[informative], n_cases[informative]
-    swapped = 2 * cases > size
-    rarer_starts = np.where(swapped, control_starts[informative], case_starts[informative])
-    other_starts = np.where(swapped, case_starts[informative], control_starts[informative])
+    if informative.size < sizes.size:
+        sizes, n_cases = sizes[informative], n_cases[informative]
+        case_starts, control_starts = case_starts[informative], control_starts[informative]
+    swapped = 2 * n_cases > sizes
+    rarer_starts, other_starts, n_rarer = case_starts, control_starts, n_cases
+    if swapped.any():
+        rarer_starts = np.where(swapped, control_starts, case_starts)
+        other_starts = np.where(swapped, case_starts, control_starts)
+        n_rarer = np.where(swapped, sizes - n_cases, n_cases)
     blocks: list[SetBlock] = []
-    for n_first, members in _shape_groups(np.where(swapped, size - cases, cases), size):
-        for part in _parts(members, int(size[members[0]]) * n_columns, n_first):
-            rows, real = _rows(rarer_starts[part], other_starts[part], size[part], n_first)
+    for n_first, members in _shape_groups(n_rarer, sizes):
+        for part in _parts(members, int(sizes[members[0]]) * n_columns, n_first):
+            rows, real = _rows(rarer_starts[part], other_starts[part], sizes[part], n_first)
             sign = np.where(swapped[part], -1.0, 1.0)
             blocks.append(SetBlock(np.take(by_role, rows), informative[part], n_first, sign, real))
-    return SetLayout(tuple(blocks), set_code.size, sizes.size, informative.size)
+    return SetLayout(tuple(blocks), set_code.size, n_sets, informative.size)
 
 
 def _by_role(
@@ -169,22 +175,29 @@ def _shape_groups(first: IntArray, size: IntArray) -> Iterator[tuple[int, IntArr
     if first.size == 0:
         return
     radix = int(size.max()) + 1
-    code = first * radix + size
-    if (code == code[0]).all():
+    if (first == first[0]).all() and (size == size[0]).all():
         yield int(first[0]), np.arange(first.size)
         return
+    code = first * radix + size
     code = np.where(np.bincount(code)[code] < _RARE, first * radix, code)
     for value in np.flatnonzero(np.bincount(code)):
         members = np.flatnonzero(code == value)
         yield int(value) // radix, members[np.argsort(-size[members], kind="stable")]
 
 
-def _parts(members: IntArray, numbers_per_set: int, n_first: int) -> list[IntArray]:
-    """Split positions into pieces of about `_BLOCK_NUMBERS` numbers, in whole lanes but for the last."""
+def _parts(members: IntArray, numbers_per_set: int, n_first: int) -> list[IntArray | slice]:
+    """Split positions into pieces of about `_BLOCK_NUMBERS` numbers, in whole lanes but for the last.
+
+    Pieces of neighbours are slices, which copy nothing.
+    """
     numbers = _BLOCK_NUMBERS if n_first == 1 else _RECURSION_NUMBERS
     per_part = max(16, numbers // max(1, numbers_per_set))
     n_parts = max(1, -(-members.size // per_part))
     even = -(-members.size // (n_parts * LANES)) * LANES
+    start = int(members[0])
+    if (members == np.arange(start, start + members.size)).all():
+        stop = start + members.size
+        return [slice(first, min(first + even, stop)) for first in range(start, stop, even)]
     return [members[first : first + even] for first in range(0, members.size, even)]
 
 

@@ -16,6 +16,8 @@ from matched_rows import MatchedRows, draw_matched_rows
 from biocal.kernels import many_cases, set_layout
 from biocal.kernels.many_cases import many_case_terms, null_terms
 from biocal.kernels.matched_set import ConditionalLikelihood, block_terms, case_residuals
+from biocal.kernels.newton import DECREMENT_TOLERANCE, maximise
+from biocal.kernels.one_case import one_case_null_terms, one_case_terms
 from biocal.kernels.set_layout import lay_out_sets
 
 # Relative to the largest term that is added up: a few roundings a recursion step.
@@ -182,6 +184,63 @@ def test_the_start_at_zero_is_the_recursion_at_zero():
     long = many_case_terms(np.zeros((2, 6, 7)), columns, 2)
     for name in ("loglik", "score", "information"):
         np.testing.assert_allclose(getattr(short, name), getattr(long, name), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("m", [1, 4])
+def test_the_start_at_zero_of_one_case_sets_is_the_general_formula(m):
+    columns = np.random.default_rng(10).normal(size=(2, 3, m, 7))
+    short, long = one_case_null_terms(columns), one_case_terms(np.zeros((2, m, 7)), columns)
+    for name in ("loglik", "score", "information"):
+        np.testing.assert_allclose(getattr(short, name), getattr(long, name), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("spread", [1.0, 600.0])  # plain numbers, and logarithms
+@pytest.mark.parametrize("n_sets", [3, 8, 13])  # whole cache lines and not
+def test_the_score_without_the_information_is_the_same_score(spread, n_sets):
+    rng = np.random.default_rng(n_sets)
+    eta, columns = spread * rng.normal(size=(2, 7, n_sets)), rng.normal(size=(2, 3, 7, n_sets))
+    active = np.array([n_sets] * 5 + [n_sets - 1, n_sets - 2])  # two sets are shorter
+    for k, n in enumerate(active):
+        eta[:, k, n:], columns[:, :, k, n:] = -np.inf, 0.0
+    cheap = many_case_terms(eta, columns, 3, active=active, information=False)
+    whole = many_case_terms(eta, columns, 3, active=active)
+    assert cheap.information is None
+    np.testing.assert_allclose(cheap.loglik, whole.loglik, rtol=SAME_ARITHMETIC)
+    np.testing.assert_allclose(cheap.score, whole.score, rtol=SAME_ARITHMETIC, atol=SAME_ARITHMETIC)
+
+
+def test_a_set_has_the_same_digits_beside_one_that_needs_a_guard_against_overflow():
+    rng = np.random.default_rng(11)
+    eta, columns = rng.normal(size=(3, 6)), rng.normal(size=(2, 3, 6))
+    alone = one_case_terms(eta, columns, persons=True)
+    eta[:, 5] = 2000.0
+    beside = one_case_terms(eta, columns, persons=True)
+    assert (alone.loglik[:5] == beside.loglik[:5]).all()
+    assert (alone.persons.slope[..., :5] == beside.persons.slope[..., :5]).all()
+    assert beside.loglik[5] == pytest.approx(-2000.0 - np.log(3.0), rel=SAME_ARITHMETIC)
+
+
+def test_only_sets_of_several_cases_offer_the_score_alone():
+    rng = np.random.default_rng(12)
+    several, single = draw_matched_rows(rng, [(3, 4)] * 5), draw_matched_rows(rng, [(1, 4)] * 5)
+    assert likelihood_of(several).slope is not None
+    assert likelihood_of(single).slope is None
+    assert likelihood_of(several, weights=np.ones((1, 5))).slope is None
+
+
+def test_approaching_by_scores_ends_at_newtons_maximum():
+    rows = draw_matched_rows(np.random.default_rng(13), [(2, 5), (3, 3), (4, 7)] * 40)
+    more = np.stack([rows.columns, rows.columns[::-1] * 0.5, rows.columns * 3.0])
+    likelihood = likelihood_of(rows, columns=more)
+    start = np.zeros((3, 3))
+    plain = maximise(likelihood.evaluate, start)
+    near = maximise(likelihood.evaluate, start, slope=likelihood.slope)
+    assert near.converged.all()
+    np.testing.assert_allclose(near.point, plain.point, rtol=1e-9)  # what Newton's last step leaves
+    np.testing.assert_allclose(near.loglik, plain.loglik, rtol=DECREMENT_TOLERANCE)  # one step before
+    assert (near.loglik_start == plain.loglik_start).all()
+    alone = likelihood_of(rows, columns=more[2:])
+    assert (maximise(alone.evaluate, start[2:], slope=alone.slope).point[0] == near.point[2]).all()
 
 
 def test_swapping_cases_and_controls_turns_the_sign():

@@ -168,3 +168,25 @@ def test_nearly_collinear_columns_are_not_flagged():
     a, b = rng.normal(size=(2, 200))
     columns = np.vstack([a, a + 1e-4 * b])
     assert collinear_columns(columns @ columns.T).tolist() == [False, False]
+
+
+def test_an_approach_that_leads_nowhere_leaves_the_ascent_to_newton():
+    """Scores that promise much and do not fall: the best point so far is Newton's start."""
+
+    def misleading(x):
+        return Point(log_cosh(x).loglik, np.ones_like(x), np.ones((*x.shape, 1)))
+
+    found = maximise(log_cosh, np.array([[3.0], [0.5]]), slope=misleading)
+    assert found.converged.all()
+    np.testing.assert_allclose(found.point, 0.0, atol=1e-9)
+
+
+def test_an_approach_counts_its_evaluations():
+    problem = Quadratic([[1.0, 2.0]], [[2.0, 0.3], [0.3, 1.0]])
+    plain = maximise(problem, np.zeros((1, 2)))
+    found = maximise(problem, np.zeros((1, 2)), slope=problem)
+    np.testing.assert_allclose(found.point, plain.point, rtol=SAME_ARITHMETIC)
+    assert (plain.iterations, found.iterations) == (
+        2,
+        3,
+    )  # the start, a step by score, and there Newton's proof

@@ -1,0 +1,76 @@
+"""Columns of persons copied into the blocks of a layout, as the likelihood kernels take them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.kernels.draw_paths import aligned, whole_lanes
+from biocal.kernels.set_layout import SetBlock, SetLayout
+
+FloatArray = NDArray[np.float64]
+
+
+def copy_blocks(layout: SetLayout, columns: FloatArray) -> list[tuple[int, FloatArray]]:
+    """Columns of each block as differences (n_first 1) or centred; and their number of problems.
+
+    Centred ones have sets of zeros at the end, up to whole lanes.  All are parts of one array, which the system
+    then hands out in large pages.
+
+    Parameters
+    ----------
+    layout : SetLayout
+    columns : ndarray, shape (B, p, n_persons)
+
+    Returns
+    -------
+    list of (int, ndarray)
+        Columns (B, p, n_rows - 1, n_sets) or (B, p, n_rows, whole lanes of sets), C-contiguous.
+    """
+    shapes = [
+        (*columns.shape[:-1], block.n_rows - 1, block.n_sets)
+        if block.n_first == 1
+        else (*columns.shape[:-1], block.n_rows, whole_lanes(block.n_sets))
+        for block in layout.blocks
+    ]
+    room = aligned(sum(whole_lanes(math.prod(shape)) for shape in shapes))
+    copied, filled = [], 0
+    for block, shape in zip(layout.blocks, shapes, strict=True):
+        size = math.prod(shape)
+        part = room[filled : filled + size].reshape(shape)
+        filled += whole_lanes(size)
+        if block.n_first == 1:
+            _take_differences(block, columns, part)
+        else:
+            _take_centred(block, columns, part)
+        copied.append((columns.shape[0], part))
+    return copied
+
+
+def _take_differences(block: SetBlock, columns: FloatArray, part: FloatArray) -> None:
+    """Others less the single person of the rarer role, turned with the block; padding 0."""
+    # The row numbers are known to be in range; "clip" writes into `out` without a copy between.
+    np.take(columns, block.rows[1:], axis=-1, out=part, mode="clip")
+    part -= np.take(columns, block.rows[0], axis=-1)[..., None, :]
+    if (block.sign < 0).any():
+        part *= block.sign
+    if block.real is not None:
+        part *= block.real[1:]
+
+
+def _take_centred(block: SetBlock, columns: FloatArray, part: FloatArray) -> None:
+    """Columns less their mean within the set, turned with the block; padding 0."""
+    n_sets, lanes = block.n_sets, part.shape[-1]
+    rows = np.zeros((block.n_rows, lanes), dtype=np.intp)
+    rows[:, :n_sets] = block.rows
+    real = np.zeros(rows.shape)
+    real[:, :n_sets] = 1.0 if block.real is None else block.real
+    np.take(columns, rows, axis=-1, out=part, mode="clip")
+    part *= real
+    size = np.ones(lanes)
+    size[:n_sets] = block.sizes
+    part -= part.sum(axis=-2, keepdims=True) / size
+    real[:, :n_sets] *= block.sign
+    part *= real
