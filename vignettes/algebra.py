@@ -1,18 +1,20 @@
 # %% [markdown]
 # # The methods, with the algebra
 #
-# What is solved, where the standard errors come from, why internalized calibration is biased, and how the induced likelihood
-# arises. After each derivation the result is computed by hand, in a few lines of NumPy that know nothing of biocal, and set
-# beside what biocal gives.
+# What is solved, where the standard errors come from, why internalized calibration is biased, and how the induced
+# likelihood arises. After each derivation the result is computed by hand, in a few lines of NumPy that know
+# nothing of biocal, and set beside what biocal gives.
 #
 # ## 1. Data
 #
-# Studies $s$, matched sets $j$, persons $i$. $Y$ is case status, $Z$ covariates, $X$ the value of the reference laboratory, $W$
-# that of the study's own. In a *local* study everybody has $W$, and some controls, its *calibration subset*, have $X$ too; in a
-# *reference* study everybody has $X$. $V$ stands for the covariates of the calibration: by default $Z$ and the matching factors.
+# Studies $s$, matched sets $j$, persons $i$. $Y$ is case status, $Z$ covariates, $X$ the value of the reference
+# laboratory, $W$ that of the study's own. In a *local* study everybody has $W$, and some controls, its
+# *calibration subset*, have $X$ too; in a *reference* study everybody has $X$. $V$ stands for the covariates of
+# the calibration: by default $Z$ and the matching factors.
 #
-# The example has two local studies of matched pairs and one reference study. Among controls $X$ has a gamma law with mean 60
-# and SD 20; the true log odds ratio is $-0.02\,x$, so that the law of $X$ among cases is again gamma. All of it is drawn.
+# The example has two local studies of matched pairs and one reference study. Among controls $X$ has a gamma law
+# with mean 60 and SD 20; the true log odds ratio is $-0.02\,x$, so that the law of $X$ among cases is again
+# gamma. All of it is drawn.
 
 # %%
 import numpy as np
@@ -50,18 +52,20 @@ full.params
 #
 # $$ X = a_s + b_s W + c^\top V + e, \qquad \mathrm{E}(e \mid W, V, Y=0) = 0 . $$
 #
-# Least squares solves $\sum_i r_i C_i = 0$, with $r_i$ the residual and $C_i = (1, W_i, V_i)$, the first two in the columns of
-# study $s$. Write $\gamma$ for all of $a_s, b_s, c$, and $\mu_i(\gamma) = a_s + b_s W_i + c^\top V_i$.
+# Least squares solves $\sum_i r_i C_i = 0$, with $r_i$ the residual and $C_i = (1, W_i, V_i)$, the first two in
+# the columns of study $s$. Write $\gamma$ for all of $a_s, b_s, c$, and $\mu_i(\gamma) = a_s + b_s W_i + c^\top
+# V_i$.
 #
-# **Outcome.** Let $x_i(\gamma)$ be the exposure that a method gives to person $i$. Full calibration takes $X_i$ in
-# reference studies and $\mu_i(\gamma)$ for *everybody* in local ones. With $f$ the exposure's columns (here those of a
-# restricted cubic spline) and $q_i = (f(x_i), Z_i)$, the conditional likelihood of set $j$, which has $m$ cases, is
+# **Outcome.** Let $x_i(\gamma)$ be the exposure that a method gives to person $i$. Full calibration takes $X_i$
+# in reference studies and $\mu_i(\gamma)$ for *everybody* in local ones. With $f$ the exposure's columns (here
+# those of a restricted cubic spline) and $q_i = (f(x_i), Z_i)$, the conditional likelihood of set $j$, which has
+# $m$ cases, is
 #
 # $$ L_j(\beta) = \frac{\exp\left(\sum_{i \in \mathrm{cases}} q_i^\top \beta\right)}
 # {\sum_{R \in \mathcal{R}_j} \exp\left(\sum_{i \in R} q_i^\top \beta\right)}, $$
 #
-# $\mathcal{R}_j$ all the subsets of $m$ persons of the set. Write $T_R = \sum_{i \in R} q_i$, and $T_0$ for the cases' own.
-# Under the probabilities $p_R \propto \exp(T_R^\top \beta)$ the score and the information are
+# $\mathcal{R}_j$ all the subsets of $m$ persons of the set. Write $T_R = \sum_{i \in R} q_i$, and $T_0$ for the
+# cases' own. Under the probabilities $p_R \propto \exp(T_R^\top \beta)$ the score and the information are
 #
 # $$ U_j = T_0 - \mathrm{E}(T), \qquad \mathrm{Cov}(T) . $$
 #
@@ -69,7 +73,8 @@ full.params
 #
 # $$ \psi_j(\theta) = \left( \sum_{i \in j,\ \mathrm{calibrated}} r_i C_i ,\ U_j \right) . $$
 #
-# By hand, for pairs, where $U_j = d_j\,(1 - \mathrm{expit}(d_j^\top \beta))$, $d_j$ the difference of case and control:
+# By hand, for pairs, where $U_j = d_j\,(1 - \mathrm{expit}(d_j^\top \beta))$, $d_j$ the difference of case and
+# control:
 
 
 # %%
@@ -93,7 +98,7 @@ def psi(theta):
     """Scores, a row a matched pair: (a_B, b_B, a_C, b_C, beta_1, beta_2)."""
     exposure = X.copy()
     scores = np.zeros((people.shape[0] // 2, 6))
-    for k, (name, rows) in enumerate(local.items()):
+    for k, rows in enumerate(local.values()):
         a, b = theta[2 * k : 2 * k + 2]
         both = rows & np.isfinite(X)
         residual = np.where(both, X - a - b * W, 0.0)
@@ -107,7 +112,9 @@ def psi(theta):
 
 
 lines = full.calibration.tidy().set_index("study")
-theta = np.array([*lines.loc["B", ["intercept", "slope"]], *lines.loc["C", ["intercept", "slope"]], *full.params])
+theta = np.array(
+    [*lines.loc["B", ["intercept", "slope"]], *lines.loc["C", ["intercept", "slope"]], *full.params]
+)
 psi(theta).sum(axis=0).round(6)
 
 # %% [markdown]
@@ -117,7 +124,8 @@ psi(theta).sum(axis=0).round(6)
 #
 # Expand $0 = \sum_j \psi_j(\hat\theta)$ about the true $\theta$:
 #
-# $$ \hat\theta - \theta \approx B^{-1} \sum_j \psi_j(\theta), \qquad B = -\frac{\partial}{\partial\theta} \sum_j \psi_j , $$
+# $$ \hat\theta - \theta \approx B^{-1} \sum_j \psi_j(\theta), \qquad
+# B = -\frac{\partial}{\partial\theta} \sum_j \psi_j , $$
 #
 # and since sets are independent
 #
@@ -132,12 +140,13 @@ psi(theta).sum(axis=0).round(6)
 #
 # $$ \hat\beta - \beta \approx B_{22}^{-1} \sum_j \left( U_j - B_{21} B_{11}^{-1} \psi_{1j} \right) : $$
 #
-# each set has its own score, and through $B_{21}$ what its calibrators did to everybody's exposure. Leave the second term
-# out and the interval takes the laboratories as known.
+# each set has its own score, and through $B_{21}$ what its calibrators did to everybody's exposure. Leave the
+# second term out and the interval takes the laboratories as known.
 #
-# **The cross block** is the derivative of $U_j$ with respect to a parameter $c$ of the calibration. A dot is that derivative:
-# $\dot{q}_i = f'(x_i)\, \partial \mu_i / \partial c$ for persons whose exposure is calibrated, 0 for others; $\dot{T}_R$ its sum over
-# $R$. The weights change too, $\partial p_R / \partial c = p_R \left( \beta^\top \dot{T}_R - \mathrm{E}(\beta^\top \dot{T}) \right)$, hence
+# **The cross block** is the derivative of $U_j$ with respect to a parameter $c$ of the calibration. A dot is that
+# derivative: $\dot{q}_i = f'(x_i)\, \partial \mu_i / \partial c$ for persons whose exposure is calibrated, 0 for
+# others; $\dot{T}_R$ its sum over $R$. The weights change too, $\partial p_R / \partial c = p_R \left( \beta^\top
+# \dot{T}_R - \mathrm{E}(\beta^\top \dot{T}) \right)$, hence
 #
 # $$ \frac{\partial U_j}{\partial c} = {\dot{T}}_0 - \mathrm{E}(\dot{T}) - \mathrm{Cov}(T, \beta^\top \dot{T}) . $$
 #
@@ -146,7 +155,8 @@ psi(theta).sum(axis=0).round(6)
 # %%
 steps = 1e-4 * np.array([1, 0.01, 1, 0.01, 0.01, 0.01])
 columns = [
-    -(psi(theta + step).sum(axis=0) - psi(theta - step).sum(axis=0)) / (2 * step.max()) for step in np.diag(steps)
+    -(psi(theta + step).sum(axis=0) - psi(theta - step).sum(axis=0)) / (2 * step.max())
+    for step in np.diag(steps)
 ]
 B = np.column_stack(columns)
 M = psi(theta).T @ psi(theta)
@@ -165,9 +175,10 @@ pd.DataFrame(
 print(f"largest relative difference of the two matrices: {np.abs(by_hand / biocals - 1).max():.1e}")
 
 # %% [markdown]
-# **Shares.** For a contrast $l$, such as the log odds ratio at 40 against 60, $l = f(40) - f(60)$, the part of the variance that
-# the calibration of study $s$ adds is $l^\top A M_{11,s} A^\top l$ with $A = B_{22}^{-1} B_{21} B_{11}^{-1}$ and $M_{11,s}$ that study's
-# block of $M$. The cross terms with $U$ stand apart, so that shares need not add to the whole.
+# **Shares.** For a contrast $l$, such as the log odds ratio at 40 against 60, $l = f(40) - f(60)$, the part of
+# the variance that the calibration of study $s$ adds is $l^\top A M_{11,s} A^\top l$ with $A = B_{22}^{-1} B_{21}
+# B_{11}^{-1}$ and $M_{11,s}$ that study's block of $M$. The cross terms with $U$ stand apart, so that shares need
+# not add to the whole.
 
 # %%
 contrast = (spline(np.array([40.0])) - spline(np.array([60.0])))[0]
@@ -182,16 +193,18 @@ full.dose_response(at=[40.0]).variance_shares().assign(by_hand=list(shares.value
 # %% [markdown]
 # ## 4. Why internalized calibration is biased
 #
-# Internalized calibration uses $X_i$ itself where it was measured. Let nobody's risk depend on the exposure, so that $\beta = 0$ and a
-# pair's score is $f(\mathrm{case}) - f(\mathrm{control})$ over 2. The case has $\mu$; the control has $X = \mu + e$ with
-# probability $\pi$, the share of controls that were calibrated. To second order in $e$, whose variance is $\sigma^2$,
+# Internalized calibration uses $X_i$ itself where it was measured. Let nobody's risk depend on the exposure, so
+# that $\beta = 0$ and a pair's score is $f(\mathrm{case}) - f(\mathrm{control})$ over 2. The case has $\mu$; the
+# control has $X = \mu + e$ with probability $\pi$, the share of controls that were calibrated. To second order in
+# $e$, whose variance is $\sigma^2$,
 #
 # $$ \mathrm{E}(U) = -\frac{\pi}{2} \left\{ \mathrm{E} f(\mu + e) - \mathrm{E} f(\mu) \right\}
 # \approx -\frac{\pi}{4}\, \sigma^2\, \mathrm{E} f''(\mu) . $$
 #
-# For a column that bends this is not 0, at any number of sets: the curve is bent to make up for it. The bias grows with the share $\pi$ and
-# with the assay's variance. A straight line has $f'' = 0$ and escapes at $\beta = 0$, though not elsewhere. Full calibration gives
-# cases and controls exposures of one kind and has $\mathrm{E}(U) = 0$.
+# For a column that bends this is not 0, at any number of sets: the curve is bent to make up for it. The bias
+# grows with the share $\pi$ and with the assay's variance. A straight line has $f'' = 0$ and escapes at $\beta =
+# 0$, though not elsewhere. Full calibration gives cases and controls exposures of one kind and has $\mathrm{E}(U)
+# = 0$.
 #
 # In numbers, 40,000 pairs without any effect, half of the controls calibrated:
 
@@ -214,9 +227,9 @@ pd.DataFrame(
 # %% [markdown]
 # ## 5. The induced likelihood
 #
-# Full calibration puts $\mu = \mathrm{E}(X \mid W, V)$ into a curve, where the curve's own mean is wanted. There is no need to approximate.
-# Let the odds of disease be $\exp(\alpha(V) + \beta^\top f(X))$, and the measurement *non-differential*: given $X$ and $V$, $W$ says
-# nothing of $Y$. Then
+# Full calibration puts $\mu = \mathrm{E}(X \mid W, V)$ into a curve, where the curve's own mean is wanted. There
+# is no need to approximate. Let the odds of disease be $\exp(\alpha(V) + \beta^\top f(X))$, and the measurement
+# *non-differential*: given $X$ and $V$, $W$ says nothing of $Y$. Then
 #
 # $$ \begin{aligned}
 # P(Y=1, W=w \mid V) &= \int P(Y=1 \mid x, V)\, p(x, w \mid V)\, dx \\
@@ -229,26 +242,28 @@ pd.DataFrame(
 # $$ \mathrm{odds}(Y=1 \mid W, V) = e^{\alpha(V)} M(\beta), \qquad
 # M(\beta) = \mathrm{E}\left[ e^{\beta^\top f(X)} \mid W, V, Y=0 \right] . $$
 #
-# This is Prentice's (1982) induced relative risk. $\alpha(V)$ is the same for all of a matched set and cancels, so that the
-# conditional likelihood of section 2 holds with $M_i$ in place of $\exp(f(x_i)^\top \beta)$. The law of $X$ given $W, V$ *among controls*
-# is just what a calibration subset of controls estimates. Persons of reference studies keep $M_i = \exp(f(X_i)^\top \beta)$;
-# calibrated controls enter with their $W$, as in full calibration, for being calibrated tells that they are controls.
+# This is Prentice's (1982) induced relative risk. $\alpha(V)$ is the same for all of a matched set and cancels,
+# so that the conditional likelihood of section 2 holds with $M_i$ in place of $\exp(f(x_i)^\top \beta)$. The law
+# of $X$ given $W, V$ *among controls* is just what a calibration subset of controls estimates. Persons of
+# reference studies keep $M_i = \exp(f(X_i)^\top \beta)$; calibrated controls enter with their $W$, as in full
+# calibration, for being calibrated tells that they are controls.
 #
-# **What is averaged matters.** It is the odds. To average the conditional *probability* of the set over the same law is
-# another thing, and not consistent when the law is that of controls.
+# **What is averaged matters.** It is the odds. To average the conditional *probability* of the set over the same
+# law is another thing, and not consistent when the law is that of controls.
 #
-# **Straight lines.** For $f(x) = x$ and a normal law, $\log M = \beta \mu + \beta^2 \sigma_s^2 / 2$; the second term is the same for all of a
-# set and cancels. Induced and full are one estimator:
+# **Straight lines.** For $f(x) = x$ and a normal law, $\log M = \beta \mu + \beta^2 \sigma_s^2 / 2$; the second
+# term is the same for all of a set and cancels. Induced and full are one estimator:
 
 # %%
 straight = bc.fit(pool, method=["full", "induced"], exposure=bc.linear(), calibration_covariates="none")
 straight.tidy()[["method", "estimate", "std_error"]]
 
 # %% [markdown]
-# **Curves.** The expectation is a Gauss-Hermite sum over 20 nodes $x_{ik} = \mu_i + \sqrt{2}\, \sigma_s z_k$ with weights $w_k$; the
-# score of a person is the mean of $f$ under the weights $w_k \exp(f(x_{ik})^\top \beta)$:
+# **Curves.** The expectation is a Gauss-Hermite sum over 20 nodes $x_{ik} = \mu_i + \sqrt{2}\, \sigma_s z_k$ with
+# weights $w_k$; the score of a person is the mean of $f$ under the weights $w_k \exp(f(x_{ik})^\top \beta)$:
 #
-# $$ \frac{\partial \log M_i}{\partial \beta} = \frac{\sum_k w_k\, e^{f(x_{ik})^\top \beta} f(x_{ik})}{\sum_k w_k\, e^{f(x_{ik})^\top \beta}} . $$
+# $$ \frac{\partial \log M_i}{\partial \beta} =
+# \frac{\sum_k w_k\, e^{f(x_{ik})^\top \beta} f(x_{ik})}{\sum_k w_k\, e^{f(x_{ik})^\top \beta}} . $$
 #
 # By hand, the log-likelihood of the pairs as a function of $\beta$, and its slope at biocal's estimate:
 
@@ -275,9 +290,10 @@ print(f"log-likelihood by hand {loglik(best):.8f}, biocal {induced.loglik:.8f}")
 print("standardised slope at the estimate:", (np.array(slope) * induced.bse.to_numpy()).round(5))
 
 # %% [markdown]
-# **Its sandwich** is that of section 3 with three changes: $B_{22}$ is the observed Hessian of this likelihood, since the information
-# identity does not hold for it; $B_{21}$ has the derivatives of $\log M_i$; and the residual variances join $\theta$, with the estimating
-# functions $r_i^2 - \sigma_s^2 (1 - h)$, $h$ the mean leverage of the study's pairs.
+# **Its sandwich** is that of section 3 with three changes: $B_{22}$ is the observed Hessian of this likelihood,
+# since the information identity does not hold for it; $B_{21}$ has the derivatives of $\log M_i$; and the
+# residual variances join $\theta$, with the estimating functions $r_i^2 - \sigma_s^2 (1 - h)$, $h$ the mean
+# leverage of the study's pairs.
 #
 # ## 6. Two stages
 #
@@ -286,12 +302,12 @@ print("standardised slope at the estimate:", (np.array(slope) * induced.bse.to_n
 #
 # $$ \hat\beta = \left\{ \sum_s (V_s + \hat{T})^{-1} \right\}^{-1} \sum_s (V_s + \hat{T})^{-1} \hat\beta_s , $$
 #
-# $\hat{T}$ by restricted maximum likelihood; $T = 0$ is the fixed effect. One reference exposure and one set of knots are needed for the
-# $\beta_s$ to be coefficients of the same columns.
+# $\hat{T}$ by restricted maximum likelihood; $T = 0$ is the fixed effect. One reference exposure and one set of
+# knots are needed for the $\beta_s$ to be coefficients of the same columns.
 #
 # ## 7. What the algebra assumes, and cannot see
 #
-# $\mathrm{E}(e \mid W, V, Y=0) = 0$ with the right $V$; controls measured again that stand for the others; a measurement that does not
-# know who is a case; one curve for all studies, except in section 6; knots taken as known. None of it can be read off the
-# interval, which is right when they hold. The reference laboratory's own error is not in it: what is estimated is the
-# curve in what *that laboratory* measures.
+# $\mathrm{E}(e \mid W, V, Y=0) = 0$ with the right $V$; controls measured again that stand for the others; a
+# measurement that does not know who is a case; one curve for all studies, except in section 6; knots taken as
+# known. None of it can be read off the interval, which is right when they hold. The reference laboratory's own
+# error is not in it: what is estimated is the curve in what *that laboratory* measures.

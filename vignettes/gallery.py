@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Gallery
 #
-# The figures that biocal draws, each with the code that makes it. All are plain matplotlib: what comes back can be
-# changed, resized and saved. The data are the bundled consortium, which is synthetic.
+# The figures that biocal draws, each with the code that makes it. All are plain matplotlib: what comes back can
+# be changed, resized and saved. The data are the bundled consortium, which is synthetic.
 
 # %%
 import warnings
@@ -55,7 +55,8 @@ bc.fit(pool, method=["naive", "induced"], exposure=four, **model).plot()
 # %% [markdown]
 # ## Calibration
 #
-# A panel a study: the pairs, the fitted line, the line of identity (dashed) and the range of the study's local values.
+# A panel a study: the pairs, the fitted line, the line of identity (dashed) and the range of the study's local
+# values.
 
 # %% alt="A panel for each of twelve local studies: reference against local values with the fitted line"
 bc.calibrate(pool).plot()
@@ -72,8 +73,8 @@ two_stage.studies.contrast(87.5, 56.25).plot()
 # %% [markdown]
 # ## Simulation studies
 #
-# Every confidence interval of a small study, ranked by its distance from the truth (a zip plot), and bias with its
-# Monte Carlo interval.
+# Every confidence interval of a small study, ranked by its distance from the truth (a zip plot), and bias with
+# its Monte Carlo interval.
 
 # %%
 design = {

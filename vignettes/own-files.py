@@ -1,11 +1,12 @@
 # %% [markdown]
 # # From a messy folder to a report
 #
-# Three studies sent their files. This page takes them as they come, finds what is wrong, mends it, calibrates, fits, and
-# ends with a report to show around. Everything here is typed in a shell; the last section does the same from Python.
+# Three studies sent their files. This page takes them as they come, finds what is wrong, mends it, calibrates,
+# fits, and ends with a report to show around. Everything here is typed in a shell; the last section does the same
+# from Python.
 #
-# **The data are made up** by the next cell, faults included: three nested case-control studies of a biomarker, the
-# log odds ratio falling by 0.015 per nmol/L. (Nobody needs to read that cell.)
+# **The data are made up** by the next cell, faults included: three nested case-control studies of a biomarker,
+# the log odds ratio falling by 0.015 per nmol/L. (Nobody needs to read that cell.)
 
 # %%
 import subprocess
@@ -61,18 +62,20 @@ def shell(command):
 # %% [markdown]
 # ## Look, before anything else
 #
-# `biocal check` reads all files, tells everything that is wrong in one run, by file, line and column, and changes nothing.
+# `biocal check` reads all files, tells everything that is wrong in one run, by file, line and column, and changes
+# nothing.
 
 # %%
 shell("biocal check north.csv south.csv west.csv")
 
 # %% [markdown]
-# Each line is a thing to mend, and says how. Exit code 3 means that the data cannot be used yet; a script can stop there.
+# Each line is a thing to mend, and says how. Exit code 3 means that the data cannot be used yet; a script can
+# stop there.
 #
 # ## Mend
 #
-# In the file, or better in a few lines that stay with the analysis, so that the file from the study remains as it came.
-# What the laboratory wrote as QNS is missing; status 2 is a control.
+# In the file, or better in a few lines that stay with the analysis, so that the file from the study remains as it
+# came. What the laboratory wrote as QNS is missing; status 2 is a control.
 
 # %%
 mended = pd.read_csv("south.csv").rename(columns={"Reference": "reference"})
@@ -84,8 +87,8 @@ mended.to_csv("mended/south.csv", index=False)
 shell("biocal check north.csv mended/south.csv west.csv --scale-local West=2.496")
 
 # %% [markdown]
-# It passes, and says what it will leave out: two rows without a local value, and sets that have lost their case or their only
-# control. West's values in ng/mL are multiplied by 2.496 ([why](../docs/how-to/units.md)).
+# It passes, and says what it will leave out: two rows without a local value, and sets that have lost their case
+# or their only control. West's values in ng/mL are multiplied by 2.496 ([why](../docs/how-to/units.md)).
 #
 # ## Write it down once
 #
@@ -114,7 +117,8 @@ West = 2.496   # its file is in ng/mL
 # %% [markdown]
 # ## Calibrate, and look at it
 #
-# For each study with its own laboratory, a line from local to reference values, from the controls measured in both.
+# For each study with its own laboratory, a line from local to reference values, from the controls measured in
+# both.
 
 # %%
 shell("biocal calibrate --spec analysis.toml --out calibration --quiet")
@@ -123,9 +127,9 @@ pd.read_csv("calibration/calibration.csv")[
 ].round(2)
 
 # %% [markdown]
-# What to look for: enough pairs (30 is common, fewer than 20 is told); slopes that make sense, since a slope near 2.5 or 0.4
-# would be a unit; an R² that says how much of the exposure the assay sees; few values outside the range of the pairs, where
-# the line is extrapolated. `calibration/calibration.png` shows the same.
+# What to look for: enough pairs (30 is common, fewer than 20 is told); slopes that make sense, since a slope near
+# 2.5 or 0.4 would be a unit; an R² that says how much of the exposure the assay sees; few values outside the
+# range of the pairs, where the line is extrapolated. `calibration/calibration.png` shows the same.
 #
 # ## Fit
 
@@ -140,9 +144,9 @@ for file in sorted(Path("results").iterdir()):
     print(f"{file.stat().st_size:>9,}  {file.name}")
 
 # %% [markdown]
-# `report.html` is the page for colleagues: the flow of participants, the calibration, the curve with its table, the tests, and a
-# methods paragraph. It shows no row of data; with `--suppress 5` it hides counts under five as well.
-# `dose_response.csv` has what a figure of your own needs:
+# `report.html` is the page for colleagues: the flow of participants, the calibration, the curve with its table,
+# the tests, and a methods paragraph. It shows no row of data; with `--suppress 5` it hides counts under five as
+# well. `dose_response.csv` has what a figure of your own needs:
 
 # %%
 curves = pd.read_csv("results/dose_response.csv")
@@ -171,6 +175,6 @@ fit.dose_response(at=[30, 40, 50, 60, 75, 90]).tidy()[["exposure", "or", "or_low
 # %% [markdown]
 # ## What this did not do
 #
-# The calibration rests on controls only, and on controls like those who were measured again. The reference laboratory
-# defines the scale: its own error is not corrected. If values swing with the season, calibration does not remove that. The
-# page on [the methods](../docs/methods.md) says what each estimator assumes.
+# The calibration rests on controls only, and on controls like those who were measured again. The reference
+# laboratory defines the scale: its own error is not corrected. If values swing with the season, calibration does
+# not remove that. The page on [the methods](../docs/methods.md) says what each estimator assumes.

@@ -91,7 +91,10 @@ def page_of(script: Path) -> tuple[str, dict[str, str]]:
     figures: dict[str, str] = {}
     for cell in cells:
         if cell.is_text:
-            parts.append(uncommented(cell.source) + "\n")
+            text = turn_links(
+                uncommented(cell.source), PurePosixPath("vignettes"), f"vignettes/{script.stem}"
+            )
+            parts.append(text + "\n")
             continue
         if not cell.prints_text and cell.source:
             parts.append(fenced("python", cell.source))
@@ -122,13 +125,10 @@ def _write_pages(app: Sphinx) -> None:
     with ThreadPoolExecutor(2) as threads:
         made = list(threads.map(page_of, scripts))
     for script, (page, figures) in zip(scripts, made, strict=True):
-        name = f"vignettes/{script.stem}"
         write_if_changed(folder / script.name, script.read_text(encoding="utf-8"))
         for figure, content in figures.items():
             write_if_changed(folder / figure, content)
-        write_if_changed(
-            folder / f"{script.stem}.md", turn_links(page, PurePosixPath("docs/vignettes"), name)
-        )
+        write_if_changed(folder / f"{script.stem}.md", page)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

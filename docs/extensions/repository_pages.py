@@ -53,6 +53,8 @@ def turn_links(text: str, home: PurePosixPath, page: str) -> str:
         if not (ROOT / file).exists():
             return link[0]  # Sphinx complains of it
         name = PAGES.get(str(file))
+        if file.parent == PurePosixPath("vignettes") and file.suffix == ".py":
+            name = f"vignettes/{file.stem}"
         if name is None and file.parts[0] == "docs" and (ROOT / file).is_file():
             name = str(file.relative_to("docs").with_suffix("" if file.suffix == ".md" else file.suffix))
         if name is None:

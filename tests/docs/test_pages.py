@@ -146,6 +146,7 @@ def test_a_script_that_fails_tells_its_name_and_the_error(tmp_path):
         ("[note](../notes/0001-plain-numpy-engine.md)", "[note](../notes/0001-plain-numpy-engine.md)"),
         ("[stored](../../data/simulation/RESULTS.md#a)", "[stored](../data/simulation-results.md#a)"),
         ("[notes](../notes)", "[notes](../notes/index.md)"),
+        ("[algebra](../../vignettes/algebra.py)", "[algebra](../vignettes/algebra.md)"),
         ("[the script](../../data/vitamin_d/make_data.py)", "`the script`"),
         ("[web](https://example.org)", "[web](https://example.org)"),
         ("`[code](../notes)`", "`[code](../notes)`"),
