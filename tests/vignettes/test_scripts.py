@@ -16,7 +16,7 @@ VIGNETTES = Path(__file__).resolve().parents[2] / "vignettes"
 def test_a_vignette_runs_alone_in_an_empty_folder(script, tmp_path):
     commands = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     answer = subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
+        [sys.executable, str(script)],
         cwd=tmp_path,
         env={**os.environ, "PATH": commands},
         capture_output=True,
