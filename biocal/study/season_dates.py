@@ -113,7 +113,7 @@ def reference_day(reference: object) -> float | None:
     text = str(reference).strip()
     if text.casefold() == "annual":
         return None
-    if re.fullmatch(r"\d{1,3}(\.0*)?", text) and 1 <= float(text) <= 366:
+    if re.fullmatch(r"\d{1,3}(\.\d*)?", text) and 1 <= float(text) <= 366:
         return float(text)
     try:
         return _day_in_mean_year(datetime.date.fromisoformat(text))
