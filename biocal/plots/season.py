@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from biocal.errors import OptionError
-from biocal.kernels.harmonic import DAYS_PER_YEAR, harmonic_columns, swing
+from biocal.kernels.harmonic import DAYS_PER_YEAR, harmonic_columns, mid_month_day, swing
 from biocal.plots.style import (
     GREY,
     MIDDLE_MM,
@@ -36,7 +36,6 @@ _TITLE_LETTERS = 24
 _PAGE_MM = 240.0
 #: Areas of points: a month with this many controls has the largest one (sqrt scale; ours).
 _FULL_SIZE, _MANY = 16.0, 50
-_MONTH_LETTERS = "JFMAMJJASOND"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ def _draw_panel(axes: Axes, panel: SeasonPanel, reference_day: float | None) -> 
         "\n".join(textwrap.wrap(plain(panel.study), _TITLE_LETTERS)) + f"\nhalf-swing {half:.3g}", pad=3.0
     )
     axes.set_xlim(0.0, DAYS_PER_YEAR)
-    axes.set_xticks((np.arange(12) + 0.5) * DAYS_PER_YEAR / 12, list(_MONTH_LETTERS))
+    axes.set_xticks(mid_month_day(np.array([1, 4, 7, 10])), ["Jan", "Apr", "Jul", "Oct"])
 
 
 def _legend_entries(reference_day: float | None) -> list[Artist]:

@@ -53,3 +53,4 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("biocal.results.comparison.Comparison.plot", lambda self: None)
     monkeypatch.setattr("biocal.report.api.report_html", lambda comparison, **options: "<!DOCTYPE html>")
     monkeypatch.setattr("biocal.results.calibration.CalibrationResults.plot", lambda self: None)
+    monkeypatch.setattr("biocal.results.season.SeasonResults.plot", lambda self: None)

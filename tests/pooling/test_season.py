@@ -271,8 +271,8 @@ def test_options_that_cannot_be(frame):
         fit(frame, season_reference="midsummer")
     with pytest.raises(ColumnError, match="no column 'mnth'"):
         fit(frame, season="mnth")
+    positive = frame.assign(reference=frame["reference"] + 8, local=frame["local"] + 8)
     with pytest.raises(OptionError, match="between logarithms"):
-        positive = frame.assign(reference=frame["reference"] + 8, local=frame["local"] + 8)
         fit(positive, method="induced", calibration_form="log-log", exposure=bc.rcs(3))
 
 
