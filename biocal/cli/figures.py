@@ -27,9 +27,24 @@ def fit_figures(comparison: Comparison) -> dict[str, bytes]:
     season = next(iter(comparison.values())).info.season
     if season is not None:
         files |= _rendered("season", season.plot())
+    files |= group_figures(comparison)
     calibration = next(iter(comparison.values())).calibration
     if calibration is not None:
         files |= calibration_figures(calibration)
+    return files
+
+
+def group_figures(comparison: Comparison) -> dict[str, bytes]:
+    """Return the forest plots of subgroups and of leaving out one study, of the method that leads the report."""
+    from biocal.report.curves import leading_fit
+    from biocal.results.group_figures import draw_leave_one_out, draw_subgroups
+
+    fit = leading_fit(comparison)
+    files: dict[str, bytes] = {}
+    if any(one.fitted for one in fit.subgroups):
+        files |= _rendered("subgroups", draw_subgroups(fit.subgroups))
+    if fit.left_out is not None and fit.left_out.fitted:
+        files |= _rendered("leave_one_out", draw_leave_one_out(fit.left_out))
     return files
 
 

@@ -153,6 +153,33 @@ def fit(
             _SUBGROUPS,
         ),
     ] = None,
+    by: Annotated[
+        list[str] | None,
+        _option(
+            "by",
+            "COLUMN",
+            "A fit by level of a column, or of a condition such as 'bmi >= 30'; repeatable.",
+            _SUBGROUPS,
+        ),
+    ] = None,
+    subsite: Annotated[
+        list[str] | None,
+        _option(
+            "subsite",
+            "COLUMN",
+            "The same for a column that describes the case, whatever controls have: a set goes with its case.",
+            _SUBGROUPS,
+        ),
+    ] = None,
+    leave_one_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-one-out",
+            help="A fit without each study in turn, and without its calibration.",
+            rich_help_panel=_SUBGROUPS,
+            show_default=False,
+        ),
+    ] = False,
     calibrate_within: Annotated[
         bool,
         typer.Option(
@@ -340,7 +367,14 @@ _OF_CALIBRATION = (
 _OF_JOINT = ("joint.csv", "joint.png", "joint.svg")
 _OF_SEASON = ("season.csv", "season.png", "season.svg")
 _ASKED = ("per_unit.csv", "aic.csv", *_OF_JOINT)
-_ALL_FILES = (*_ALWAYS, *_OF_TWO_STAGE, *_OF_BOOTSTRAP, *_OF_CALIBRATION, *_OF_SEASON, *_ASKED)
+_OF_SUBGROUPS = ("subgroups.csv", "subgroup_tests.csv")
+_OF_SUBGROUP_INCREMENTS = ("subgroups_per_unit.csv",)
+_OF_LEAVE_ONE_OUT = ("leave_one_out.csv",)
+_OF_PARTS = ("subgroups.png", "subgroups.svg", "leave_one_out.png", "leave_one_out.svg")
+_ALL_FILES = (
+    *(*_ALWAYS, *_OF_TWO_STAGE, *_OF_BOOTSTRAP, *_OF_CALIBRATION, *_OF_SEASON, *_ASKED),
+    *(*_OF_SUBGROUPS, *_OF_LEAVE_ONE_OUT, *_OF_PARTS, *_OF_SUBGROUP_INCREMENTS),
+)
 
 
 def _expected_files(methods: tuple[str, ...], options: dict[str, Any]) -> list[str]:
@@ -351,6 +385,8 @@ def _expected_files(methods: tuple[str, ...], options: dict[str, Any]) -> list[s
     names += ("per_unit.csv",) if options.get("per") or options.get("per_sd") else ()
     names += _OF_JOINT if options.get("joint") else ()
     names += _OF_SEASON if options.get("season") else ()
+    names += _OF_SUBGROUPS if options.get("by") or options.get("subsite") else ()
+    names += _OF_LEAVE_ONE_OUT if options.get("leave_one_out") else ()
     return names
 
 

@@ -73,3 +73,30 @@ def normal_quantile(level: float) -> float:
     from scipy.special import ndtri
 
     return float(-ndtri((1.0 - level) / 2.0))
+
+
+def equality_test(name: str, estimates: FloatArray, vcov: FloatArray) -> WaldTest:
+    """Test that the coefficient vectors of several groups are equal.
+
+    Parameters
+    ----------
+    name : str
+    estimates : ndarray, shape (L, K)
+    vcov : ndarray, shape (L K, L K)
+        Joint covariance, group after group; with independent groups it is block diagonal, and the statistic is
+        the Q of a fixed-effect meta-analysis of the vectors.
+
+    Returns
+    -------
+    WaldTest
+        On K (L - 1) degrees of freedom; nan with one group, or where a covariance is unknown.
+    """
+    n_groups, k = estimates.shape
+    if n_groups < 2 or not np.isfinite(vcov).all():
+        return WaldTest(name, float("nan"), 0, float("nan"))
+    against_first = np.hstack([-np.ones((n_groups - 1, 1)), np.eye(n_groups - 1)])
+    contrasts = np.kron(against_first, np.eye(k))
+    difference = contrasts @ estimates.ravel()
+    return wald_test(
+        name, difference, contrasts @ vcov @ contrasts.T, np.arange(difference.size, dtype=np.intp)
+    )

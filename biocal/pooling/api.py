@@ -20,7 +20,9 @@ from biocal.pooling.exposure_scale import lay_out_scale, learn_basis, scale_note
 from biocal.pooling.fit_choices import estimation_options, wants_leverage_scores
 from biocal.pooling.joint_levels import own_effects, require_joint_level
 from biocal.pooling.modifier_levels import modifier_levels
+from biocal.pooling.parts import PartsAsked
 from biocal.pooling.prepare import ModelFormulas, prepare
+from biocal.pooling.refit import Analysis
 from biocal.pooling.season_request import season_request
 from biocal.pooling.season_results import season_remarks, season_results
 from biocal.pooling.selection import restricted_pool
@@ -44,6 +46,9 @@ def fit(
     modifier: str | None = None,
     where: str | None = None,
     calibrate_within: bool = False,
+    by: str | Sequence[str] = (),
+    subsite: str | Sequence[str] = (),
+    leave_one_out: bool = False,
     calibration_covariates: str = "outcome",
     calibration_coefficients: str = "common",
     calibration_form: str = "linear",
@@ -96,8 +101,15 @@ def fit(
         ``'years_to_diagnosis >= 2 and sex == "female"'``.  A column that is blank for all controls describes the
         case, and the set goes with its case; see :func:`biocal.study.row_selection.select_rows`.
     calibrate_within : bool, default False
-        Calibrate within `where`, and within each level of `by`, too; otherwise the calibration keeps every
-        calibration control.
+        Calibrate within `where`, and within each level of `by` and `subsite`, too; otherwise the calibration
+        keeps every calibration control and is common to the levels.
+    by : str or sequence of str, optional
+        Fit each level of a column too, or of a condition such as ``"bmi >= 30"``: see ``subgroups`` of the fit.
+        Knots and reference exposure are those of all persons.
+    subsite : str or sequence of str, optional
+        The same for a column that describes the case, such as the tumour's site: each set goes with its case.
+    leave_one_out : bool, default False
+        Fit without each study in turn, without its calibration too, also by level: see ``left_out`` of the fit.
     calibration_covariates : str, default "outcome"
         "outcome" (covariates and matching factors), "none" (the published rule), or a formula.
     calibration_coefficients : {"common", "by-study"}
@@ -191,6 +203,8 @@ def fit(
     asked = AskedTables(require_increments(per), per_sd, joint)
     options = estimation_options(residual_law)
     redrawing = None if bootstrap is None else BootstrapOptions(bootstrap, seed, jobs, strata, progress)
+    parts = PartsAsked.of(by, subsite, leave_one_out=leave_one_out, calibrate_within=calibrate_within)
+    parts.require(pool, where)
     pool, selected = restricted_pool(pool, where, calibrate_within=calibrate_within)
     formulas = ModelFormulas(
         covariates,
@@ -282,6 +296,7 @@ def fit(
         raise next(iter(failed.values()))
     if redrawing is not None:
         fits = bootstrap_fits(fits, problem, specification, calibration, options, redrawing)
+    fits = parts.added(fits, Analysis(pool, formulas, prepared, calibration, options))
     if isinstance(method, str) and not everything:
         return fits[method]
     return Comparison(fits, {name: str(error) for name, error in failed.items()})

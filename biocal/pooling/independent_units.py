@@ -33,8 +33,7 @@ def unit_codes(
     pair_unit : ndarray of int, shape (n_pairs,)
     n_units : int
     """
-    # A key for every row of the pool: its set, or itself when it is in none.
-    key = np.where(pool.set_code >= 0, pool.set_code, len(pool.set_labels) + np.arange(pool.n_rows))
+    key = _row_keys(pool)
     rows = np.concatenate([chosen.rows, calibrating])
     values, unit = np.unique(key[rows], return_inverse=True)
     n_units = values.size
@@ -45,6 +44,19 @@ def unit_codes(
     set_unit = np.empty(n_sets, dtype=np.intp)
     set_unit[chosen.set_code] = unit[:n_outcome]
     return set_unit, unit[n_outcome:].astype(np.intp), n_units
+
+
+def units_of_pool(pool: PooledStudies) -> IntArray:
+    """Independent unit of every row of a pool, whatever of it is analysed; shape (n,)."""
+    values, unit = np.unique(_row_keys(pool), return_inverse=True)
+    if pool.person_code is None:
+        return unit.astype(np.intp)
+    return join_by_person(unit, pool.person_code, values.size)[0]
+
+
+def _row_keys(pool: PooledStudies) -> IntArray:
+    """A key for every row of the pool: its set, or itself when it is in none."""
+    return np.where(pool.set_code >= 0, pool.set_code, len(pool.set_labels) + np.arange(pool.n_rows))
 
 
 def distinct_pairs(pool: PooledStudies, rows: IntArray) -> IntArray:

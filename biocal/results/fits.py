@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from biocal.results.bootstrap import Bootstrap
     from biocal.results.curve_models import CurveModel
+    from biocal.results.group_estimates import LeaveOneOut, Subgroups
     from biocal.results.increments import LinearTrend
     from biocal.results.studies import StudyEstimates
 
@@ -90,6 +91,10 @@ class Fit:
         The linear fit by the same method to the same persons.
     curve_models : tuple of CurveModel
         Curves of other shapes and their likelihood, when asked for (aic.csv).
+    subgroups : tuple of Subgroups
+        Fits by the levels of variables (subgroups.csv).
+    left_out : LeaveOneOut or None
+        Fits without each study (leave_one_out.csv).
     """
 
     method: str
@@ -115,6 +120,8 @@ class Fit:
     bootstrap: Bootstrap | None = None
     linear: LinearTrend | None = None
     curve_models: tuple[CurveModel, ...] = ()
+    subgroups: tuple[Subgroups, ...] = ()
+    left_out: LeaveOneOut | None = None
 
     @property
     def params(self) -> pd.Series:

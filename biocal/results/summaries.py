@@ -9,6 +9,7 @@ import numpy as np
 
 from biocal.results.asked_summary import aic_line, asked_lines
 from biocal.results.bootstrap_summary import bootstrap_lines
+from biocal.results.group_text import leave_one_out_lines, subgroup_lines
 from biocal.results.model import ModelInfo
 from biocal.results.sample_text import sample_lines, study_lines
 from biocal.results.text import (
@@ -47,6 +48,7 @@ def fit_summary(fit: Fit) -> str:
             *_curve_lines([fit]),
             *asked_lines([fit]),
             *_season_lines(fit),
+            *_part_lines(fit),
             *study_lines(fit.sample),
             *_notes([*fit.info.notes, *fit.notes]),
         ]
@@ -62,7 +64,7 @@ def comparison_summary(comparison: Comparison) -> str:
     for method, reason in comparison.failures.items():
         lines += ["", f"{_title(method)}", paragraph(f"FAILED: {reason}")]
     for fit in fits:
-        lines += ["", _title(fit.method), *_method_lines(fit)]
+        lines += ["", _title(fit.method), *_method_lines(fit), *_part_lines(fit)]
     if fits:
         lines += [*_season_lines(fits[0]), *study_lines(fits[0].sample)]
     notes = list(fits[0].info.notes) if fits else []
@@ -145,6 +147,12 @@ def _method_lines(fit: Fit) -> list[str]:
     if fit.bootstrap is not None:
         lines += ["", *bootstrap_lines(fit.bootstrap, fit.std_errors)]
     return lines
+
+
+def _part_lines(fit: Fit) -> list[str]:
+    """Subgroups, and what is left without each study."""
+    lines = ["", *subgroup_lines(fit.subgroups)] if fit.subgroups else []
+    return [*lines, "", *leave_one_out_lines(fit.left_out)] if fit.left_out is not None else lines
 
 
 def _coefficient_table(fit: Fit) -> str:

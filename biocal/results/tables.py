@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from biocal.results.calibration import CalibrationResults
     from biocal.results.comparison import Comparison
     from biocal.results.fits import Fit
+    from biocal.results.group_estimates import Subgroups
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
@@ -47,6 +48,7 @@ def fit_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
     tables |= asked_tables(fits)
     if fits[0].info.season is not None:
         tables["season"] = fits[0].info.season.tidy()
+    tables |= _group_tables(fits)
     calibration = fits[0].calibration
     if calibration is not None:
         tables |= calibration_tables(calibration)
@@ -73,6 +75,43 @@ def asked_tables(fits: Sequence[Fit]) -> dict[str, pd.DataFrame]:
     if compared:
         tables["aic"] = stacked(compared)
     return tables
+
+
+def _group_tables(fits: Sequence[Fit]) -> dict[str, pd.DataFrame]:
+    """Tables of subgroups and of leaving out one study at a time; those that were asked for."""
+    tables = {}
+    subgroups = [one for fit in fits for one in fit.subgroups]
+    if subgroups:
+        tables["subgroups"] = stacked([one.tidy() for one in subgroups])
+        tables["subgroup_tests"] = stacked([one.tests() for one in subgroups])
+        per_unit = [_per_unit_by_level(one) for one in subgroups if _asks_increments(one.overall)]
+        if per_unit:
+            tables["subgroups_per_unit"] = stacked(per_unit)
+    left_out = [fit.left_out for fit in fits if fit.left_out is not None]
+    if left_out:
+        tables["leave_one_out"] = stacked([one.tidy() for one in left_out])
+    return tables
+
+
+def _asks_increments(fit: Fit) -> bool:
+    return bool(fit.info.asked.per or fit.info.asked.per_sd)
+
+
+def _per_unit_by_level(subgroups: Subgroups) -> pd.DataFrame:
+    """Odds ratios per increment in each level, with what they rest on; increments are those of all persons."""
+    from biocal.results.increments import increment_odds_ratios, increment_table, increments_of
+
+    asked = subgroups.overall.info.asked
+    increments = increments_of(subgroups.overall, asked.per, per_sd=asked.per_sd)
+    tables = []
+    for group in subgroups.fitted:
+        assert group.fit is not None
+        table = increment_table(list(increment_odds_ratios(group.fit, increments)))
+        table.insert(1, "variable", subgroups.variable)
+        table.insert(2, "level", group.name)
+        counts = group.counts
+        tables.append(table.assign(sets=counts.sets, cases=counts.cases, controls=counts.controls))
+    return stacked(tables)
 
 
 def calibration_tables(calibration: CalibrationResults) -> dict[str, pd.DataFrame]:

@@ -19,7 +19,6 @@ from biocal.errors import FormulaError
 from biocal.study.columns import did_you_mean
 from biocal.study.row_condition import MISSING_TESTS, Condition, ConditionReader, Reference
 
-FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
 

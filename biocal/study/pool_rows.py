@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from biocal.errors import MatchedSetError
 from biocal.study.pooled import PooledStudies
 
 IntArray = NDArray[np.intp]
+
+#: What is numbered anew; every other array with an entry a row keeps those of the rows.
+_MADE_ANEW = ("frame", "study_names", "study", "set_code", "set_labels", "is_reference_study")
 
 
 def take_rows(pool: PooledStudies, rows: IntArray) -> PooledStudies:
@@ -40,19 +44,20 @@ def take_rows(pool: PooledStudies, rows: IntArray) -> PooledStudies:
     sets, place = np.unique(pool.set_code[rows][in_set], return_inverse=True)
     set_code = np.full(rows.size, -1, dtype=np.intp)
     set_code[in_set] = place
+    of_rows: dict[str, Any] = {
+        field.name: value[rows]
+        for field in fields(pool)
+        if field.name not in _MADE_ANEW
+        and isinstance(value := getattr(pool, field.name), np.ndarray)
+        and value.shape[:1] == (pool.n_rows,)
+    }
     return replace(
         pool,
+        **of_rows,
         frame=pool.frame.iloc[rows].reset_index(drop=True),
         study_names=tuple(pool.study_names[s] for s in studies),
         study=study.astype(np.intp),
         set_code=set_code,
         set_labels=tuple(pool.set_labels[code] for code in sets),
-        is_case=pool.is_case[rows],
-        local_assay=pool.local_assay[rows],
-        reference_assay=pool.reference_assay[rows],
         is_reference_study=pool.is_reference_study[studies],
-        in_calibration=pool.in_calibration[rows],
-        person_code=None if pool.person_code is None else pool.person_code[rows],
-        file_index=pool.file_index[rows],
-        line=pool.line[rows],
     )

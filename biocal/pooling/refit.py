@@ -1,0 +1,153 @@
+"""The same analysis on other persons: knots, reference exposure, options and words of a fit, new estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.calibration.regression import CalibrationFit
+from biocal.exposure.terms import Basis, CategoryBasis, Linear
+from biocal.pooling.curve_models import linear_trend
+from biocal.pooling.estimate import EstimationOptions, estimate_method
+from biocal.pooling.exposure_scale import common_exposure
+from biocal.pooling.plug_in import plug_in_exposure
+from biocal.pooling.prepare import ModelFormulas, PreparedPool
+from biocal.pooling.problem import PooledProblem
+from biocal.pooling.season_results import season_results
+from biocal.results.fits import Fit, FitStatus
+from biocal.results.group_estimates import Counts
+from biocal.results.model import Sample
+from biocal.study.matched_sets import count_shapes
+from biocal.study.pooled import PooledStudies
+
+IntArray = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """What the fits of one call were made from.
+
+    Attributes
+    ----------
+    pool : PooledStudies
+    formulas : ModelFormulas
+    prepared : PreparedPool
+    calibration : CalibrationFit or None
+    options : EstimationOptions
+    """
+
+    pool: PooledStudies
+    formulas: ModelFormulas
+    prepared: PreparedPool
+    calibration: CalibrationFit | None
+    options: EstimationOptions
+
+
+def refit(
+    fit: Fit,
+    prepared: PreparedPool,
+    calibration: CalibrationFit | None,
+    options: EstimationOptions,
+    sample: Sample,
+) -> Fit:
+    """Fit the method of `fit`, with its knots, to other persons.
+
+    A season is that of their own controls, as for all persons it is that of all controls.
+
+    Raises
+    ------
+    FitError, SeasonDesignError
+        They cannot be fitted.
+    """
+    problem = prepared.problem
+    basis = cast(Basis, fit.basis)
+    found = estimate_method(problem, fit.method, basis, calibration, options)
+    straight = found
+    if basis.kind != "linear":
+        straight = estimate_method(problem, fit.method, Linear().learn(), calibration, options)
+    exposure, _ = common_exposure(problem, calibration)
+    scale = replace(fit.info.scale, control_exposure=exposure[problem.is_control])
+    season = season_results(prepared, calibration, (fit.method,), fit.info.labels)
+    info = replace(fit.info, scale=scale, season=season, omitted=prepared.omitted, notes=())
+    return replace(
+        fit,
+        terms=found.model.terms,
+        estimates=found.outcome.beta,
+        vcov=found.covariance.vcov,
+        vcov_uncorrected=found.covariance.vcov_uncorrected,
+        calibration_parts=found.covariance.calibration_parts,
+        exposure_positions=found.model.exposure_positions,
+        loglik=found.outcome.loglik,
+        loglik_null=found.outcome.loglik_null,
+        info=info,
+        sample=sample,
+        local_names=problem.local_names,
+        status=FitStatus(found.outcome.iterations, found.outcome.decrement),
+        variance=found.variance,
+        extra_tests=found.tests,
+        notes=found.notes,
+        influence=found.covariance.influence,
+        studies=None if found.studies is None else replace(found.studies, info=info),
+        bootstrap=None,
+        subgroups=(),
+        left_out=None,
+        linear=linear_trend(straight),
+        curve_models=(),
+    )
+
+
+def count_persons(problem: PooledProblem, fit: Fit, calibration: CalibrationFit | None) -> Counts:
+    """Sets, cases and controls of a problem, by category of the method's exposure where there are some."""
+    cases, controls = int(problem.is_case.sum()), int(problem.is_control.sum())
+    if not isinstance(fit.basis, CategoryBasis):
+        return Counts(problem.n_sets, cases, controls)
+    own = fit.method if fit.method in ("naive", "internalized") else "full"
+    category = fit.basis.codes(plug_in_exposure(problem, own, calibration).value)
+    n = len(fit.basis.labels)
+    pairs = np.unique(np.column_stack([problem.set_code, category]), axis=0)
+    by_category = np.column_stack(
+        [
+            np.bincount(pairs[:, 1], minlength=n),
+            np.bincount(category[problem.is_case], minlength=n),
+            np.bincount(category[problem.is_control], minlength=n),
+        ]
+    )
+    return Counts(problem.n_sets, cases, controls, by_category.astype(np.intp))
+
+
+def part_of_sample(sample: Sample, problem: PooledProblem) -> Sample:
+    """The sample of a part of the persons; its losses are those of the whole, told there."""
+    cases = np.bincount(problem.set_code[problem.is_case], minlength=problem.n_sets)
+    controls = np.bincount(problem.set_code[problem.is_control], minlength=problem.n_sets)
+    local_controls = problem.is_control & ~problem.is_reference
+    present = np.unique(problem.study)
+    reference = np.unique(problem.study[problem.is_reference])
+    return replace(
+        sample,
+        n_studies=int(present.size),
+        n_reference_studies=int(reference.size),
+        n_sets=problem.n_sets,
+        n_cases=int(problem.is_case.sum()),
+        n_controls=int(problem.is_control.sum()),
+        n_calibrators=int(problem.calibrators.response.size),
+        calibrated_controls=int((problem.in_calibration & local_controls).sum()),
+        local_controls=int(local_controls.sum()),
+        flow=(),
+        set_shapes=count_shapes(cases.astype(np.intp), controls.astype(np.intp)),
+        dropped_sets=(),
+    )
+
+
+def in_short(reason: str) -> str:
+    """A reason without the details in parentheses, for a line of a table."""
+    return reason.split(" (")[0]
+
+
+def counts_of(fits: Mapping[str, Fit], analysis: Analysis) -> dict[str, Counts]:
+    """What each method's fit rests on."""
+    problem = analysis.prepared.problem
+    return {name: count_persons(problem, fit, analysis.calibration) for name, fit in fits.items()}
