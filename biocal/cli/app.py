@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 
 
-@app.callback(invoke_without_command=True, epilog="Start with: biocal example vitamin-d")
+@app.callback(invoke_without_command=True, epilog="Example: biocal example vitamin-d")
 def biocal(
     ctx: typer.Context,
     version: Annotated[bool, typer.Option("--version", is_eager=True, help="Show the version.")] = False,
@@ -38,7 +38,7 @@ def biocal(
 app.command(epilog="Example: biocal check --spec analysis.toml")(check)
 app.command(epilog="Example: biocal calibrate --spec analysis.toml --out calibration")(calibrate)
 app.command(
-    epilog='Example: biocal fit cohorts/*.csv --covariates "bmi + C(smoking)" --matching "age + C(month)" '
+    epilog='Example: biocal fit cohorts/*.csv --covariates "bmi + C(sex)" --matching "age + C(month)" '
     "--ref 50 --out results"
 )(fit)
 app.command(epilog="Example: biocal simulate simulation.toml --out results --jobs 2")(simulate)
