@@ -51,13 +51,24 @@ def copy_blocks(layout: SetLayout, columns: FloatArray) -> list[tuple[int, Float
 
 def _take_differences(block: SetBlock, columns: FloatArray, part: FloatArray) -> None:
     """Others less the single person of the rarer role, turned with the block; padding 0."""
+    if block.first_row is not None:
+        persons = columns[..., block.first_row : block.first_row + block.rows.size]
+        persons = persons.reshape(*columns.shape[:-1], block.n_rows, block.n_sets)
+        np.subtract(persons[..., 1:, :], persons[..., :1, :], out=part)
+        _turn(block, part)
+        return
     # The row numbers are known to be in range; "clip" writes into `out` without a copy between.
     np.take(columns, block.rows[1:], axis=-1, out=part, mode="clip")
     part -= np.take(columns, block.rows[0], axis=-1)[..., None, :]
-    if (block.sign < 0).any():
-        part *= block.sign
+    _turn(block, part)
     if block.real is not None:
         part *= block.real[1:]
+
+
+def _turn(block: SetBlock, part: FloatArray) -> None:
+    """Change the sign of sets in which the rarer role is the control."""
+    if (block.sign < 0).any():
+        part *= block.sign
 
 
 def _take_centred(block: SetBlock, columns: FloatArray, part: FloatArray) -> None:

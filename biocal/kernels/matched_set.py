@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from biocal.kernels.block_columns import copy_blocks
 from biocal.kernels.many_cases import many_case_terms, null_terms
+from biocal.kernels.memory import keep_freed_memory
 from biocal.kernels.one_case import one_case_null_terms, one_case_terms
 from biocal.kernels.set_layout import SetBlock, SetLayout
 from biocal.kernels.set_terms import SetTerms
@@ -160,6 +161,7 @@ class ConditionalLikelihood:
     """
 
     def __init__(self, layout: SetLayout, columns: FloatArray, set_weights: FloatArray | None = None) -> None:
+        keep_freed_memory()
         columns = np.asarray(columns, dtype=float)
         if columns.ndim == 2:
             columns = columns[None]
@@ -226,7 +228,7 @@ class ConditionalLikelihood:
             loglik += block_loglik.sum(axis=-1)
             assert terms.information is not None
             information += terms.information
-            set_scores[:, :, block.sets] = block_score
+            set_scores[:, :, _slice_of(block.sets)] = block_score
             if block.real is not None:
                 block_residual, block_slope = block_residual[..., block.real], block_slope[..., block.real]
             place = slice(filled, filled + int(block.sizes.sum()))
@@ -331,8 +333,18 @@ def _case_gaps(block: SetBlock, value: FloatArray) -> FloatArray:
     return gaps
 
 
+def _slice_of(positions: IntArray) -> IntArray | slice:
+    """The slice that positions without a gap make up, which copies faster; others as they are."""
+    first = int(positions[0]) if positions.size else 0
+    if (positions == np.arange(first, first + positions.size)).all():
+        return slice(first, first + positions.size)
+    return positions
+
+
 def _by_person(values: FloatArray, order: IntArray, layout: SetLayout) -> FloatArray:
     """Values in the blocks' order (..., len(order)) in the persons' order (..., n); 0 outside the blocks."""
+    if isinstance(_slice_of(order), slice) and order.size == layout.n_persons:
+        return values
     if order.size == layout.n_persons:
         place = np.empty(order.size, dtype=np.intp)
         place[order] = np.arange(order.size)

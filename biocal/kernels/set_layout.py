@@ -9,7 +9,7 @@ the rarer role comes first: cases, or, when more than half are cases, controls (
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,8 @@ class SetBlock:
         1 where the rarer role is the case, -1 where it is the control.
     real : ndarray of bool, shape (n_rows, n_sets), or None
         False for padding; None when nothing is padded.
+    first_row : int or None
+        Where `rows` counts on from its first element without a gap, that element; values are then taken as views.
     """
 
     rows: IntArray
@@ -51,6 +53,7 @@ class SetBlock:
     n_first: int
     sign: FloatArray
     real: BoolArray | None
+    first_row: int | None = None
 
     @property
     def n_rows(self) -> int:
@@ -97,6 +100,25 @@ class SetLayout:
     n_persons: int
     n_sets: int
     n_informative: int
+
+    def in_order(self) -> tuple[IntArray, SetLayout]:
+        """An order of the persons, shape (n_persons,), and the layout of persons brought into that order.
+
+        Blocks without padding follow one another there as they lie in memory, so that nothing is gathered any
+        more.  It pays where many arrays share a layout.  Persons in no block come last.
+        """
+        order = self.persons()
+        if order.size < self.n_persons:
+            order = np.concatenate([order, np.setdiff1d(np.arange(self.n_persons), order)])
+        place = np.empty(self.n_persons, dtype=np.intp)
+        place[order] = np.arange(self.n_persons)
+        blocks = []
+        for block in self.blocks:
+            rows = place[block.rows]
+            blocks.append(
+                replace(block, rows=rows, first_row=int(rows[0, 0]) if block.real is None else None)
+            )
+        return order, replace(self, blocks=tuple(blocks))
 
     def persons(self) -> IntArray:
         """Row numbers of the persons in the blocks, in the blocks' order, padding left out."""

@@ -56,7 +56,7 @@ def calibrate_batch(
     Parameters
     ----------
     local_index : ndarray of int, shape (n,)
-        Local study 0..L-1, -1 for reference studies; not decreasing within the local ones.
+        Local study 0..L-1, -1 for reference studies.
     local_assay, reference_assay : ndarray, shape (B, n)
     in_calibration : ndarray of bool, shape (B, n)
         The same number in every replicate.
@@ -89,15 +89,13 @@ def calibrate_batch(
     if leverage_scores:
         leverage = np.einsum("bip,bpq,biq->bi", design, inverse, design, optimize=True)
         scores /= np.maximum(1.0 - leverage, 1e-8)[..., None]
-    local = local_index >= 0
-    mean = reference_assay.copy()
-    mine = local_index[local]
-    predicted = np.take(gamma, 2 * mine + 1, axis=1)
-    predicted *= local_assay[:, local]
-    predicted += np.take(gamma, 2 * mine, axis=1)
+    # Reference studies get any study's line, and then their reference values instead.
+    predicted = np.take(gamma, 2 * np.maximum(local_index, 0) + 1, axis=1)
+    predicted *= local_assay
+    predicted += np.take(gamma, 2 * np.maximum(local_index, 0), axis=1)
     if k:
-        predicted += np.einsum("bk,bkn->bn", gamma[:, 2 * n_studies :], covariates[:, :, local])
-    mean[:, local] = predicted
+        predicted += np.matmul(gamma[:, None, 2 * n_studies :], covariates)[:, 0]
+    mean = np.where(local_index >= 0, predicted, reference_assay)
     return BatchCalibration(gamma, inverse, scores, persons, mean)
 
 
@@ -109,20 +107,20 @@ def fold_batch(
     Parameters
     ----------
     weights : ndarray, shape (B, p, n)
-        Zero for persons whose exposure is not calibrated.
+        Zero for persons of local studies whose exposure is not calibrated; reference studies do not count.
     local_index, local_assay, covariates
         As in :func:`calibrate_batch`.
     """
-    rows = np.flatnonzero(local_index >= 0)
-    starts = np.flatnonzero(np.diff(local_index[rows], prepend=-1))
-    # Local studies usually follow one another: a slice is a view, an index array a copy.
-    local = slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == rows.size else rows
-    mine = weights[..., local]
-    assay = local_assay[:, None, local]
-    ones = np.add.reduceat(mine, starts, axis=-1)
-    slopes = np.add.reduceat(mine * assay, starts, axis=-1)
-    lines = np.stack([ones, slopes], axis=-1).reshape(*ones.shape[:2], -1)
+    # Persons of a study come in runs: each is summed at once, and then the runs of a study.
+    starts = np.flatnonzero(np.diff(local_index, prepend=-2))
+    study = local_index[starts]
+    local = study >= 0
+    member = (study[local, None] == np.arange(int(study.max()) + 1)).astype(float)
+    ones = np.add.reduceat(weights, starts, axis=-1)[..., local]
+    slopes = np.add.reduceat(weights * local_assay[:, None], starts, axis=-1)[..., local]
+    lines = np.stack([np.matmul(ones, member), np.matmul(slopes, member)], axis=-1)
+    lines = lines.reshape(*ones.shape[:2], -1)
     if covariates.shape[1] == 0:
         return lines
-    common = np.matmul(mine, np.swapaxes(covariates[:, :, local], 1, 2))
-    return np.concatenate([lines, common], axis=-1)
+    mine = weights * (local_index >= 0)
+    return np.concatenate([lines, np.matmul(mine, np.swapaxes(covariates, 1, 2))], axis=-1)

@@ -59,7 +59,8 @@ class BatchEstimates:
 def fit_batch(
     sets: BatchSets,
     exposure: FloatArray,
-    calibrated: BoolArray | None,
+    calibrated: bool,
+    known: IntArray | None,
     calibration: BatchCalibration | None,
     local_assay: FloatArray,
     calibration_covariates: FloatArray,
@@ -75,8 +76,10 @@ def fit_batch(
     sets : BatchSets
     exposure : ndarray, shape (B, n)
         Plug-in exposure.
-    calibrated : ndarray of bool, shape (n,) or (B, n), or None
-        Whose exposure depends on the calibration; None for nobody's.
+    calibrated : bool
+        Whether the exposure of persons of local studies depends on the calibration.
+    known : ndarray of int, shape (B, k), or None
+        Of those, persons whose exposure does not.
     calibration : BatchCalibration or None
     local_assay : ndarray, shape (B, n)
     calibration_covariates, covariates : ndarray, shape (B, k, n)
@@ -96,7 +99,7 @@ def fit_batch(
         beta = optimum.point
         details = likelihood.details(beta)
         scores = details.set_scores
-        if calibrated is not None and calibration is not None:
+        if calibrated and calibration is not None:
             slopes = _slopes(exposure, columns.shape[1], knots)
             n_exposure = slopes.shape[1]
             tilt = np.matmul(beta[:, None, :n_exposure], slopes)
@@ -104,7 +107,8 @@ def fit_batch(
             weights *= -tilt
             slopes *= details.residual[:, None, :]
             weights[:, :n_exposure] += slopes
-            weights *= calibrated if calibrated.ndim == 1 else calibrated[:, None, :]
+            if known is not None:
+                weights[np.arange(known.shape[0])[:, None], :, known] = 0.0
             cross = -fold_batch(weights, sets.local_index, local_assay, calibration_covariates)
             transfer = np.matmul(cross, calibration.inverse_bread)
             shift = np.matmul(transfer, np.swapaxes(calibration.scores, 1, 2))

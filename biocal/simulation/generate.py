@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.kernels.memory import keep_freed_memory
 from biocal.simulation.generate_assays import draw_assays
 from biocal.simulation.generate_calibrators import choose_calibrators
 from biocal.simulation.generate_cases import draw_case_exposure
@@ -123,6 +124,7 @@ def draw(scenario: Scenario, seed: int, scenario_index: int, replicates: Sequenc
     METHODS section 10.  Under a rare disease cases are drawn by exact rejection from the controls' law
     tilted by exp(log risk), within the cells of the matching factors.
     """
+    keep_freed_memory()
     plan = plan_of(scenario)
     n, batch = plan.rows.n, len(replicates)
     reference, local, true = (np.empty((batch, n)) for _ in range(3))

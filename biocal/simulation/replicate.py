@@ -7,6 +7,7 @@ command line's outermost edge, that catches every exception.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +18,7 @@ from biocal.calibration.regression import CalibrationRows, lay_out_parameters
 from biocal.exposure.terms import Basis, LinearBasis, SplineBasis
 from biocal.kernels.delta import contrast_errors, normal_quantile
 from biocal.kernels.rcs import default_probabilities
-from biocal.kernels.set_layout import lay_out_sets
+from biocal.kernels.set_layout import SetLayout, lay_out_sets
 from biocal.pooling.estimate import calibrate_problem, estimate_method
 from biocal.pooling.independent_units import join_by_person
 from biocal.pooling.problem import Calibrators, PooledProblem
@@ -68,31 +69,32 @@ def fit_drawn(drawn: Drawn, scenario: Scenario) -> dict[str, tuple[FloatArray, F
     batch = drawn.reference_assay.shape[0]
     at = np.asarray(scenario.estimand.at, dtype=float)
     reference = float(scenario.estimand.reference)
-    sets = _sets(drawn, scenario)
-    covariates = _calibration_covariates(drawn, scenario)
-    outcome_covariates, _ = _outcome_covariates(drawn, scenario)
+    sets, arranged = _arranged(drawn, scenario)
+    covariates = _calibration_covariates(arranged, scenario)
+    outcome_covariates, _ = _outcome_covariates(arranged, scenario)
     has_local = bool((sets.local_index >= 0).any())
     calibration: BatchCalibration | None = None
     if has_local:
         calibration = calibrate_batch(
             sets.local_index,
-            drawn.local_assay,
-            drawn.reference_assay,
-            drawn.in_calibration,
+            arranged.local_assay,
+            arranged.reference_assay,
+            arranged.in_calibration,
             covariates,
             leverage_scores=scenario.fit.calibration_variance == "hc3",
         )
-    knots = _knots(drawn, scenario, calibration)
+    knots = _knots(arranged, scenario, calibration)
     found: dict[str, tuple[FloatArray, FloatArray, list[str]]] = {}
     for method in scenario.methods:
         if method in BATCHED and drawn.person is None:
-            exposure, calibrated = _exposure(drawn, method, sets.local_index, calibration)
+            exposure, calibrated, known = _exposure(arranged, method, sets.local_index, calibration)
             estimates = fit_batch(
                 sets,
                 exposure,
                 calibrated,
+                known,
                 calibration,
-                drawn.local_assay,
+                arranged.local_assay,
                 covariates,
                 outcome_covariates,
                 knots,
@@ -209,17 +211,18 @@ def _one_by_one(
 
 def _exposure(
     drawn: Drawn, method: str, local_index: IntArray, calibration: BatchCalibration | None
-) -> tuple[FloatArray, BoolArray | None]:
-    """Plug-in exposure (B, n), and whose depends on the calibration."""
-    local = local_index >= 0
+) -> tuple[FloatArray, bool, IntArray | None]:
+    """Plug-in exposure (B, n), whether it depends on the calibration, and whose in local studies does not."""
     if method == "reference" or calibration is None:
-        return drawn.reference_assay, None
+        return drawn.reference_assay, False, None
     if method == "naive":
-        return np.where(local, drawn.local_assay, drawn.reference_assay), None
+        return np.where(local_index >= 0, drawn.local_assay, drawn.reference_assay), False, None
     if method == "full":
-        return calibration.mean, local
-    calibrated = local & ~drawn.in_calibration
-    return np.where(calibrated, calibration.mean, drawn.reference_assay), calibrated
+        return calibration.mean, True, None
+    exposure, known = calibration.mean.copy(), calibration.persons
+    row = np.arange(known.shape[0])[:, None]
+    exposure[row, known] = drawn.reference_assay[row, known]
+    return exposure, True, known
 
 
 def _knots(drawn: Drawn, scenario: Scenario, calibration: BatchCalibration | None) -> FloatArray | None:
@@ -230,10 +233,11 @@ def _knots(drawn: Drawn, scenario: Scenario, calibration: BatchCalibration | Non
     if not isinstance(plan.knots, int):
         return np.asarray(plan.knots, dtype=float)
     exposure = drawn.reference_assay if calibration is None else calibration.mean
-    controls = np.sort(exposure[:, ~drawn.is_case], axis=1)
+    controls = np.take(exposure, np.flatnonzero(~drawn.is_case), axis=1)
     place = np.asarray(default_probabilities(plan.knots)) * (controls.shape[1] - 1)
     below = np.floor(place).astype(np.intp)
     above = np.minimum(below + 1, controls.shape[1] - 1)
+    controls.partition(np.union1d(below, above), axis=1)
     return np.asarray(controls[:, below] + (place - below) * (controls[:, above] - controls[:, below]))
 
 
@@ -259,20 +263,48 @@ def _is_local_study(drawn: Drawn) -> BoolArray:
     return ~reference
 
 
+def _arranged(drawn: Drawn, scenario: Scenario) -> tuple[BatchSets, Drawn]:
+    """Sets and persons in the order in which the likelihood takes them, so that it need not gather them."""
+    sets = _sets(drawn, scenario)
+    order, layout = _lay_out(*_key_of_layout(drawn))[1]
+    arranged = replace(
+        drawn,
+        study=drawn.study[order],
+        set_code=drawn.set_code[order],
+        is_case=drawn.is_case[order],
+        is_reference=drawn.is_reference[order],
+        reference_assay=np.take(drawn.reference_assay, order, axis=-1),
+        local_assay=np.take(drawn.local_assay, order, axis=-1),
+        in_calibration=np.take(drawn.in_calibration, order, axis=-1),
+        covariates=np.take(drawn.covariates, order, axis=-1),
+        matching=np.take(drawn.matching, order, axis=-1),
+        true_exposure=np.take(drawn.true_exposure, order, axis=-1),
+        person=None if drawn.person is None else drawn.person[:, order],
+    )
+    return BatchSets(layout, arranged.set_code, sets.local_index[order]), arranged
+
+
 def _sets(drawn: Drawn, scenario: Scenario) -> BatchSets:
     """The sets of a scenario, laid out once a batch size."""
     is_local = _is_local_study(drawn)
     index = np.where(is_local, np.cumsum(is_local) - 1, -1).astype(np.intp)
-    width = drawn.reference_assay.shape[0] * (3 + drawn.covariates.shape[1])
-    layout = _lay_out(drawn.set_code.tobytes(), drawn.is_case.tobytes(), width)
+    layout, _ = _lay_out(*_key_of_layout(drawn))
     return BatchSets(layout, drawn.set_code, index[drawn.study])
 
 
+def _key_of_layout(drawn: Drawn) -> tuple[bytes, bytes, int]:
+    """Sets, roles, and how many columns of numbers a batch carries."""
+    width = drawn.reference_assay.shape[0] * (3 + drawn.covariates.shape[1])
+    return drawn.set_code.tobytes(), drawn.is_case.tobytes(), width
+
+
 @lru_cache(maxsize=8)
-def _lay_out(set_code: bytes, is_case: bytes, width: int) -> Any:
-    return lay_out_sets(
+def _lay_out(set_code: bytes, is_case: bytes, width: int) -> tuple[SetLayout, tuple[IntArray, SetLayout]]:
+    """The layout, and the persons' order that suits it with the layout of persons in that order."""
+    layout = lay_out_sets(
         np.frombuffer(set_code, dtype=np.intp), np.frombuffer(is_case, dtype=bool), n_columns=width
     )
+    return layout, layout.in_order()
 
 
 def _all_failed(

@@ -228,6 +228,22 @@ def test_only_sets_of_several_cases_offer_the_score_alone():
     assert likelihood_of(several, weights=np.ones((1, 5))).slope is None
 
 
+def test_persons_in_the_layouts_order_give_the_same_terms_without_gathering():
+    shapes = [*MIXTURE, *[(1, 2)] * set_layout._RARE, *[(2, 1)] * set_layout._RARE]  # the last two unpadded
+    rows = draw_matched_rows(np.random.default_rng(14), shapes)
+    layout = lay_out_sets(rows.set_code, rows.is_case)
+    order, ordered = layout.in_order()
+    assert (np.sort(order) == np.arange(rows.is_case.size)).all()
+    assert {block.first_row is None for block in ordered.blocks} == {True, False}
+    beta = np.array([[0.4, -0.3, 0.2]])
+    plain = ConditionalLikelihood(layout, rows.columns).details(beta)
+    moved = ConditionalLikelihood(ordered, rows.columns[:, order]).details(beta)
+    for name in ("loglik", "information", "set_scores"):
+        assert (getattr(moved, name) == getattr(plain, name)).all()
+    for name in ("residual", "slope"):
+        assert (getattr(moved, name) == getattr(plain, name)[..., order]).all()
+
+
 def test_approaching_by_scores_ends_at_newtons_maximum():
     rows = draw_matched_rows(np.random.default_rng(13), [(2, 5), (3, 3), (4, 7)] * 40)
     more = np.stack([rows.columns, rows.columns[::-1] * 0.5, rows.columns * 3.0])
