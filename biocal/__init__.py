@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from biocal.exposure.terms import categories as categories
     from biocal.exposure.terms import linear as linear
     from biocal.exposure.terms import rcs as rcs
+    from biocal.planning.api import plan as plan
+    from biocal.planning.results import PlanResults as PlanResults
     from biocal.pooling.api import fit as fit
     from biocal.pooling.calibrate import calibrate as calibrate
     from biocal.report.api import write_report as write_report
@@ -55,6 +57,8 @@ _PUBLIC = {
     "merge_shards": "biocal.simulation.api",
     "performance": "biocal.simulation.performance",
     "replicates_needed": "biocal.simulation.replicates_needed",
+    "plan": "biocal.planning.api",
+    "PlanResults": "biocal.planning.results",
     "PerformanceTable": "biocal.simulation.performance",
     "SimulationResults": "biocal.simulation.results",
     "datasets": "",

@@ -10,6 +10,7 @@ from biocal.cli.calibrate import calibrate
 from biocal.cli.check import check
 from biocal.cli.example import example
 from biocal.cli.fit import fit
+from biocal.cli.plan import plan
 from biocal.cli.simulate import simulate
 
 app = typer.Typer(
@@ -42,4 +43,7 @@ app.command(
     "--ref 50 --out results"
 )(fit)
 app.command(epilog="Example: biocal simulate simulation.toml --out results --jobs 2")(simulate)
+app.command(epilog="Example: biocal example planning, then biocal plan planning/planning.toml --out plan")(
+    plan
+)
 app.command(epilog="Example: biocal example vitamin-d")(example)

@@ -1,0 +1,1 @@
+"""Planning re-assays: what a calibration subset buys, before anybody is measured again."""
