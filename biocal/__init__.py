@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from biocal.planning.api import plan as plan
     from biocal.planning.results import PlanResults as PlanResults
     from biocal.pooling.api import fit as fit
+    from biocal.pooling.below_limit import sensitivity_to_below_limit as sensitivity_to_below_limit
     from biocal.pooling.calibrate import calibrate as calibrate
     from biocal.report.api import write_report as write_report
     from biocal.results.calibration import CalibrationResults as CalibrationResults
@@ -45,6 +46,7 @@ _PUBLIC = {
     "check_pool": "biocal.study.checks",
     "calibrate": "biocal.pooling.calibrate",
     "fit": "biocal.pooling.api",
+    "sensitivity_to_below_limit": "biocal.pooling.below_limit",
     "linear": "biocal.exposure.terms",
     "rcs": "biocal.exposure.terms",
     "categories": "biocal.exposure.terms",

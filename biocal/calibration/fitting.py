@@ -70,7 +70,7 @@ def fit_calibration_model(
         if model.estimator == "huber":
             raise OptionError(
                 "Huber's estimator cannot take reference values below their detection limit as censored; use "
-                "--calibration-estimator least-squares, or a substitution rule (--below-limit half-limit)"
+                "--calibration-estimator least-squares, or a substitution rule (--below-limit lod/2)"
             )
         assert censored is not None
         return _tobit(fitted, shown, response, censored, study_names)
@@ -105,7 +105,7 @@ def _tobit(
     if short:
         raise CalibrationDesignError(
             f"fewer than {MIN_PAIRS} different calibration pairs with a reference value above its detection limit: "
-            f"{', '.join(short)}; leave such a study out or name a substitution rule (--below-limit half-limit)",
+            f"{', '.join(short)}; leave such a study out or name a substitution rule (--below-limit lod/2)",
             studies=tuple(short),
         )
     design = dense_rows(shown, fitted.layout)

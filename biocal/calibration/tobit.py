@@ -116,7 +116,7 @@ def fit_tobit(
         point, here = point + shrink * step, there
     raise ConvergenceError(
         "the censored regression of the calibration has no maximum that could be found; use a substitution rule "
-        "(--below-limit half-limit)",
+        "(--below-limit lod/2)",
         iterations=_MOST_ITERATIONS,
     )
 

@@ -24,6 +24,11 @@ def check(
     local_study: columns.LocalStudy = None,
     scale_local: columns.ScaleLocal = None,
     calibrate_with_cases: columns.CalibrateWithCases = False,
+    detection_limit: columns.DetectionLimit = None,
+    reference_detection_limit: columns.ReferenceDetectionLimit = None,
+    below_limit: columns.BelowLimit = None,
+    local_flag: columns.LocalFlag = None,
+    reference_flag: columns.ReferenceFlag = None,
     quiet: columns.Quiet = False,
 ) -> None:
     """Tell every problem of the data in one run, and what studies, sets and persons they hold."""

@@ -10,6 +10,7 @@ _DATA = "Data"
 _COLUMNS = "Columns"
 _STUDIES = "Studies"
 _CALIBRATION = "Calibration"
+_LIMITS = "Detection limits"
 _OUTPUT = "Output"
 _WORDS = "Words for tables and figures"
 
@@ -90,6 +91,69 @@ CalibrateWithCases = Annotated[
         "--calibrate-with-cases",
         help="Use reference values of cases of local studies as calibrators; they are ignored otherwise.",
         rich_help_panel=_STUDIES,
+        show_default=False,
+    ),
+]
+DetectionLimit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--detection-limit",
+        metavar="STUDY=LIMIT",
+        help="Detection limit of a study's local laboratory, in the unit of its file; repeatable. Cells such as "
+        "<5.0 tell their own.",
+        rich_help_panel=_LIMITS,
+        show_default=False,
+    ),
+]
+ReferenceDetectionLimit = Annotated[
+    float | None,
+    typer.Option(
+        "--reference-detection-limit",
+        metavar="LIMIT",
+        help="Detection limit of the reference laboratory.",
+        rich_help_panel=_LIMITS,
+        show_default=False,
+    ),
+]
+BelowLimit = Annotated[
+    str | None,
+    typer.Option(
+        "--below-limit",
+        metavar="RULE",
+        help="How values below their limit are taken: lod, lod/2, lod/sqrt2; or censored: local ones by their "
+        "mean below the limit, calibrators' reference values by censored regression. No default.",
+        rich_help_panel=_LIMITS,
+        show_default=False,
+    ),
+]
+LocalFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--local-flag",
+        metavar="COLUMN",
+        help="Column with 1 where the local value is below its limit.",
+        rich_help_panel=_LIMITS,
+        show_default=False,
+    ),
+]
+ReferenceFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--reference-flag",
+        metavar="COLUMN",
+        help="Column with 1 where the reference value is below its limit.",
+        rich_help_panel=_LIMITS,
+        show_default=False,
+    ),
+]
+Sensitivity = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sensitivity",
+        metavar="WHAT",
+        help="below-limit: the curve under every rule for values below their detection limit, side by side "
+        "(detection_limits.csv).",
+        rich_help_panel=_LIMITS,
         show_default=False,
     ),
 ]

@@ -281,6 +281,12 @@ def fit(
     local_study: columns.LocalStudy = None,
     scale_local: columns.ScaleLocal = None,
     calibrate_with_cases: columns.CalibrateWithCases = False,
+    detection_limit: columns.DetectionLimit = None,
+    reference_detection_limit: columns.ReferenceDetectionLimit = None,
+    below_limit: columns.BelowLimit = None,
+    local_flag: columns.LocalFlag = None,
+    reference_flag: columns.ReferenceFlag = None,
+    sensitivity: columns.Sensitivity = None,
     exposure_name: Annotated[
         str | None, _option("exposure-name", "TEXT", 'Such as "25(OH)D".', _WORDS)
     ] = None,
@@ -306,12 +312,14 @@ def fit(
 
 
 def _run(settings: Settings) -> None:
+    from biocal.cli.below_limit import below_limit_files, require_sensitivity
     from biocal.cli.request import effective_options, fit_arguments, require_methods
     from biocal.report.disclosure import Disclosure
 
     settings.require("files", "No data: name at least one FILE")
     out = settings.require("out", "Missing option '--out': name a folder for the results")
     options, remarks = effective_options(settings)
+    require_sensitivity(settings)
     methods = require_methods(settings, options["method"])
     Disclosure(options.get("suppress", 0))  # refuses a negative number before the work is done
     arguments = fit_arguments(options)
@@ -328,6 +336,8 @@ def _run(settings: Settings) -> None:
     comparison = _fitted(pool, arguments, quiet=settings.quiet)
     with working("drawing", quiet=settings.quiet):
         contents = _contents(comparison, pool, options)
+    sensitive, compared = below_limit_files(comparison, pool, arguments, options, quiet=settings.quiet)
+    contents |= compared
     folder.write(contents)
     for method, reason in comparison.failures.items():
         tell("error", f"{method} failed and is left out: {reason}")
@@ -335,6 +345,8 @@ def _run(settings: Settings) -> None:
         return
     only = next(iter(comparison.values()))
     typer.echo(only.summary() if len(comparison) == 1 and not comparison.failures else comparison.summary())
+    if sensitive:
+        typer.echo(f"\n{sensitive}")
     tell("note", f"{len(contents)} files are in {folder.path}")
     stale = folder.others(_ALL_FILES, contents)
     if stale:
@@ -366,7 +378,7 @@ _OF_CALIBRATION = (
 )
 _OF_JOINT = ("joint.csv", "joint.png", "joint.svg")
 _OF_SEASON = ("season.csv", "season.png", "season.svg")
-_ASKED = ("per_unit.csv", "aic.csv", *_OF_JOINT)
+_ASKED = ("per_unit.csv", "aic.csv", "detection_limits.csv", *_OF_JOINT)
 _OF_SUBGROUPS = ("subgroups.csv", "subgroup_tests.csv")
 _OF_SUBGROUP_INCREMENTS = ("subgroups_per_unit.csv",)
 _OF_LEAVE_ONE_OUT = ("leave_one_out.csv",)
@@ -387,6 +399,7 @@ def _expected_files(methods: tuple[str, ...], options: dict[str, Any]) -> list[s
     names += _OF_SEASON if options.get("season") else ()
     names += _OF_SUBGROUPS if options.get("by") or options.get("subsite") else ()
     names += _OF_LEAVE_ONE_OUT if options.get("leave_one_out") else ()
+    names += ("detection_limits.csv",) if options.get("sensitivity") else ()
     return names
 
 

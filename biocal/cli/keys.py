@@ -34,6 +34,12 @@ KEYS: Mapping[str, Kind] = {
     "local_study": Kind.TEXTS,
     "scale_local": Kind.FACTORS,
     "calibrate_with_cases": Kind.FLAG,
+    "detection_limit": Kind.FACTORS,
+    "reference_detection_limit": Kind.NUMBER,
+    "below_limit": Kind.TEXT,
+    "local_flag": Kind.TEXT,
+    "reference_flag": Kind.TEXT,
+    "sensitivity": Kind.TEXTS,
     "method": Kind.TEXTS,
     "keep_going": Kind.FLAG,
     "residual_law": Kind.TEXT,
@@ -84,6 +90,7 @@ KEYS: Mapping[str, Kind] = {
 
 #: Values allowed, where they are few; methods are known to the estimators.
 CHOICES: Mapping[str, tuple[str, ...]] = {
+    "below_limit": ("lod", "lod/2", "lod/sqrt2", "censored"),
     "exposure": ("rcs", "linear", "categories"),
     "knot_rule": ("common", "published"),
     "residual_law": ("normal", "smearing"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _READING = (
     *("study", "set", "case", "local", "reference", "person"),
     *("reference_study", "local_study", "scale_local", "calibrate_with_cases"),
+    *("detection_limit", "reference_detection_limit", "below_limit", "local_flag", "reference_flag"),
 )
 
 

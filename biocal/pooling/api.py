@@ -10,6 +10,7 @@ from biocal.calibration.choices import CalibrationModel
 from biocal.errors import BiocalError, OptionError
 from biocal.exposure.terms import ExposureSpecification, rcs
 from biocal.pooling.assembled_fit import assemble_fit, describe_sample, trend_test
+from biocal.pooling.below_limit import below_limit_notes
 from biocal.pooling.bootstrap import BootstrapOptions, Progress, bootstrap_fits
 from biocal.pooling.calibrate import calibration_results, require_coefficients
 from biocal.pooling.calibration_quality import read_batches
@@ -259,6 +260,7 @@ def fit(
             *((obstacle,) if obstacle else ()),
             *selected,
             *scale_notes(scale, unit),
+            *below_limit_notes(pool, methods),
             *prepared.notes,
             *(model_notes(shown.form, shown.estimator) if shown else ()),
             *(quality_note(shown.quality) if shown else ()),

@@ -63,7 +63,17 @@ def learn_form(pool: PooledStudies, model: CalibrationModel, calibrating: IntArr
 
 def reference_censored(pool: PooledStudies, rows: IntArray) -> NDArray[np.bool_] | None:
     """Which of some rows have a reference value that is only known to be below its limit; None when none has."""
-    return None
+    held = pool.below_limit
+    if held is None or held.rule != "censored":
+        return None
+    censored = held.reference[rows] & ~pool.is_reference_study[pool.study[rows]]
+    return censored if censored.any() else None
+
+
+def observed_calibrators(pool: PooledStudies) -> NDArray[np.bool_]:
+    """Rows of the calibration subset whose reference value was observed: what internalized can plug in, (n,)."""
+    censored = reference_censored(pool, np.arange(pool.n_rows))
+    return pool.in_calibration if censored is None else pool.in_calibration & ~censored
 
 
 def _require_positive(pool: PooledStudies, calibrating: IntArray) -> None:

@@ -235,7 +235,7 @@ def _residuals_by_group(problem: PooledProblem, calibration: CalibrationFit) -> 
     if calibration.estimator == "tobit":
         raise OptionError(
             "the residual law smearing needs every calibrator's reference value, but some are below their detection "
-            "limit; use the residual law normal, or a substitution rule (--below-limit half-limit)"
+            "limit; use the residual law normal, or a substitution rule (--below-limit lod/2)"
         )
     group = problem.calibrators.rows.group
     return tuple(calibration.residuals[group == g] for g in range(calibration.layout.n_groups))

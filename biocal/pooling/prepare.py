@@ -13,7 +13,7 @@ from biocal.calibration.regression import CalibrationRows, lay_out_parameters
 from biocal.errors import FormulaError, OptionError
 from biocal.kernels.set_layout import SetLayout, lay_out_sets
 from biocal.outcome.conditional_logistic import constant_within_sets
-from biocal.pooling.calibration_form import learn_form, reference_censored
+from biocal.pooling.calibration_form import learn_form, observed_calibrators, reference_censored
 from biocal.pooling.independent_units import distinct_pairs, unit_codes
 from biocal.pooling.problem import Calibrators, PooledProblem
 from biocal.pooling.season_request import (
@@ -155,7 +155,7 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
         local_assay=pool.local_assay[rows],
         reference_assay=pool.reference_assay[rows],
         is_reference=rows_of_reference,
-        in_calibration=pool.in_calibration[rows],
+        in_calibration=observed_calibrators(pool)[rows],
         covariates=np.ascontiguousarray(columns[~constant]),
         modifier=modifier_columns,
         modifier_main=modifier_main,

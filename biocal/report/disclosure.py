@@ -22,6 +22,8 @@ WITHHELD = "withheld"
 _NOUNS = "rows?|sets?|matched sets?|persons?|cases?|controls?|pairs?|calibration pairs?|calibrators?|units?"
 _COUNT_THEN_NOUN = re.compile(rf"(?<![\w.,:-])(\d{{1,3}}(?:,\d{{3}})*|\d+)(?= (?:{_NOUNS})\b)")
 _NOUN_THEN_COUNT = re.compile(rf"((?:{_NOUNS})\b[^.;\d]{{0,60}}: )(\d+)\b")
+#: A share and the counts of cases and controls, from which a small count would follow.
+_SHARES = re.compile(r" of \d[\d,]* \(\d[\d.]* %; [^)]*\)")
 #: Extremes are values of single persons; labels of sets name them.
 _SINGLE_VALUES = re.compile(r" \((?:range|first:|first )[^)]*\)")
 
@@ -67,6 +69,7 @@ class Disclosure:
         message = _SINGLE_VALUES.sub("", message)
         if not self.active:
             return message
+        message = _SHARES.sub("", message)
         message = _COUNT_THEN_NOUN.sub(self._masked, message)
         return _NOUN_THEN_COUNT.sub(lambda found: found[1] + self._mask_words(found[2]), message)
 

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from biocal.study.below_limit import below_limit_problems, with_below_limit
 from biocal.study.columns import DEFAULT_PERSON, ColumnRoles
 from biocal.study.conversion import case_status, concentrations, stacked_ids, studies, within_study
 from biocal.study.covariate_frame import covariate_column
+from biocal.study.limits_of_rows import factors_of_rows, limits_of_rows
 from biocal.study.measurements import AssayRows, use_measurements
 from biocal.study.notices import ProblemLog, counted
 from biocal.study.pool_options import PoolOptions, require_known_studies
@@ -61,10 +63,15 @@ def assemble(
     set_code, id_of_code = within_study(study, set_id, len(set_words))
     is_case = case_status(stack, roles.case, log)
     declared_rows = np.isin(study, [i for i, n in enumerate(study_names) if n in options.reference_study])
-    local, has_local = concentrations(stack, roles.local, log, unneeded=declared_rows)
-    reference, has_reference = concentrations(
+    local, has_local, local_cells = concentrations(stack, roles.local, log, unneeded=declared_rows)
+    reference, has_reference, reference_cells = concentrations(
         stack, roles.reference, log, unneeded=np.zeros(stack.n_rows, dtype=np.bool_)
     )
+    limits = limits_of_rows(
+        stack, roles, options.limits, (study, study_names), (local_cells, reference_cells), log
+    )
+    local, has_local = limits.local.fill(local, has_local)
+    reference, has_reference = limits.reference.fill(reference, has_reference)
     presence = AssayPresence(study, has_local, has_reference)
     is_reference = np.zeros(len(study_names), dtype=np.bool_)
     assays = (roles.study, roles.local, roles.reference)
@@ -98,7 +105,8 @@ def assemble(
     )
     pool_files = tuple(InputFile(t.name, t.sha256, t.n_rows) for t in tables if t.stem is not None)
     tell_repeated_rows(stack, frame, roles, set_code, person_code, (local, reference), log)
-    return PooledStudies(
+    limits.tell_measured_below((local, reference), study_names, options, rows, log)
+    pool = PooledStudies(
         frame=frame,
         roles=roles,
         study_names=study_names,
@@ -115,7 +123,12 @@ def assemble(
         file_index=stack.file_index() if pool_files else np.full(stack.n_rows, -1, dtype=np.intp),
         line=stack.line(),
         problems=log.require_no_errors(),
+        below_limit=limits.of_pool(local, reference, factors_of_rows(options, study, study_names)),
     )
+    if pool.below_limit is None or options.limits.below_limit is None:
+        return pool
+    pool = with_below_limit(pool, options.limits.below_limit)
+    return replace(pool, problems=(*pool.problems, *below_limit_problems(pool)))
 
 
 def _persons(

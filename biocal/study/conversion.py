@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biocal.study.cells import NumberCells, as_ids, as_numbers, as_words, id_text, parse_number
+from biocal.study.censored_cells import CensoredCells, limit_of
 from biocal.study.natural_order import natural_ranks
 from biocal.study.notices import ProblemLog, counted
 from biocal.study.source_table import SourceTable
@@ -133,8 +134,8 @@ def _case_advice(words: set[str]) -> str:
 
 def concentrations(
     stack: TableStack, column: str, log: ProblemLog, unneeded: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Values of an assay column, and where the cell holds something.
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], CensoredCells]:
+    """Values of an assay column, where the cell holds something, and where it says "below the limit".
 
     Parameters
     ----------
@@ -146,7 +147,9 @@ def concentrations(
     values : ndarray, shape (n_rows,)
         NaN where absent or bad.
     present : ndarray of bool, shape (n_rows,)
+    censored : CensoredCells
     """
+    below, limit = np.zeros(stack.n_rows, dtype=np.bool_), np.full(stack.n_rows, np.nan)
     values = np.full(stack.n_rows, np.nan)
     present = np.zeros(stack.n_rows, dtype=np.bool_)
     for table, rows in stack.parts():
@@ -155,20 +158,26 @@ def concentrations(
         cells = numbers_of(table, column, log)
         values[rows] = cells.values
         present[rows] = ~np.isnan(cells.values)
-        present[rows.start + cells.bad_rows] = True
-        ignored = unneeded[rows.start + cells.bad_rows]
-        for level, chosen in (("error", ~ignored), ("warning", ignored)):
+        bad_rows = rows.start + cells.bad_rows
+        present[bad_rows] = True
+        decimal_comma = table.delimiter not in ("", ",")
+        limits = [limit_of(word, decimal_comma=decimal_comma) for word in cells.bad_words]
+        ignored = unneeded[bad_rows]
+        says_below = np.array([one is not None for one in limits], dtype=np.bool_) & ~ignored
+        below[bad_rows[says_below]] = True
+        limit[bad_rows] = [np.nan if one is None else one for one in limits]
+        for level, chosen in (("error", ~ignored & ~says_below), ("warning", ignored)):
             words = [word for word, wanted in zip(cells.bad_words, chosen, strict=True) if wanted]
             after = "" if level == "error" else "; ignored, because reference studies need no local values"
             stack.tell_rows(
                 log,
                 level,  # type: ignore[arg-type]
                 "not-a-number",
-                rows.start + cells.bad_rows[chosen],
+                bad_rows[chosen],
                 lambda k, words=words, after=after: _bad_number(words[k]) + after,  # type: ignore[misc]
                 column=column,
             )
-    return values, present
+    return values, present, CensoredCells(below, limit)
 
 
 def numbers_of(table: SourceTable, column: str, log: ProblemLog) -> NumberCells:

@@ -11,6 +11,7 @@ import numpy as np
 from biocal.errors import OptionError
 from biocal.study.cells import id_text
 from biocal.study.columns import did_you_mean
+from biocal.study.limit_options import LimitOptions
 from biocal.study.notices import ProblemLog
 
 
@@ -22,6 +23,7 @@ class PoolOptions:
     local_study: frozenset[str] = frozenset()
     scale_local: Mapping[str, float] = field(default_factory=dict)
     calibrate_with_cases: bool = False
+    limits: LimitOptions = field(default_factory=LimitOptions)
 
     @classmethod
     def of(
@@ -30,6 +32,7 @@ class PoolOptions:
         local_study: str | Sequence[str],
         scale_local: Mapping[str, float] | None,
         calibrate_with_cases: bool,
+        limits: LimitOptions | None = None,
     ) -> PoolOptions:
         """Check what can be checked without data.
 
@@ -54,7 +57,7 @@ class PoolOptions:
                 message = f"scale_local of study '{name}' must be finite and above 0, not {factor}"
                 raise OptionError(message, study=name)
             factors[id_text(str(name))] = float(factor)
-        return cls(as_reference, as_local, factors, bool(calibrate_with_cases))
+        return cls(as_reference, as_local, factors, bool(calibrate_with_cases), limits or LimitOptions())
 
 
 def _names(studies_given: str | Sequence[str]) -> frozenset[str]:
@@ -68,6 +71,7 @@ def require_known_studies(options: PoolOptions, study_names: tuple[str, ...], lo
         ("reference_study", options.reference_study),
         ("local_study", options.local_study),
         ("scale_local", options.scale_local),
+        ("detection_limit", options.limits.detection_limit),
     ):
         for name in sorted(set(names) - set(study_names)):
             shown = ", ".join(study_names[:12]) + (", ..." if len(study_names) > 12 else "")

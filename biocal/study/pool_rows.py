@@ -60,4 +60,5 @@ def take_rows(pool: PooledStudies, rows: IntArray) -> PooledStudies:
         set_code=set_code,
         set_labels=tuple(pool.set_labels[code] for code in sets),
         is_reference_study=pool.is_reference_study[studies],
+        below_limit=None if pool.below_limit is None else pool.below_limit.take(rows),
     )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from biocal.study.below_limit import BelowLimit
 from biocal.study.columns import DEFAULT_PERSON, ColumnRoles
 from biocal.study.notices import Problem
 from biocal.study.source_table import InputFile
@@ -56,6 +57,8 @@ class PooledStudies:
         Where each row comes from; ``file_index`` is -1 for a data frame.
     problems : tuple of Problem
         Warnings and notes.
+    below_limit : BelowLimit or None
+        Which values are below their detection limit, and by which rule they are taken; None when none is.
     """
 
     frame: pd.DataFrame
@@ -74,6 +77,7 @@ class PooledStudies:
     file_index: NDArray[np.intp]
     line: NDArray[np.intp]
     problems: tuple[Problem, ...]
+    below_limit: BelowLimit | None = None
 
     @classmethod
     def from_frame(
@@ -90,6 +94,11 @@ class PooledStudies:
         local_study: str | Sequence[str] = (),
         scale_local: Mapping[str, float] | None = None,
         calibrate_with_cases: bool = False,
+        detection_limit: Mapping[str, float] | None = None,
+        reference_detection_limit: float | None = None,
+        below_limit: str | None = None,
+        local_flag: str | None = None,
+        reference_flag: str | None = None,
     ) -> PooledStudies:
         """Check a data frame that holds all studies.
 
@@ -105,6 +114,16 @@ class PooledStudies:
             Local values are multiplied by it before anything else, for units.
         calibrate_with_cases : bool, default False
             Use the reference values of cases in local studies instead of ignoring them.
+        detection_limit : mapping of study to limit, optional
+            Detection limit of a study's local laboratory, in the unit of its file; a cell such as "<5.0" tells its
+            own, "LOD" and flagged values need it.
+        reference_detection_limit : float, optional
+            The same of the reference laboratory.
+        below_limit : {"lod", "lod/2", "lod/sqrt2", "censored"}, optional
+            How values below their limit are taken; see :func:`biocal.study.below_limit.with_below_limit`.  Without
+            it they are refused.
+        local_flag, reference_flag : str, optional
+            Column with 1 where the local (reference) value is below its limit, whatever its cell holds.
 
         Returns
         -------
@@ -128,10 +147,14 @@ class PooledStudies:
         """
         from biocal.study.assembly import assemble
         from biocal.study.frame_table import frame_as_table
+        from biocal.study.limit_options import LimitOptions
         from biocal.study.pool_options import PoolOptions
 
         roles = ColumnRoles(study, set, case, local, reference, person)
-        options = PoolOptions.of(reference_study, local_study, scale_local, calibrate_with_cases)
+        limits = LimitOptions.of(
+            detection_limit, reference_detection_limit, below_limit, local_flag, reference_flag
+        )
+        options = PoolOptions.of(reference_study, local_study, scale_local, calibrate_with_cases, limits)
         return assemble([frame_as_table(frame)], roles, options)
 
     @property

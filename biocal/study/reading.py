@@ -16,6 +16,7 @@ from biocal.study.cells import RawColumn
 from biocal.study.columns import DEFAULT_PERSON, ColumnRoles
 from biocal.study.delimited import DelimitedText, read_delimited
 from biocal.study.frame_table import frame_as_table
+from biocal.study.limit_options import LimitOptions
 from biocal.study.notices import ProblemLog
 from biocal.study.pool_options import PoolOptions
 from biocal.study.pooled import PooledStudies
@@ -38,6 +39,11 @@ def read_studies(
     local_study: str | Sequence[str] = (),
     scale_local: Mapping[str, float] | None = None,
     calibrate_with_cases: bool = False,
+    detection_limit: Mapping[str, float] | None = None,
+    reference_detection_limit: float | None = None,
+    below_limit: str | None = None,
+    local_flag: str | None = None,
+    reference_flag: str | None = None,
 ) -> PooledStudies:
     """Read one file with all studies, or a file a study, and check everything in one run.
 
@@ -56,6 +62,16 @@ def read_studies(
         A study's local values are multiplied by it before anything else, for units.
     calibrate_with_cases : bool, default False
         Use the reference values of cases in local studies instead of ignoring them.
+    detection_limit : mapping of study to limit, optional
+        Detection limit of a study's local laboratory, in the unit of its file; a cell such as "<5.0" tells its
+        own, "LOD" and flagged values need it.
+    reference_detection_limit : float, optional
+        The same of the reference laboratory.
+    below_limit : {"lod", "lod/2", "lod/sqrt2", "censored"}, optional
+        How values below their limit are taken; see :func:`biocal.study.below_limit.with_below_limit`.  Without
+        it they are refused.
+    local_flag, reference_flag : str, optional
+        Column with 1 where the local (reference) value is below its limit, whatever its cell holds.
 
     Returns
     -------
@@ -76,7 +92,10 @@ def read_studies(
     Parquet files the observation is counted instead.
     """
     roles = ColumnRoles(study, set, case, local, reference, person)
-    options = PoolOptions.of(reference_study, local_study, scale_local, calibrate_with_cases)
+    limits = LimitOptions.of(
+        detection_limit, reference_detection_limit, below_limit, local_flag, reference_flag
+    )
+    options = PoolOptions.of(reference_study, local_study, scale_local, calibrate_with_cases, limits)
     paths = [os.fspath(f) for f in ([files] if isinstance(files, str | os.PathLike) else files)]
     if not paths:
         raise OptionError("no files were given; name at least one", option="files")

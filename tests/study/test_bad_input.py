@@ -94,7 +94,6 @@ def test_case_may_be_spelt_as_a_decimal(write, lines):
 @pytest.mark.parametrize(
     ("cell", "advice"),
     [
-        ("<5", "half the detection limit"),
         ('"12,5"', "write 12.5"),
         ("inf", "infinite"),
         ("-Infinity", "infinite"),
@@ -112,6 +111,15 @@ def test_a_concentration_that_is_no_finite_number_is_told_with_its_line(
     assert (problem.code, problem.line, problem.column) == ("not-a-number", 7, column)
     assert cell.strip('"') in problem.message
     assert advice in problem.message
+
+
+@pytest.mark.parametrize("cell", ["<5", "< 5.0", "≤5", "<=5"])
+@pytest.mark.parametrize("column", ["local", "reference"])
+def test_a_value_below_its_limit_needs_a_rule(write, lines, problems_of, column, cell):
+    lines[6] = f"L,2,0,{cell},60,23" if column == "local" else f"L,2,0,51,{cell},23"
+    (problem,) = problems_of(write(lines))
+    assert (problem.code, problem.line, problem.column) == ("below-limit", 7, column)
+    assert "detection limit 5; say how to take such values: --below-limit lod/2" in problem.message
 
 
 def test_text_where_a_declared_reference_study_needs_no_local_value_is_ignored_and_told(write, lines):
@@ -486,7 +494,7 @@ def test_all_problems_are_listed_in_one_run(write, lines, problems_of):
         ("missing-column", "two.csv", None),
         ("study-blank", "one.csv", 4),
         ("case-not-binary", "one.csv", 3),
-        ("not-a-number", "one.csv", 4),
+        ("below-limit", "one.csv", 4),
         ("not-a-number", "two.csv", 2),
     }
 

@@ -1,0 +1,52 @@
+"""``biocal fit --sensitivity below-limit``: every rule for values below their limit, side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from biocal.cli.progress import working
+from biocal.cli.settings import Settings, usage_error
+
+if TYPE_CHECKING:
+    from biocal.results.comparison import Comparison
+    from biocal.study.pooled import PooledStudies
+
+_SENSITIVITIES = ("below-limit",)
+
+
+def require_sensitivity(settings: Settings) -> None:
+    """Refuse a sensitivity analysis that there is not.
+
+    Raises
+    ------
+    click.UsageError, OptionError
+        Typed, or in a spec.
+    """
+    from biocal.errors import OptionError
+
+    for word in settings.get("sensitivity", []):
+        if word in _SENSITIVITIES:
+            continue
+        message = f"'{word}' is not one of {', '.join(_SENSITIVITIES)}"
+        if "sensitivity" in settings.typed:
+            usage_error(f"Invalid value for '--sensitivity': {message}")
+        raise OptionError(f"{settings.spec}: sensitivity: {message}", allowed=_SENSITIVITIES)
+
+
+def below_limit_files(
+    comparison: Comparison,
+    pool: PooledStudies,
+    arguments: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    quiet: bool,
+) -> tuple[str, dict[str, bytes]]:
+    """The summary and detection_limits.csv when they were asked for; else nothing."""
+    if "below-limit" not in options.get("sensitivity", []):
+        return "", {}
+    from biocal.pooling.below_limit import sensitivity_to_below_limit
+    from biocal.results.tables import csv_bytes
+
+    with working("fitting under every rule", quiet=quiet):
+        found = sensitivity_to_below_limit(pool, comparison, **arguments)
+    return found.summary(), {"detection_limits.csv": csv_bytes(found.tidy())}

@@ -1,0 +1,88 @@
+"""Values below the detection limit in a fit: what is told of them, and the rules side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from biocal.errors import BiocalError, OptionError
+from biocal.results.below_limit import BelowLimitSensitivity
+from biocal.results.comparison import Comparison
+from biocal.study.below_limit import RULES, below_limit_problems, with_below_limit
+from biocal.study.pooled import PooledStudies
+
+#: Arguments of a fit that have no part in the comparison of rules.
+_NOT_COMPARED = ("bootstrap", "seed", "jobs", "strata", "progress", "aic", "joint", "per", "per_sd", "by", "subsite", "leave_one_out")
+
+
+def below_limit_notes(pool: PooledStudies, methods: Sequence[str]) -> tuple[str, ...]:
+    """How many values are below their limit, study by study, and what the methods leave out."""
+    told = tuple(problem.message for problem in below_limit_problems(pool))
+    held = pool.below_limit
+    if held is None or not told:
+        return ()
+    if held.rule == "censored" and held.laws:
+        told += (
+            "the laws of values below the limit count as known in the standard errors, and ignore covariates",
+        )
+        if "induced" in methods and held.local.any():
+            told += (
+                "induced takes the calibration's residual SD for persons below the limit too, without the spread of "
+                "their local value below it",
+            )
+    return told
+
+
+def sensitivity_to_below_limit(pool: PooledStudies, main: Any, **arguments: Any) -> BelowLimitSensitivity:
+    """Fit the same analysis under every rule for values below the detection limit.
+
+    Parameters
+    ----------
+    pool : PooledStudies
+    main : Fit or Comparison
+        The analysis; its reference and exposures are kept, so that curves compare.  Quantile knots are each
+        rule's own, as they would be had it been chosen: the lowest may lie among the values taken by a rule.
+    **arguments
+        Those with which `main` was fitted by :func:`biocal.fit`; the bootstrap's are left out.
+
+    Returns
+    -------
+    BelowLimitSensitivity
+
+    Raises
+    ------
+    OptionError
+        No value is below its limit.
+    FitError
+        No rule lets the analysis be fitted.
+    """
+    from biocal.pooling.api import fit
+
+    held = pool.below_limit
+    if held is None:
+        raise OptionError(
+            "no value is known to be below a detection limit, so there is nothing to compare: cells such as <5.0 or "
+            "LOD, or a flag column, tell which are",
+            option="sensitivity",
+        )
+    comparison = main if isinstance(main, Comparison) else Comparison({main.method: main}, {})
+    first = next(iter(comparison.values()))
+    wanted = {key: value for key, value in arguments.items() if key not in _NOT_COMPARED}
+    wanted |= {"method": list(comparison), "keep_going": True}
+    if first.basis.kind != "categories":
+        wanted |= {"reference": first.info.scale.reference, "at": first.info.scale.grid.tolist()}
+    found: dict[str, Comparison] = {}
+    failures: dict[str, str] = {}
+    problem: BiocalError | None = None
+    for rule in RULES:
+        try:
+            result = fit(with_below_limit(pool, rule), **wanted)
+        except BiocalError as error:
+            failures[rule], problem = str(error), error
+            continue
+        found[rule] = result
+        failures |= {f"{rule}, {method}": str(reason) for method, reason in result.failures.items()}
+    if not found:
+        assert problem is not None
+        raise problem
+    return BelowLimitSensitivity(found, failures, held.rule)

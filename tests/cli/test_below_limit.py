@@ -1,0 +1,40 @@
+"""Detection limits on the command line."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from cli_pool import small_pool
+
+from biocal.study.below_limit import RULES
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_the_command_line_compares_the_rules(tmp_path, capsys, monkeypatch):
+    from biocal.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    frame = small_pool()
+    limit = frame["local"].quantile(0.1)
+    frame["local"] = [f"<{limit:.1f}" if value < limit else value for value in frame["local"]]
+    frame.to_csv("pool.csv", index=False)
+    words = [
+        "fit",
+        "pool.csv",
+        "--exposure",
+        "linear",
+        "--method",
+        "full",
+        "--below-limit",
+        "censored",
+        "--out",
+        "o",
+    ]
+    assert main([*words, "--sensitivity", "below-limit"]) == 0
+    shown = capsys.readouterr()
+    assert "Values below the detection limit: log OR (SE) by rule" in shown.out
+    table = pd.read_csv("o/detection_limits.csv")
+    assert list(dict.fromkeys(table["rule"])) == list(RULES)
+    assert main([*words, "--force", "--sensitivity", "weather"]) == 2
+    assert main(["fit", "pool.csv", "--out", "p"]) == 3
+    assert "say how to take such values: --below-limit lod/2" in capsys.readouterr().err
