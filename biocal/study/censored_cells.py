@@ -128,7 +128,7 @@ def settle_limits(
     place = {"column": column}
     if rule is None:
         advice = "say how to take such values: --below-limit lod/2, lod/sqrt2, lod or censored"
-        shown = ["" if np.isnan(one) else f" {one:g}" for one in limit[rows]]
+        shown = ["" if np.isnan(one) else f" (<{one:g})" for one in limit[rows]]
         stack.tell_rows(
             log,
             "error",

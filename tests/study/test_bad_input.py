@@ -119,7 +119,7 @@ def test_a_value_below_its_limit_needs_a_rule(write, lines, problems_of, column,
     lines[6] = f"L,2,0,{cell},60,23" if column == "local" else f"L,2,0,51,{cell},23"
     (problem,) = problems_of(write(lines))
     assert (problem.code, problem.line, problem.column) == ("below-limit", 7, column)
-    assert "detection limit 5; say how to take such values: --below-limit lod/2" in problem.message
+    assert "detection limit (<5); say how to take such values: --below-limit lod/2" in problem.message
 
 
 def test_text_where_a_declared_reference_study_needs_no_local_value_is_ignored_and_told(write, lines):
