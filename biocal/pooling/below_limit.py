@@ -12,7 +12,20 @@ from biocal.study.below_limit import RULES, below_limit_problems, with_below_lim
 from biocal.study.pooled import PooledStudies
 
 #: Arguments of a fit that have no part in the comparison of rules.
-_NOT_COMPARED = ("bootstrap", "seed", "jobs", "strata", "progress", "aic", "joint", "per", "per_sd", "by", "subsite", "leave_one_out")
+_NOT_COMPARED = (
+    "bootstrap",
+    "seed",
+    "jobs",
+    "strata",
+    "progress",
+    "aic",
+    "joint",
+    "per",
+    "per_sd",
+    "by",
+    "subsite",
+    "leave_one_out",
+)
 
 
 def below_limit_notes(pool: PooledStudies, methods: Sequence[str]) -> tuple[str, ...]:

@@ -293,5 +293,5 @@ def test_names_that_a_terminal_cannot_show_are_escaped(folder):
 
 def test_the_pool_that_the_tests_spoil_is_well_formed(spoil):
     answer = spoil()
-    assert (answer.code, answer.err) == (0, "note: 10 files are in o\n")
+    assert (answer.code, answer.err) == (0, "note: 11 files are in o\n")
     assert isinstance(small_pool(), pd.DataFrame)
