@@ -16,6 +16,7 @@ from markupsafe import Markup
 from biocal.report.calibration import outside_text
 from biocal.report.disclosure import Disclosure
 from biocal.report.participants import Participants
+from biocal.report.parts import COUNT_COLUMNS
 from biocal.report.table import ReportTable
 from biocal.results.bootstrap import Bootstrap
 from biocal.results.fits import Fit
@@ -174,6 +175,10 @@ _WHAT = {
     "tests": "tests",
     "variance_shares": "share of the variance due to each study's calibration",
     "studies": "estimates by study and pooled",
+    "subgroups": "odds ratios by subgroup",
+    "subgroup_tests": "tests of heterogeneity between subgroups",
+    "subgroups_per_unit": "odds ratios per increment by subgroup",
+    "leave_one_out": "odds ratios without each study",
     "bootstrap": "bootstrap standard errors and limits",
     "per_unit": "odds ratios per increment of the exposure",
     "joint": "curves of all levels of the modifier against one of them",
@@ -200,6 +205,11 @@ def fit_downloads(
             tables["calibration"] = tables["calibration"].drop(columns=["n", "n_calibration", "outside"])
             names = tables["calibration"]["study"].tolist()
             tables["calibration"]["outside"] = [apart.get(name, "") for name in names]
+    if disclosure.active:
+        for name in ("subgroups", "subgroup_tests", "subgroups_per_unit", "leave_one_out"):
+            if name in tables:
+                counts = [column for column in COUNT_COLUMNS if column in tables[name].columns]
+                tables[name] = tables[name].drop(columns=[*counts, *({"note"} & set(tables[name].columns))])
     if disclosure.active and "studies" in tables:
         tables["studies"] = tables["studies"].drop(columns=["sets", "cases"])
     if disclosure.active and "season" in tables:

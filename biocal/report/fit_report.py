@@ -16,6 +16,7 @@ from biocal.report.figures import ReportFigure, report_figure
 from biocal.report.methods_text import WHAT_METHODS_DO, fit_methods
 from biocal.report.page import render
 from biocal.report.participants import Participants, finding_table
+from biocal.report.parts import leave_one_out_section, subgroups_section
 from biocal.report.season import season_section
 from biocal.report.studies import studies_section
 from biocal.results.comparison import Comparison
@@ -82,6 +83,8 @@ def fit_page(
         change=_change_from_naive(comparison, leading, contrast),
         shares=curves.share_tables(fits),
         studies=studies_section(two_stage, participants, disclosure) if two_stage else None,
+        subgroups=subgroups_section(leading, disclosure),
+        left_out=leave_one_out_section(leading, participants, disclosure),
         n_studies=first.sample.n_studies,
         bootstrap=appendix.bootstrap_table(fits),
         methods=fit_methods(fits, participants, calibration.pairs if calibration else ""),
