@@ -143,6 +143,16 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    missing: Annotated[
+        str | None,
+        _option(
+            "missing",
+            "RULE",
+            "Missing covariates: complete (their rows leave, the default), or indicator: filled, with a column that "
+            "says where, so that matched sets stay.",
+            _MODEL,
+        ),
+    ] = None,
     where: Annotated[
         str | None,
         _option(

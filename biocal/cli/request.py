@@ -26,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "season_harmonics": 1,
     "where": "",
     "calibrate_within": False,
+    "missing": "complete",
     "by": [],
     "subsite": [],
     "leave_one_out": False,
@@ -62,7 +63,7 @@ _OF_BOOTSTRAP = ("seed", "jobs", "strata")
 _SAME_NAME: tuple[str, ...] = (
     *_OF_SEASON,
     *("calibration_covariates", "calibration_coefficients", "calibration_variance"),
-    *("calibrate_within", "by", "subsite", "leave_one_out"),
+    *("missing", "calibrate_within", "by", "subsite", "leave_one_out"),
     *("knot_rule", "residual_law", "level", "exposure_name", "unit", "outcome_name"),
     *("per", "per_sd", "aic", "joint"),
     *("calibration_form", "calibration_estimator", "calibration_knots", "batch"),

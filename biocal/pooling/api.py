@@ -20,6 +20,7 @@ from biocal.pooling.estimate import METHODS, estimate_method, require_methods
 from biocal.pooling.exposure_scale import lay_out_scale, learn_basis, scale_notes
 from biocal.pooling.fit_choices import estimation_options, wants_leverage_scores
 from biocal.pooling.joint_levels import own_effects, require_joint_level
+from biocal.pooling.missing_covariates import missing_rule
 from biocal.pooling.modifier_levels import modifier_levels
 from biocal.pooling.parts import PartsAsked
 from biocal.pooling.prepare import ModelFormulas, prepare
@@ -47,6 +48,7 @@ def fit(
     modifier: str | None = None,
     where: str | None = None,
     calibrate_within: bool = False,
+    missing: str = "complete",
     by: str | Sequence[str] = (),
     subsite: str | Sequence[str] = (),
     leave_one_out: bool = False,
@@ -104,6 +106,9 @@ def fit(
     calibrate_within : bool, default False
         Calibrate within `where`, and within each level of `by` and `subsite`, too; otherwise the calibration
         keeps every calibration control and is common to the levels.
+    missing : {"complete", "indicator"}
+        Missing covariates: rows leave the outcome model, or gaps are filled and indicator columns added, in the
+        calibration too, so that matched sets are kept; see :mod:`biocal.study.missing_indicator` for its bias.
     by : str or sequence of str, optional
         Fit each level of a column too, or of a condition such as ``"bmi >= 30"``: see ``subgroups`` of the fit.
         Knots and reference exposure are those of all persons.
@@ -217,6 +222,7 @@ def fit(
         None if calibrate_within else where,
         CalibrationModel.of(calibration_form, calibration_estimator, calibration_knots),
         season_request(season, season_reference, season_harmonics),
+        missing_rule(missing),
     )
     prepared = prepare(pool, formulas)
     problem = prepared.problem

@@ -15,6 +15,7 @@ from biocal.kernels.set_layout import SetLayout, lay_out_sets
 from biocal.outcome.conditional_logistic import constant_within_sets
 from biocal.pooling.calibration_form import learn_form, observed_calibrators, reference_censored
 from biocal.pooling.independent_units import distinct_pairs, unit_codes
+from biocal.pooling.missing_covariates import filled_notes
 from biocal.pooling.problem import Calibrators, PooledProblem
 from biocal.pooling.season_request import (
     SeasonDesign,
@@ -58,6 +59,8 @@ class ModelFormulas:
         Form and estimator of the calibration.
     season : SeasonRequest or None
         Season that the exposure is standardised to; the calibration then includes it under "outcome".
+    missing : {"complete", "indicator"}
+        How missing covariates and matching factors are treated; those of a modifier are never filled.
     """
 
     covariates: str | None = None
@@ -69,6 +72,7 @@ class ModelFormulas:
     where: str | None = None
     calibration_model: CalibrationModel = LINEAR_LEAST_SQUARES
     season: SeasonRequest | None = None
+    missing: str = "complete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
     FormulaError, OptionError, MatchedSetError
         Unknown columns; no set with both a case and a control.
     """
-    covariates = design_columns(pool, formulas.covariates)
+    covariates = design_columns(pool, formulas.covariates, missing=formulas.missing)
     modifier = design_columns(pool, formulas.modifier) if formulas.modifier else None
     season = season_design(pool, formulas.season)
     calibration, season_told = _calibration_columns(pool, formulas, covariates, modifier, season)
@@ -181,6 +185,7 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
     )
     omitted = tuple(n for n, c in zip(covariates.names, constant, strict=True) if c)
     notes = (*season_told, *notes, *selection_notes(chosen, selection))
+    notes += filled_notes(pool, chosen, covariates.filled | calibration.filled)
     return PreparedPool(problem, chosen, calibration.names, omitted, calibrating, modifier, notes, season)
 
 
@@ -217,11 +222,11 @@ def _calibration_columns(
     """Calibration covariates V, the modifier and its products with the local value last; the season's notes."""
     wanted = formulas.calibration_covariates
     if wanted == "outcome":
-        parts = [covariates, design_columns(pool, formulas.matching)]
+        parts = [covariates, design_columns(pool, formulas.matching, missing=formulas.missing)]
     elif wanted == "none":
         parts = []
     else:
-        parts = [design_columns(pool, wanted)]
+        parts = [design_columns(pool, wanted, missing=formulas.missing)]
     told: tuple[str, ...] = ()
     if season is not None:
         held = calibration_holds_season(pool, season, parts)
@@ -268,7 +273,8 @@ def _joined(n_rows: int, parts: Sequence[DesignColumns]) -> DesignColumns:
                 names.append(name)
                 columns.append(part.values[:, k])
     values = np.column_stack(columns) if columns else np.empty((n_rows, 0))
-    return DesignColumns(tuple(names), values, missing)
+    filled = {name: how for part in parts for name, how in part.filled.items()}
+    return DesignColumns(tuple(names), values, missing, filled)
 
 
 def _modifier_columns(

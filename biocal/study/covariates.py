@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from biocal.errors import BiocalError, ColumnError, FormulaError
 from biocal.study.cells import parse_number
 from biocal.study.columns import did_you_mean
 from biocal.study.formula_grammar import columns_of_factor
+from biocal.study.missing_indicator import MISSING_LEVEL, FilledColumns, fill_columns
 from biocal.study.notices import counted
 from biocal.study.pooled import PooledStudies
 
@@ -33,14 +34,17 @@ class DesignColumns:
         One row for every row of the pool; NaN rows where a variable is missing.
     missing : dict of str to ndarray of bool, shape (n,)
         For each column of the data that the formula uses, where it is missing.
+    filled : dict of str to (ndarray of bool, shape (n,), str)
+        Columns whose gaps were filled: where, and with what in words; they are not among `missing`.
     """
 
     names: tuple[str, ...]
     values: NDArray[np.float64]
     missing: dict[str, NDArray[np.bool_]]
+    filled: dict[str, tuple[NDArray[np.bool_], str]] = field(default_factory=dict)
 
 
-def design_columns(pool: PooledStudies, formula: str | None) -> DesignColumns:
+def design_columns(pool: PooledStudies, formula: str | None, *, missing: str = "complete") -> DesignColumns:
     """Evaluate a covariate formula on the pool.
 
     Parameters
@@ -51,6 +55,9 @@ def design_columns(pool: PooledStudies, formula: str | None) -> DesignColumns:
         blank or None for no covariates.  It is built with an intercept whose column is then
         removed.  Besides patsy's own, `rcs` gives restricted cubic splines: ``rcs(x, 4)`` with knots
         at Harrell's quantiles, ``rcs(x, knots=[...])`` with given ones.
+    missing : {"complete", "indicator"}
+        Whether rows with a missing variable have NaN, or gaps are filled and indicators added; see
+        :mod:`biocal.study.missing_indicator`.
 
     Returns
     -------
@@ -69,19 +76,36 @@ def design_columns(pool: PooledStudies, formula: str | None) -> DesignColumns:
     description, used = _understood(text, tuple(map(str, pool.frame.columns)))
     if not used:
         return _no_columns(pool, description, text)
-    missing = {name: pool.frame[name].isna().to_numpy(dtype=np.bool_) for name in used}
-    complete = ~np.logical_or.reduce([*missing.values(), np.zeros(pool.n_rows, dtype=np.bool_)])
+    gaps = {name: pool.frame[name].isna().to_numpy(dtype=np.bool_) for name in used}
+    filled = FilledColumns({}, {}, {})
+    if missing == "indicator":
+        # a measurement, a set or a study that is missing is not filled
+        fillable = {name: gap for name, gap in gaps.items() if gap.any() and name not in pool.roles.named}
+        filled = fill_columns(pool, fillable, factor_codes(description), text)
+        gaps = {name: gap for name, gap in gaps.items() if name not in fillable}
+    complete = ~np.logical_or.reduce([*gaps.values(), np.zeros(pool.n_rows, dtype=np.bool_)])
     if not complete.any():
         raise FormulaError(
             f"no row has values for all of {', '.join(used)}", formula=text, name=",".join(used)
         )
-    data = {name: _values(pool.frame[name][complete], name, pool, text) for name in used}
+    frame = {name: filled.columns.get(name, pool.frame[name]) for name in used}
+    data = {name: _values(frame[name][complete], name, pool, text) for name in used}
     names, columns = _evaluate(description, data, int(complete.sum()), text)
     rows = np.flatnonzero(complete)
     _require_finite(names, columns, rows, pool, text)
     values = np.full((pool.n_rows, len(names)), np.nan)
     values[rows] = columns
-    return DesignColumns(names, values, missing)
+    indicators = [name for name in filled.indicators if filled.indicators[name][complete].any()]
+    marks = [np.where(complete, filled.indicators[name], np.nan) for name in indicators]
+    return DesignColumns(
+        (*names, *(f"{name}[{MISSING_LEVEL}]" for name in indicators)),
+        np.column_stack([values, *marks]) if marks else values,
+        gaps,
+        {
+            name: (pool.frame[name].isna().to_numpy(dtype=np.bool_), words)
+            for name, words in filled.values.items()
+        },
+    )
 
 
 def _nothing(pool: PooledStudies) -> DesignColumns:
@@ -141,9 +165,13 @@ def _understood(formula: str, columns: tuple[str, ...]) -> tuple[Any, list[str]]
             formula=formula,
             name="-1",
         )
-    codes = dict.fromkeys(factor.name() for term in description.rhs_termlist for factor in term.factors)
-    used = [name for code in codes for name in columns_of_factor(code, columns, formula)]
+    used = [name for code in factor_codes(description) for name in columns_of_factor(code, columns, formula)]
     return description, list(dict.fromkeys(used))
+
+
+def factor_codes(description: Any) -> list[str]:
+    """Factors of a formula as they are written, each once."""
+    return list(dict.fromkeys(f.name() for term in description.rhs_termlist for f in term.factors))
 
 
 def _values(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str) -> Any:
@@ -167,6 +195,8 @@ def _values(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str
 
 def _require_words(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str) -> None:
     """Refuse a numeric column that became text because of a few cells."""
+    if pd.api.types.is_numeric_dtype(pool.frame[name].dtype):
+        return  # its gaps were filled with a level of their own
     words = [str(word) for word in column.cat.categories]
     is_number = np.array([not np.isnan(parse_number(word)) for word in words])
     codes = column.cat.codes.to_numpy()
