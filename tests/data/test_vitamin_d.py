@@ -320,3 +320,25 @@ def test_readme_recipe_keeps_whole_sets_of_one_subsite(people: pd.DataFrame) -> 
     assert set(rectum["subsite"].dropna()) == {"rectum"}
     assert (rectum["case"] == 1).sum() == (people["subsite"] == "rectum").sum()
     assert (rectum.groupby(["study", "set"])["case"].sum() == 1).all()
+
+
+def test_analysis_standardises_the_season_and_finds_every_cohorts(
+    people: pd.DataFrame, truth: dict[str, Any]
+) -> None:
+    import biocal as bc
+
+    spec = tomllib.loads((FOLDER / "analysis.toml").read_text(encoding="utf-8"))
+    assert spec["season_reference"] == "annual"  # what the risk depends on, see truth.toml
+    pool = bc.PooledStudies.from_frame(people, scale_local=spec["scale_local"])
+    model = {name: spec[name] for name in ("covariates", "matching", "season", "season_reference")}
+    seasons = {
+        s.study: s for s in bc.fit(pool, method="full", exposure=bc.linear(), **model).info.season.studies
+    }
+    z = []
+    for cohort in truth["cohorts"]:
+        angle = 2 * np.pi * (cohort["peak"] - 0.5) / 12  # a month stands at its middle
+        planted = cohort["amplitude"] * np.array([np.cos(angle), np.sin(angle)])
+        found = seasons[cohort["name"]]
+        z.append((found.coefficients - planted) / found.std_errors)
+    assert np.abs(z).max() < Z_LIMIT
+    assert np.sqrt(np.mean(np.square(z))) < 1.5  # of 34 values, SD .12

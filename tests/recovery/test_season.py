@@ -22,6 +22,8 @@ THERE, CHANCE = 4.0, 3.5
 ENDS = [0, 4]  # at 25 and 100
 #: METHODS section 7, "X for everybody was off by" at 25 and 100 when the season was ignored.
 TOLD = np.array([-0.063, -0.086])
+#: Full calibration smooths a bent curve even without a season, at R2 .7 by up to this (METHODS section 7, its table).
+OWN_BIAS = 0.04
 
 
 def fitted(frame: pd.DataFrame, **options):
@@ -82,10 +84,8 @@ def test_calibrated_estimates_recover_the_curve_and_their_intervals_cover():
     )
     bias, error = bias_of(found["induced"])
     assert (np.abs(bias) < CHANCE * error).all()
-    bias, error = bias_of(
-        found["full"]
-    )  # its own bias at R2 .7, METHODS section 7, is -.01 at 25, -.04 at 100
-    assert (np.abs(bias - [-0.010, -0.004, -0.012, -0.028, -0.040]) < CHANCE * error).all()
+    bias, error = bias_of(found["full"])
+    assert (np.abs(bias) < OWN_BIAS + CHANCE * error).all()
     # the season in the calibration alone does not standardise, nor does standardising make up for a calibration
     # that does not know the season
     bias, error = bias_of(found["calibration_alone"])
