@@ -87,6 +87,14 @@ class DesignError(InputError):
         super().__init__("\n".join(problems), problems=tuple(problems), pairs=tuple(pairs))
 
 
+class MessageError(InputError):
+    """A message of a federated fit cannot be accepted: malformed, altered, or of another round or session."""
+
+
+class DisclosureError(InputError):
+    """A site refuses to answer: what was asked for could tell of single persons."""
+
+
 class FitError(BiocalError):
     """The data are legal, but the model cannot be fitted to them."""
 

@@ -67,9 +67,14 @@ def inverse_bread_with_variances(
     freedom : ndarray, shape (n_groups,)
     group : ndarray of int, shape (n_pairs,)
     """
-    size, n_groups = scores.shape[1], freedom.size
-    lower = np.zeros((n_groups, size))
+    lower = np.zeros((freedom.size, scores.shape[1]))
     np.add.at(lower, group, 2 * scores)
+    return inverse_of_stacked_bread(inverse_bread, lower, freedom)
+
+
+def inverse_of_stacked_bread(inverse_bread: FloatArray, lower: FloatArray, freedom: FloatArray) -> FloatArray:
+    """Inverse of [[B11, 0], [R, D]] from B11's inverse (G, G), R (n_groups, G) and D's diagonal (n_groups,)."""
+    n_groups, size = lower.shape
     inverse = np.zeros((size + n_groups, size + n_groups))
     inverse[:size, :size] = inverse_bread
     inverse[size:, :size] = -(lower @ inverse_bread) / freedom[:, None]

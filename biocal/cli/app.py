@@ -8,10 +8,12 @@ import typer
 
 from biocal.cli.calibrate import calibrate
 from biocal.cli.check import check
+from biocal.cli.coordinate import coordinate
 from biocal.cli.example import example
 from biocal.cli.fit import fit
 from biocal.cli.plan import plan
 from biocal.cli.simulate import simulate
+from biocal.cli.site import site
 
 app = typer.Typer(
     add_completion=False,
@@ -47,3 +49,5 @@ app.command(epilog="Example: biocal example planning, then biocal plan planning/
     plan
 )
 app.command(epilog="Example: biocal example vitamin-d")(example)
+app.add_typer(coordinate, name="coordinate")
+app.add_typer(site, name="site")

@@ -49,8 +49,8 @@ def group_figures(comparison: Comparison) -> dict[str, bytes]:
 
 
 def calibration_figures(calibration: CalibrationResults) -> dict[str, bytes]:
-    """Return the calibration panels by file name; none when nothing was calibrated."""
-    if all(study.kind == "reference" for study in calibration.studies):
+    """Return the calibration panels by file name; none when nothing was calibrated, or no pairs are known here."""
+    if all(study.pairs_local.size == 0 for study in calibration.studies):
         return {}
     return _rendered("calibration", calibration.plot())
 

@@ -13,7 +13,8 @@ from biocal.cli.keys import CHOICES, EXCLUSIVE, from_words, option_of
 if TYPE_CHECKING:
     from biocal.study.pooled import PooledStudies
 
-_READING = (
+#: Keys that say where the data are and how they are read.
+READING = (
     *("study", "set", "case", "local", "reference", "person"),
     *("reference_study", "local_study", "scale_local", "calibrate_with_cases"),
     *("detection_limit", "reference_detection_limit", "below_limit", "local_flag", "reference_flag"),
@@ -146,7 +147,7 @@ def read_pool(settings: Settings) -> PooledStudies:
     from biocal.study.reading import read_studies
 
     files = settings.require("files", "No data: name at least one FILE")
-    options = settings.given(_READING)
+    options = settings.given(READING)
     if options.get("person") == "":
         options["person"] = None  # every row a person of its own
     return read_studies(files, **options)

@@ -84,7 +84,7 @@ def stacked_covariance(stacked: StackedScores, n_studies: int) -> SandwichCovari
         L, local studies.
     """
     p = stacked.information.shape[0]
-    inverse = _inverse(stacked.information)
+    inverse = inverse_of_information(stacked.information)
     scores = stacked.outcome_scores
     parts = np.zeros((n_studies, p, p))
     if stacked.cross is not None:
@@ -129,7 +129,7 @@ def _calibration_parts(shift: FloatArray, unit: IntArray, study: IntArray, parts
     return parts
 
 
-def _inverse(information: FloatArray) -> FloatArray:
+def inverse_of_information(information: FloatArray) -> FloatArray:
     """Inverse of a positive definite matrix, symmetric, by way of its unit-diagonal form."""
     scale = 1.0 / np.sqrt(np.diagonal(information))
     scaled = information * np.outer(scale, scale)

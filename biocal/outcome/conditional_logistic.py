@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from biocal.errors import ConvergenceError, SeparationError, SingularInformationError
-from biocal.kernels.matched_set import ConditionalLikelihood, DetailedTerms
-from biocal.kernels.newton import FLAT_INFORMATION, Optimum, collinear_columns, maximise
+from biocal.kernels.matched_set import ConditionalLikelihood, DetailedTerms, LikelihoodTerms
+from biocal.kernels.newton import FLAT_INFORMATION, Optimum, Slope, collinear_columns, maximise
 from biocal.kernels.set_layout import SetLayout
 
 FloatArray = NDArray[np.float64]
@@ -23,6 +24,16 @@ _MAYBE_FLAT = 1e-2
 #: There the ascent goes on until the log-likelihood can rise by no more than this, whatever its size; the
 #: steps then point along the separating direction, if there is one, to about as many digits.
 _NOTHING_LEFT = 1e-12
+
+
+class MatchedLikelihood(Protocol):
+    """What maximising needs of a likelihood of matched sets, be its rows here or elsewhere."""
+
+    @property
+    def n_columns(self) -> int: ...
+    def evaluate(self, beta: FloatArray) -> LikelihoodTerms: ...
+    def constant_columns(self, columns: FloatArray) -> BoolArray: ...
+    def separates(self, direction: FloatArray) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +102,24 @@ def fit_conditional_logistic(layout: SetLayout, columns: FloatArray, names: Sequ
        Biometrika 1981;68:703-707.
     """
     likelihood = ConditionalLikelihood(layout, columns)
+    optimum = maximise_identified(likelihood, columns, names, slope=likelihood.slope)
+    return outcome_fit(optimum, likelihood.details(optimum.point))
+
+
+def maximise_identified(
+    likelihood: MatchedLikelihood,
+    columns: FloatArray,
+    names: Sequence[str],
+    *,
+    slope: Callable[[FloatArray], Slope] | None = None,
+) -> Optimum:
+    """Maximise a conditional likelihood from 0; parameters and errors as :func:`fit_conditional_logistic`."""
     start = np.zeros((1, columns.shape[0]))
     require_identified(likelihood, columns, names, likelihood.evaluate(start).information[0])
-    optimum = maximise(likelihood.evaluate, start, slope=likelihood.slope)
+    optimum = maximise(likelihood.evaluate, start, slope=slope)
     if not optimum.converged[0] or optimum.flatness[0] < _MAYBE_FLAT:
         require_maximum(_pressed_on(optimum, likelihood), likelihood, names)
-    return outcome_fit(optimum, likelihood.details(optimum.point))
+    return optimum
 
 
 def outcome_fit(optimum: Optimum, details: DetailedTerms) -> OutcomeFit:
@@ -121,7 +144,7 @@ def constant_within_sets(layout: SetLayout, columns: FloatArray) -> BoolArray:
     return ConditionalLikelihood(layout, columns).constant_columns(columns)
 
 
-def _pressed_on(optimum: Optimum, likelihood: ConditionalLikelihood) -> Optimum:
+def _pressed_on(optimum: Optimum, likelihood: MatchedLikelihood) -> Optimum:
     """Continue the ascent far beyond the stopping rule; flatness and count are those of the whole ascent."""
     small = _NOTHING_LEFT / (float(np.abs(optimum.loglik).max()) + 1.0)
     further = maximise(likelihood.evaluate, optimum.point, tolerance=small)
@@ -134,7 +157,7 @@ def _pressed_on(optimum: Optimum, likelihood: ConditionalLikelihood) -> Optimum:
 
 
 def require_identified(
-    likelihood: ConditionalLikelihood, columns: FloatArray, names: Sequence[str], information: FloatArray
+    likelihood: MatchedLikelihood, columns: FloatArray, names: Sequence[str], information: FloatArray
 ) -> None:
     """Raise SingularInformationError, naming the columns, unless every coefficient can be told apart."""
     constant = likelihood.constant_columns(columns)
@@ -156,7 +179,7 @@ def require_identified(
         )
 
 
-def require_maximum(optimum: Optimum, likelihood: ConditionalLikelihood, names: Sequence[str]) -> None:
+def require_maximum(optimum: Optimum, likelihood: MatchedLikelihood, names: Sequence[str]) -> None:
     """Raise SeparationError or ConvergenceError unless the first problem has a finite maximum."""
     flat = optimum.flatness[0] < FLAT_INFORMATION
     if optimum.converged[0] and not flat:
@@ -180,7 +203,7 @@ def require_maximum(optimum: Optimum, likelihood: ConditionalLikelihood, names: 
     )
 
 
-def _start_information(likelihood: ConditionalLikelihood) -> FloatArray:
+def _start_information(likelihood: MatchedLikelihood) -> FloatArray:
     return np.asarray(likelihood.evaluate(np.zeros((1, likelihood.n_columns))).information[0])
 
 

@@ -186,8 +186,8 @@ def calibration_results(
     quality: tuple[StudyQuality, ...] = ()
     if fitted is not None and errors is not None:
         names = (*fitted.form.own_terms(pool.roles.local), *covariate_names)
-        covariates = _covariate_coefficients(fitted, errors, names, local_study_names(pool))
-        notes += _dropped_notes(fitted, names, local_study_names(pool))
+        covariates = covariate_coefficients(fitted, errors, names, local_study_names(pool))
+        notes += dropped_notes(fitted, names, local_study_names(pool))
         form, estimator = fitted.form.kind, fitted.estimator
         quality = study_qualities(pool, fitted, pool_rows, rows, studies, batches)
     return CalibrationResults(studies, covariates, covariate_names, notes, labels, form, estimator, quality)
@@ -334,9 +334,10 @@ def _drawn_curve(
     return np.vstack([grid, fitted.predict(rows)])
 
 
-def _covariate_coefficients(
+def covariate_coefficients(
     fitted: CalibrationFit, errors: FloatArray, names: tuple[str, ...], local_names: tuple[str, ...]
 ) -> tuple[CovariateCoefficient, ...]:
+    """Coefficients of the calibration covariates with their standard errors (G,), common or by study."""
     position = fitted.layout.position[:, 2:]
     found = []
     for k, name in enumerate(names):
@@ -355,7 +356,7 @@ def _covariate_coefficients(
     return tuple(found)
 
 
-def _dropped_notes(
+def dropped_notes(
     fitted: CalibrationFit, names: tuple[str, ...], local_names: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Calibration covariates whose coefficient could not be estimated, by name and study."""

@@ -237,22 +237,35 @@ def _estimate_two_stage(
 
 
 def _plug_in_notes(problem: PooledProblem, method: str, basis: Basis) -> tuple[str, ...]:
-    """What a reader should know before trusting this method here."""
+    local_controls = problem.is_control & ~problem.is_reference
+    share = float(problem.in_calibration[local_controls].mean()) if local_controls.any() else 0.0
+    return plug_in_notes(method, basis, share=share, calibrated=bool(problem.local_names))
+
+
+def plug_in_notes(method: str, basis: Basis, *, share: float, calibrated: bool) -> tuple[str, ...]:
+    """What a reader should know before trusting a plug-in method here.
+
+    Parameters
+    ----------
+    method : str
+    basis : Basis
+    share : float
+        Of the local studies' controls in the calibration subset.
+    calibrated : bool
+        Whether there are local studies.
+    """
     notes = []
-    if method == "naive" and problem.local_names:
+    if method == "naive" and calibrated:
         notes.append(
             "naive takes local values as if all laboratories agreed; it is shown for comparison only"
         )
-    if method == "internalized":
-        local_controls = problem.is_control & ~problem.is_reference
-        share = float(problem.in_calibration[local_controls].mean()) if local_controls.any() else 0.0
-        if share > 0.1:
-            notes.append(
-                f"internalized puts the reference value of {100 * share:.0f} % of the local studies' controls, but of "
-                "no case, into the model: the error then differs between cases and controls and the curve is biased, "
-                "the more so the larger the calibration subset; prefer full or induced"
-            )
-    if basis.kind == "categories" and problem.local_names:
+    if method == "internalized" and share > 0.1:
+        notes.append(
+            f"internalized puts the reference value of {100 * share:.0f} % of the local studies' controls, but of "
+            "no case, into the model: the error then differs between cases and controls and the curve is biased, "
+            "the more so the larger the calibration subset; prefer full or induced"
+        )
+    if basis.kind == "categories" and calibrated:
         notes.append(
             f"{method}: categories of the plugged-in exposure are taken as fixed by the sandwich; the bootstrap "
             "redraws them, and induced uses category probabilities instead"

@@ -88,7 +88,7 @@ def fit_induced(
     if calibration is None or not exposure.calibrated.any():
         return fit_plug_in(problem, exposure, basis, calibration)
     model = lay_out_columns(basis, problem)
-    likelihood = _likelihood(
+    likelihood = induced_likelihood(
         problem,
         model,
         basis,
@@ -132,7 +132,7 @@ def induced_coefficients(
     if calibration is None or not exposure.calibrated.any():
         plain = fit_conditional_logistic(problem.layout, model.build(columns, problem), model.terms)
         return model, plain.beta
-    likelihood = _likelihood(
+    likelihood = induced_likelihood(
         problem,
         model,
         basis,
@@ -155,7 +155,7 @@ def _require_law(residual_law: str) -> None:
         )
 
 
-def _likelihood(
+def induced_likelihood(
     problem: PooledProblem,
     model: ModelColumns,
     basis: Basis,

@@ -15,7 +15,7 @@ def sample_lines(sample: Sample) -> list[str]:
     n_local = sample.n_studies - sample.n_reference_studies
     facts = {
         "Studies": f"{sample.n_studies} ({sample.n_reference_studies} reference, {n_local} local)",
-        "Sets": f"{sample.n_sets:,} ({', '.join(shown)}; cases:controls)",
+        "Sets": f"{sample.n_sets:,} ({', '.join(shown)}; cases:controls)" if shown else f"{sample.n_sets:,}",
         "Persons": f"{count(sample.n_cases, 'case')}, {count(sample.n_controls, 'control')}",
         "Calibrated": f"{count(sample.n_calibrators, 'person')} measured in both laboratories"
         if n_local

@@ -62,7 +62,8 @@ def design_columns(pool: PooledStudies, formula: str | None, *, missing: str = "
     Returns
     -------
     DesignColumns
-        Quantile knots, centres and levels are learned from all rows that have every variable.
+        Quantile knots, centres and levels are learned from all rows that have every variable, unless the
+        pool has agreed ``levels`` for the formula.
 
     Raises
     ------
@@ -90,7 +91,10 @@ def design_columns(pool: PooledStudies, formula: str | None, *, missing: str = "
         )
     frame = {name: filled.columns.get(name, pool.frame[name]) for name in used}
     data = {name: _values(frame[name][complete], name, pool, text) for name in used}
-    names, columns = _evaluate(description, data, int(complete.sum()), text)
+    agreed = None if pool.levels is None else pool.levels.get(text, {})
+    if agreed is not None:
+        data = {name: _recoded(column, name, agreed, text) for name, column in data.items()}
+    names, columns = _evaluate(description, data, int(complete.sum()), text, agreed)
     rows = np.flatnonzero(complete)
     _require_finite(names, columns, rows, pool, text)
     values = np.full((pool.n_rows, len(names)), np.nan)
@@ -213,8 +217,49 @@ def _require_words(column: pd.Series[Any], name: str, pool: PooledStudies, formu
     )
 
 
+def _recoded(column: Any, name: str, agreed: Mapping[str, tuple[Any, ...]], formula: str) -> Any:
+    """A column of words with the levels agreed for it."""
+    if not isinstance(column, pd.Series):
+        return column
+    found = [str(word) for word in column.cat.categories]
+    strange = [word for word in found if word not in agreed.get(name, ())]
+    if strange:
+        raise FormulaError(
+            f"column '{name}' of formula '{formula}' has levels that are not among those agreed: "
+            f"{', '.join(strange[:5])}",
+            formula=formula,
+            name=name,
+        )
+    return column.cat.set_categories(list(agreed[name]))
+
+
+def _by_agreed_levels(
+    description: Any, frame: pd.DataFrame, agreed: Mapping[str, tuple[Any, ...]], **options: Any
+) -> Any:
+    """The matrix of a formula coded by levels that these rows need not all have."""
+    from patsy import build_design_matrices, dmatrix
+
+    # The coding is learned from made-up rows that hold every level.
+    length = max((len(levels) for levels in agreed.values()), default=1)
+    example: dict[str, Any] = {}
+    for name in frame:
+        levels = agreed.get(str(name))
+        if levels is None:
+            example[str(name)] = np.ones(length)
+            continue
+        cycled = [levels[i % len(levels)] for i in range(length)]
+        words = isinstance(levels[0], str)
+        example[str(name)] = pd.Categorical(cycled, categories=list(levels)) if words else np.array(cycled)
+    info = dmatrix(description, example, **options).design_info
+    return build_design_matrices([info], _columns_by_name(frame), NA_action=options["NA_action"])[0]
+
+
 def _evaluate(
-    description: Any, data: Mapping[str, Any], n_rows: int, formula: str
+    description: Any,
+    data: Mapping[str, Any],
+    n_rows: int,
+    formula: str,
+    agreed: Mapping[str, tuple[Any, ...]] | None,
 ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     """Names and columns without the intercept, shape (n_rows, k)."""
     from patsy import EvalEnvironment, NAAction, PatsyError, dmatrix
@@ -224,7 +269,10 @@ def _evaluate(
     frame = pd.DataFrame(dict(data), index=pd.RangeIndex(n_rows))
     try:
         with np.errstate(all="ignore"):
-            matrix = dmatrix(description, _columns_by_name(frame), eval_env=environment, NA_action=action)
+            if agreed is None:
+                matrix = dmatrix(description, _columns_by_name(frame), eval_env=environment, NA_action=action)
+            else:
+                matrix = _by_agreed_levels(description, frame, agreed, eval_env=environment, NA_action=action)
     except (PatsyError, BiocalError, ValueError, TypeError, ArithmeticError) as failure:
         cause: BaseException = failure
         while cause.__cause__ is not None and not isinstance(cause, BiocalError):

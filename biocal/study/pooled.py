@@ -59,6 +59,8 @@ class PooledStudies:
         Warnings and notes.
     below_limit : BelowLimit or None
         Which values are below their detection limit, and by which rule they are taken; None when none is.
+    levels : mapping of str to mapping, or None
+        By formula and column: the levels that code it, agreed with others; None: those found in the rows.
     """
 
     frame: pd.DataFrame
@@ -78,6 +80,7 @@ class PooledStudies:
     line: NDArray[np.intp]
     problems: tuple[Problem, ...]
     below_limit: BelowLimit | None = None
+    levels: Mapping[str, Mapping[str, tuple[Any, ...]]] | None = None
 
     @classmethod
     def from_frame(

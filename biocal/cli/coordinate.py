@@ -1,0 +1,160 @@
+"""``biocal coordinate``: the centre of a federated fit; it sees sums, never rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from biocal.cli import columns
+from biocal.cli.messages import tell
+from biocal.cli.progress import working
+
+if TYPE_CHECKING:
+    from biocal.federated.coordinator import Progress
+    from biocal.results.comparison import Comparison
+
+coordinate = typer.Typer(
+    help="Lead a federated fit: write requests, take in the sites' answers, fit in the end.",
+    no_args_is_help=True,
+)
+
+CentreFolder = Annotated[
+    str,
+    typer.Option("--dir", metavar="DIR", help="The centre's folder: requests and the answers taken in."),
+]
+
+
+@coordinate.command(epilog="Example: biocal coordinate init analysis.toml --dir centre")
+def init(
+    spec: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPEC.toml", help='The analysis as for biocal fit, and the sites: sites = ["a", "b"].'
+        ),
+    ],
+    folder: CentreFolder,
+    quiet: columns.Quiet = False,
+) -> None:
+    """Begin a session: write the first request, for all sites."""
+    from biocal.cli.site import secret_path
+    from biocal.cli.spec import read_spec
+    from biocal.federated.coordinator import begin_session
+    from biocal.federated.plan import plan_of
+
+    values = read_spec(spec)
+    path = begin_session(Path(folder), plan_of(values), secret_path(spec, values))
+    if not quiet:
+        typer.echo(f"{path}: send it to {', '.join(values['sites'])}")
+        tell("note", f"when they have answered: biocal coordinate step ANSWER.json ... --dir {folder}")
+
+
+@coordinate.command(epilog="Example: biocal coordinate step answer_*_000.json --dir centre")
+def step(
+    answers: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ANSWER.json",
+            help="Answers of the sites, all at once or as they come.",
+            show_default=False,
+        ),
+    ] = None,
+    folder: CentreFolder = ".",
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Folder for the results, when this step ends the session (default: results in --dir).",
+            show_default=False,
+        ),
+    ] = None,
+    force: columns.Force = False,
+    quiet: columns.Quiet = False,
+) -> None:
+    """Take in answers; when all sites have answered, write the next request or the results."""
+    from biocal.federated.coordinator import take_answers
+
+    with working("fitting", quiet=quiet):
+        progress = take_answers(Path(folder), answers or [])
+    if progress.comparison is not None:
+        _write_results(progress, out or str(Path(folder) / "results"), force=force, quiet=quiet)
+        return
+    if quiet:
+        return
+    if progress.new_request is not None:
+        sites = ", ".join(progress.missing)
+        typer.echo(f"{progress.new_request}: round {progress.request.round}, {_WORDS[progress.request.step]}")
+        typer.echo(f"send it to {sites}")
+    else:
+        typer.echo(_waiting(progress))
+
+
+@coordinate.command(epilog="Example: biocal coordinate status --dir centre")
+def status(folder: CentreFolder = ".") -> None:
+    """Tell where a session stands and who has not answered."""
+    from biocal.federated.centre_result import describe_session
+    from biocal.federated.coordinator import session_progress
+    from biocal.federated.site import title_of
+
+    progress = session_progress(Path(folder))
+    typer.echo(f"session {progress.request.session}: {title_of(progress.plan)}")
+    for line in describe_session(progress.centre):
+        typer.echo(line)
+    typer.echo(f"round {progress.request.round}: {_WORDS[progress.request.step]} ({progress.request_path})")
+    if progress.comparison is not None:
+        typer.echo("over: the results can be written (again) with: biocal coordinate step")
+    else:
+        typer.echo(_waiting(progress))
+
+
+_WORDS = {
+    "inventory": "counts by study, levels of categories",
+    "calibration": "calibration sums",
+    "residuals": "residual sums, distribution of the exposure",
+    "scores": "scores and information of the likelihoods",
+    "sandwich": "the parts of the sandwich: the last round",
+}
+
+
+def _waiting(progress: Progress) -> str:
+    answered = ", ".join(progress.answered) or "nobody"
+    if not progress.missing:
+        return f"answered: {answered}; all have: biocal coordinate step --dir {progress.folder}"
+    return f"answered: {answered}; not yet: {', '.join(progress.missing)}"
+
+
+def _write_results(progress: Progress, out: str, *, force: bool, quiet: bool) -> None:
+    from biocal.cli.output import OutputFolder
+
+    assert progress.comparison is not None
+    with working("drawing", quiet=quiet):
+        contents = _contents(progress.comparison, progress)
+    folder = OutputFolder(out, force=force, names=contents)
+    folder.write(contents)
+    if quiet:
+        return
+    fits = list(progress.comparison.values())
+    typer.echo(fits[0].summary() if len(fits) == 1 else progress.comparison.summary())
+    tell("note", f"{len(contents)} files are in {folder.path}")
+
+
+def _contents(comparison: Comparison, progress: Progress) -> dict[str, bytes]:
+    """All result files, by name."""
+    from biocal.cli.figures import fit_figures
+    from biocal.cli.record import fit_record, json_bytes
+    from biocal.results.tables import csv_bytes, fit_tables
+
+    tables = fit_tables(comparison)
+    contents = {f"{name}.csv": csv_bytes(table) for name, table in tables.items()}
+    options: dict[str, Any] = progress.plan.to_message()
+    record = fit_record(comparison, tables, options, ())
+    record["federated"] = {
+        "session": progress.request.session,
+        "rounds": progress.request.round + 1,
+        "last_request": progress.request.digest,
+        "studies": {one.name: site for site, one in progress.centre.studies},
+    }
+    contents["fit.json"] = json_bytes(record)
+    return contents | fit_figures(comparison)

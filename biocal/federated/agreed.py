@@ -1,0 +1,169 @@
+"""What the rounds of a session have settled so far, as later requests carry it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.errors import MessageError
+from biocal.exposure.terms import Basis, CategoryBasis, LinearBasis, SplineBasis
+from biocal.federated import schema
+from biocal.federated.histogram import BinEdges
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+#: Levels of the columns that are taken as categories, by part of the model and column.
+Levels = dict[str, dict[str, tuple[Any, ...]]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StudyLine:
+    """What a site must know of the calibration of one of its studies.
+
+    Attributes
+    ----------
+    kept : ndarray of bool, shape (k,)
+        Columns (1, W and the calibration covariates) with a coefficient; others were collinear.
+    coefficients : ndarray, shape (k,)
+        0 where not kept.
+    inverse : ndarray, shape (kept, kept)
+        The study's block of the inverse of the pooled sum of C_i C_i'.
+    variance, freedom : float or None
+        sigma^2 and the sum of 1 - h, once known.
+    """
+
+    kept: BoolArray
+    coefficients: FloatArray
+    inverse: FloatArray
+    variance: float | None = None
+    freedom: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Agreed:
+    """Settled so far; parts that are not yet are None.
+
+    Attributes
+    ----------
+    levels : Levels or None
+    kept : ndarray of bool, shape (number of covariate columns,), or None
+        Covariates that vary within some set of some site.
+    lines : dict of str to StudyLine, or None
+        By local study.
+    edges : BinEdges or None
+        Bins of the controls' exposure.
+    basis : Basis or None
+        Exposure terms, knots placed.
+    """
+
+    levels: Levels | None = None
+    kept: BoolArray | None = None
+    lines: dict[str, StudyLine] | None = field(default=None)
+    edges: BinEdges | None = None
+    basis: Basis | None = None
+
+    def to_message(self) -> dict[str, Any]:
+        """As a request carries it."""
+        return {
+            "levels": None if self.levels is None else _levels_out(self.levels),
+            "kept": None if self.kept is None else self.kept.tolist(),
+            "lines": None if self.lines is None else {n: _line_out(one) for n, one in self.lines.items()},
+            "edges": None if self.edges is None else self.edges.to_message(),
+            "basis": None if self.basis is None else _basis_out(self.basis),
+        }
+
+
+def read_agreed(value: Any) -> Agreed:
+    """Read what a request says is settled; raises MessageError."""
+    found = schema.record(value, "agreed", ("levels", "kept", "lines", "edges", "basis"))
+    return Agreed(
+        None if found["levels"] is None else read_levels(found["levels"]),
+        None if found["kept"] is None else _flags(found["kept"], "agreed.kept"),
+        None if found["lines"] is None else schema.table(found["lines"], "agreed.lines", _line_in),
+        None if found["edges"] is None else BinEdges.read(found["edges"], "agreed.edges"),
+        None if found["basis"] is None else read_basis(found["basis"]),
+    )
+
+
+def read_levels(value: Any) -> Levels:
+    """Levels by part and column; raises MessageError."""
+
+    def level(one: Any, where: str) -> Any:
+        return schema.text(one, where) if isinstance(one, str) else schema.real(one, where)
+
+    def column(one: Any, where: str) -> tuple[Any, ...]:
+        found = tuple(schema.listed(one, where, level))
+        if not found or len({isinstance(part, str) for part in found}) > 1 or len(set(found)) < len(found):
+            raise MessageError(f"{where}: levels are words or numbers, each once")
+        return found
+
+    return schema.table(value, "agreed.levels", lambda one, where: schema.table(one, where, column))
+
+
+def read_basis(value: Any) -> Basis:
+    """Exposure terms; raises MessageError."""
+    kind = schema.one_of(
+        value.get("kind") if isinstance(value, dict) else None, "basis", ("linear", "rcs", "categories")
+    )
+    if kind == "linear":
+        schema.record(value, "basis", ("kind",))
+        return LinearBasis()
+    if kind == "rcs":
+        knots = schema.listed(schema.record(value, "basis", ("kind", "knots"))["knots"], "knots", schema.real)
+        _require_increasing(knots, 3, "knots")
+        return SplineBasis(tuple(knots))
+    found = schema.record(value, "basis", ("kind", "cuts", "reference"))
+    cuts = schema.listed(found["cuts"], "cuts", schema.real)
+    _require_increasing(cuts, 1, "cuts")
+    return CategoryBasis(tuple(cuts), schema.whole(found["reference"], "reference", most=len(cuts)))
+
+
+def _require_increasing(values: list[float], least: int, where: str) -> None:
+    if not least <= len(values) <= 20 or any(b <= a for a, b in pairwise(values)):
+        raise MessageError(f"basis: {where} are not {least} to 20 increasing numbers")
+
+
+def _basis_out(basis: Basis) -> dict[str, Any]:
+    if isinstance(basis, SplineBasis):
+        return {"kind": "rcs", "knots": list(basis.knots)}
+    if isinstance(basis, CategoryBasis):
+        return {"kind": "categories", "cuts": list(basis.cuts), "reference": basis.reference}
+    return {"kind": "linear"}
+
+
+def _levels_out(levels: Mapping[str, Mapping[str, tuple[Any, ...]]]) -> dict[str, Any]:
+    return {part: {name: list(one) for name, one in columns.items()} for part, columns in levels.items()}
+
+
+def _line_out(line: StudyLine) -> dict[str, Any]:
+    return {
+        "kept": line.kept.tolist(),
+        "coefficients": line.coefficients.tolist(),
+        "inverse": line.inverse.tolist(),
+        "variance": line.variance,
+        "freedom": line.freedom,
+    }
+
+
+def _line_in(value: Any, where: str) -> StudyLine:
+    found = schema.record(value, where, ("kept", "coefficients", "inverse", "variance", "freedom"))
+    kept = _flags(found["kept"], f"{where}.kept")
+    n_kept = int(kept.sum())
+    variance, freedom = found["variance"], found["freedom"]
+    return StudyLine(
+        kept,
+        schema.vector(found["coefficients"], f"{where}.coefficients", kept.size),
+        schema.matrix(found["inverse"], f"{where}.inverse", n_kept, n_kept),
+        None if variance is None else schema.not_negative(variance, f"{where}.variance"),
+        None if freedom is None else schema.not_negative(freedom, f"{where}.freedom"),
+    )
+
+
+def _flags(value: Any, where: str) -> BoolArray:
+    return np.array(schema.listed(value, where, schema.truth), dtype=np.bool_)

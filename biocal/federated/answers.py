@@ -1,0 +1,305 @@
+"""What sites answer, read and checked against what was asked; the centre trusts nothing else of a message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.errors import MessageError
+from biocal.federated import schema
+from biocal.federated.agreed import Agreed
+from biocal.federated.histogram import BinEdges, MergedBins
+from biocal.federated.plan import Plan
+from biocal.federated.site_sums import LOSSES
+from biocal.federated.tasks import Task, task_basis
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyCounts:
+    """A study as its site counts it; `measured` and `losses` are None when withheld."""
+
+    name: str
+    kind: str
+    sets: int
+    cases: int
+    controls: int
+    measured: int | None
+    losses: Mapping[str, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class CodedColumn:
+    """A column of a formula at one site."""
+
+    name: str
+    kind: str
+    levels: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Round 0 of one site; `shapes` is None when withheld."""
+
+    studies: tuple[StudyCounts, ...]
+    columns: Mapping[str, tuple[CodedColumn, ...]]
+    shapes: Mapping[tuple[int, int], int] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CalibrationMoments:
+    """Moments of one study's calibration subset about its means; k - 1 columns, the constant left out."""
+
+    n: int
+    means: FloatArray
+    products: FloatArray
+    response_mean: float
+    response_products: FloatArray
+    response_square: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CalibrationAnswer:
+    """Calibration sums of one site."""
+
+    covariate_names: tuple[str, ...]
+    varies: BoolArray
+    calibration_names: tuple[str, ...]
+    studies: Mapping[str, CalibrationMoments]
+    references: Mapping[str, tuple[int, float, float]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResidualAnswer:
+    """Residual sums by study (RSS, sum of 1 - h) and the controls' exposure of one site."""
+
+    studies: Mapping[str, tuple[float, float]]
+    bins: MergedBins
+    calibrated_controls: int | None
+    local_controls: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """One task's sums at one point, p coefficients."""
+
+    loglik: float
+    score: FloatArray
+    information: FloatArray
+    expected: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StudyMeat:
+    """One study's parts of the sandwich; those of the calibration are None where nothing is calibrated."""
+
+    outcome: FloatArray
+    bread: FloatArray | None = None
+    cross: FloatArray | None = None
+    calibration: FloatArray | None = None
+    lower: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SandwichAnswer:
+    """One task's sums at its final point."""
+
+    loglik: float
+    information: FloatArray
+    studies: Mapping[str, StudyMeat]
+
+
+def read_inventory(content: Any, plan: Plan) -> Inventory:
+    """Read an inventory; raises MessageError."""
+    found = schema.record(content, "content", ("studies", "columns", "shapes"))
+    studies = tuple(schema.listed(found["studies"], "studies", _study_counts))
+    if not studies:
+        raise MessageError("studies: none")
+    schema.named(found["columns"], "columns", list(plan.formula_texts()))
+    columns = {
+        part: tuple(schema.listed(one, f"columns.{part}", _coded_column))
+        for part, one in found["columns"].items()
+    }
+    shapes = None
+    if found["shapes"] is not None:
+        triples = schema.listed(
+            found["shapes"], "shapes", lambda one, where: schema.listed(one, where, schema.whole, length=3)
+        )
+        shapes = {(cases, controls): n for cases, controls, n in triples}
+    return Inventory(studies, columns, shapes)
+
+
+def _study_counts(value: Any, where: str) -> StudyCounts:
+    keys = ("name", "kind", "sets", "cases", "controls", "measured", "losses")
+    found = schema.record(value, where, keys)
+    losses = found["losses"]
+    if losses is not None:
+        schema.named(losses, f"{where}.losses", LOSSES)
+        losses = {key: schema.whole(one, f"{where}.losses.{key}") for key, one in losses.items()}
+    measured = found["measured"]
+    return StudyCounts(
+        schema.text(found["name"], f"{where}.name", least=1),
+        schema.one_of(found["kind"], f"{where}.kind", ("local", "reference")),
+        schema.whole(found["sets"], f"{where}.sets", least=1),
+        schema.whole(found["cases"], f"{where}.cases", least=1),
+        schema.whole(found["controls"], f"{where}.controls", least=1),
+        None if measured is None else schema.whole(measured, f"{where}.measured"),
+        losses,
+    )
+
+
+def _coded_column(value: Any, where: str) -> CodedColumn:
+    found = schema.record(value, where, ("name", "kind", "levels"))
+    kind = schema.one_of(found["kind"], f"{where}.kind", ("number", "words", "truth"))
+    read = schema.text if kind == "words" else schema.real
+    levels = tuple(schema.listed(found["levels"], f"{where}.levels", lambda one, place: read(one, place)))
+    return CodedColumn(schema.text(found["name"], f"{where}.name", least=1), kind, levels)
+
+
+def read_calibration(
+    content: Any, local_names: Sequence[str], reference_names: Sequence[str]
+) -> CalibrationAnswer:
+    """Read calibration sums of a site with these studies; raises MessageError."""
+    keys = ("covariate_names", "varies", "calibration_names", "studies", "references")
+    found = schema.record(content, "content", keys)
+    names = tuple(schema.listed(found["covariate_names"], "covariate_names", schema.text))
+    calibration_names = tuple(schema.listed(found["calibration_names"], "calibration_names", schema.text))
+    varies = schema.listed(found["varies"], "varies", schema.truth, length=len(names))
+    schema.named(found["studies"], "studies", local_names)
+    schema.named(found["references"], "references", reference_names)
+    k = 1 + len(calibration_names)
+    return CalibrationAnswer(
+        names,
+        np.array(varies, dtype=np.bool_),
+        calibration_names,
+        {name: _moments(one, f"studies.{name}", k) for name, one in found["studies"].items()},
+        {name: _controls(one, f"references.{name}") for name, one in found["references"].items()},
+    )
+
+
+def _moments(value: Any, where: str, k: int) -> CalibrationMoments:
+    keys = ("n", "means", "products", "response_mean", "response_products", "response_square")
+    found = schema.record(value, where, keys)
+    return CalibrationMoments(
+        schema.whole(found["n"], f"{where}.n", least=1),
+        schema.vector(found["means"], f"{where}.means", k),
+        schema.gram(found["products"], f"{where}.products", k),
+        schema.real(found["response_mean"], f"{where}.response_mean"),
+        schema.vector(found["response_products"], f"{where}.response_products", k),
+        schema.not_negative(found["response_square"], f"{where}.response_square"),
+    )
+
+
+def _controls(value: Any, where: str) -> tuple[int, float, float]:
+    found = schema.record(value, where, ("n", "mean", "sd"))
+    return (
+        schema.whole(found["n"], f"{where}.n", least=1),
+        schema.real(found["mean"], f"{where}.mean"),
+        schema.not_negative(found["sd"], f"{where}.sd"),
+    )
+
+
+def read_residuals(content: Any, local_names: Sequence[str], edges: BinEdges) -> ResidualAnswer:
+    """Read residual sums and the histogram; raises MessageError."""
+    keys = ("studies", "starts", "counts", "means", "calibrated_controls", "local_controls")
+    found = schema.record(content, "content", keys)
+    schema.named(found["studies"], "studies", local_names)
+    studies = {}
+    for name, one in found["studies"].items():
+        pair = schema.record(one, f"studies.{name}", ("rss", "freedom"))
+        studies[name] = (
+            schema.not_negative(pair["rss"], f"studies.{name}.rss"),
+            schema.not_negative(pair["freedom"], f"studies.{name}.freedom"),
+        )
+    starts = schema.listed(
+        found["starts"], "starts", lambda one, where: schema.whole(one, where, most=edges.n_bins - 1)
+    )
+    counts = schema.listed(
+        found["counts"], "counts", lambda one, where: schema.whole(one, where, least=1), length=len(starts)
+    )
+    if not starts or starts[0] != 0 or any(b <= a for a, b in pairwise(starts)):
+        raise MessageError("starts: not the first bins of neighbouring groups, from 0 upwards")
+    calibrated = found["calibrated_controls"]
+    return ResidualAnswer(
+        studies,
+        MergedBins(
+            np.array(starts, dtype=np.intp),
+            np.array(counts, dtype=np.intp),
+            schema.vector(found["means"], "means", len(starts)),
+        ),
+        None if calibrated is None else schema.whole(calibrated, "calibrated_controls"),
+        schema.whole(found["local_controls"], "local_controls"),
+    )
+
+
+def n_terms(task: Task, agreed: Agreed) -> int:
+    """Coefficients of a task."""
+    assert agreed.basis is not None
+    assert agreed.kept is not None
+    return len(task_basis(task, agreed.basis).names) + int(agreed.kept.sum())
+
+
+def read_scores(content: Any, tasks: Sequence[Task], agreed: Agreed) -> dict[Task, Scores]:
+    """Read scores of the tasks asked for; raises MessageError."""
+    schema.record(content, "content", [task.name for task in tasks])
+    found = {}
+    for task in tasks:
+        where, p = task.name, n_terms(task, agreed)
+        one = schema.record(content[where], where, ("loglik", "score", "information", "expected"))
+        loglik = schema.real(one["loglik"], f"{where}.loglik")
+        if loglik > 1e-9:
+            raise MessageError(f"{where}.loglik: a conditional log-likelihood is not above 0")
+        information = schema.matrix(one["information"], f"{where}.information", p, p)
+        found[task] = Scores(
+            loglik,
+            schema.vector(one["score"], f"{where}.score", p),
+            (information + information.T) / 2 if task.method == "induced" else information,
+            schema.gram(one["expected"], f"{where}.expected", p),
+        )
+    return found
+
+
+def read_sandwich(
+    content: Any, tasks: Sequence[Task], agreed: Agreed, study_names: Sequence[str]
+) -> dict[Task, SandwichAnswer]:
+    """Read the parts of the sandwich of the tasks asked for; raises MessageError."""
+    schema.record(content, "content", [task.name for task in tasks])
+    found = {}
+    for task in tasks:
+        where, p = task.name, n_terms(task, agreed)
+        one = schema.record(content[where], where, ("loglik", "information", "studies"))
+        schema.named(one["studies"], f"{where}.studies", study_names)
+        found[task] = SandwichAnswer(
+            schema.real(one["loglik"], f"{where}.loglik"),
+            schema.matrix(one["information"], f"{where}.information", p, p),
+            {
+                name: _meat(one["studies"][name], f"{where}.studies.{name}", task, agreed, name, p)
+                for name in study_names
+            },
+        )
+    return found
+
+
+def _meat(value: Any, where: str, task: Task, agreed: Agreed, study: str, p: int) -> StudyMeat:
+    line = None if agreed.lines is None else agreed.lines.get(study)
+    if line is None or task.method == "naive":
+        return StudyMeat(schema.gram(schema.record(value, where, ("outcome",))["outcome"], where, p))
+    induced = task.method == "induced"
+    keys = ("outcome", "bread", "cross", "calibration", *(("lower",) if induced else ()))
+    found = schema.record(value, where, keys)
+    k = int(line.kept.sum())
+    width = k + induced
+    return StudyMeat(
+        schema.gram(found["outcome"], f"{where}.outcome", p),
+        schema.matrix(found["bread"], f"{where}.bread", p, width),
+        schema.matrix(found["cross"], f"{where}.cross", p, width),
+        schema.gram(found["calibration"], f"{where}.calibration", width),
+        schema.vector(found["lower"], f"{where}.lower", k) if induced else None,
+    )

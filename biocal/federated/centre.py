@@ -1,0 +1,306 @@
+"""What the centre makes of the answers: what is settled, what must be asked next, and the fits in the end.
+
+The centre has no state but the messages: everything here is worked out anew from the answers of all rounds, so
+that a session can be picked up anywhere and its result checked by whoever holds the messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from biocal.errors import CalibrationDesignError, InputError
+from biocal.exposure.terms import Basis
+from biocal.federated.agreed import Agreed, Levels
+from biocal.federated.answers import (
+    CalibrationAnswer,
+    CalibrationMoments,
+    Inventory,
+    ResidualAnswer,
+    SandwichAnswer,
+    StudyCounts,
+    read_calibration,
+    read_inventory,
+    read_residuals,
+    read_sandwich,
+    read_scores,
+)
+from biocal.federated.centre_calibration import CentreCalibration, solve_calibration
+from biocal.federated.centre_newton import AnsweredPoints, Ascents, run_ascents
+from biocal.federated.histogram import MergedDistribution, choose_edges
+from biocal.federated.plan import Plan
+from biocal.federated.tasks import FloatArray, Task, task_basis
+from biocal.study.natural_order import natural_key
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """What must be asked next.
+
+    Attributes
+    ----------
+    step : str
+    agreed : Agreed
+    tasks : dict of Task to ndarray
+    """
+
+    step: str
+    agreed: Agreed
+    tasks: Mapping[Task, FloatArray]
+
+
+@dataclass(slots=True)
+class Centre:
+    """All that the answers so far have told; rounds are taken in order.
+
+    Attributes
+    ----------
+    plan : Plan
+    agreed : Agreed
+    inventories, calibrations, residuals : dict by site
+    calibration : CentreCalibration or None
+    distribution : MergedDistribution or None
+    points : dict of Task to AnsweredPoints
+    sandwiches : dict of Task to list of SandwichAnswer
+    """
+
+    plan: Plan
+    agreed: Agreed = field(default_factory=Agreed)
+    inventories: dict[str, Inventory] = field(default_factory=dict)
+    calibrations: dict[str, CalibrationAnswer] = field(default_factory=dict)
+    residuals: dict[str, ResidualAnswer] = field(default_factory=dict)
+    calibration: CentreCalibration | None = None
+    distribution: MergedDistribution | None = None
+    points: dict[Task, AnsweredPoints] = field(default_factory=dict)
+    sandwiches: dict[Task, list[SandwichAnswer]] = field(default_factory=dict)
+
+    @property
+    def studies(self) -> list[tuple[str, StudyCounts]]:
+        """Site and counts of every study, in natural order of their names."""
+        found = [(site, one) for site, inventory in self.inventories.items() for one in inventory.studies]
+        return sorted(found, key=lambda pair: natural_key(pair[1].name))
+
+    @property
+    def local_names(self) -> tuple[str, ...]:
+        """Local studies, in the order of the calibration's parameters."""
+        return tuple(one.name for _, one in self.studies if one.kind == "local")
+
+    def read(self, step: str, tasks: Mapping[Task, FloatArray], site: str, content: Any) -> Any:
+        """Check one site's answer to a question; raises MessageError."""
+        if step == "inventory":
+            return read_inventory(content, self.plan)
+        local = [one.name for one in self.inventories[site].studies if one.kind == "local"]
+        if step == "calibration":
+            reference = [one.name for one in self.inventories[site].studies if one.kind == "reference"]
+            return read_calibration(content, local, reference)
+        if step == "residuals":
+            assert self.agreed.edges is not None
+            return read_residuals(content, local, self.agreed.edges)
+        if step == "scores":
+            return read_scores(content, list(tasks), self.agreed)
+        names = [one.name for one in self.inventories[site].studies]
+        return read_sandwich(content, list(tasks), self.agreed, names)
+
+    def take(self, step: str, tasks: Mapping[Task, FloatArray], found: Mapping[str, Any]) -> None:
+        """Take in the answers of all sites to one question, in the order of the plan.
+
+        Raises
+        ------
+        InputError
+            Sites that do not fit together.
+        """
+        if step == "inventory":
+            self.inventories = dict(found)
+            require_distinct_studies(self.inventories)
+            self.agreed = replace(self.agreed, levels=agree_on_levels(self.inventories))
+        elif step == "calibration":
+            self.calibrations = dict(found)
+            self._take_calibration()
+        elif step == "residuals":
+            self.residuals = dict(found)
+            self._take_residuals()
+        elif step == "scores":
+            for task, point in tasks.items():
+                self.points[task].add(point, [answer[task] for answer in found.values()])
+        else:
+            self.sandwiches = {task: [answer[task] for answer in found.values()] for task in tasks}
+
+    def question(self) -> Question | None:
+        """What to ask next; None when the fits can be made.
+
+        Raises
+        ------
+        FitError
+            No maximum: collinear columns, separation.
+        """
+        if not self.inventories:
+            return Question("inventory", self.agreed, {})
+        if not self.calibrations:
+            return Question("calibration", self.agreed, {})
+        if not self.residuals:
+            return Question("residuals", self.agreed, {})
+        if self.sandwiches:
+            return None
+        ascents = self.ascents()
+        for task, failure in ascents.failures.items():
+            if task in self.shown_tasks():
+                failure.add_note(f"method {task.name}")
+                raise failure
+        if ascents.needed:
+            return Question("scores", self.agreed, ascents.needed)
+        arrived = {task: ascents.optima[task].point[0] for task in self.shown_tasks()}
+        return Question("sandwich", self.agreed, arrived)
+
+    def ascents(self) -> Ascents:
+        """Where the maximisation of all tasks stands."""
+        starts = {task: replace(task, method="full") for task in self.points if task.method == "induced"}
+        return run_ascents({task: self.terms(task) for task in self.points}, self.points, starts)
+
+    def shown_tasks(self) -> list[Task]:
+        """Tasks whose result is wanted: each method, and its straight line beside a curve."""
+        assert self.agreed.basis is not None
+        curved = self.agreed.basis.kind != "linear"
+        shapes = (False, True) if curved else (False,)
+        return [Task(method, straight) for method in self.plan.methods for straight in shapes]
+
+    def terms(self, task: Task) -> tuple[str, ...]:
+        """Names of a task's coefficients."""
+        assert self.agreed.basis is not None
+        return (*task_basis(task, self.agreed.basis).names, *self.kept_names)
+
+    @property
+    def kept_names(self) -> tuple[str, ...]:
+        """Covariate columns of the outcome model."""
+        first = next(iter(self.calibrations.values()))
+        assert self.agreed.kept is not None
+        return tuple(n for n, kept in zip(first.covariate_names, self.agreed.kept, strict=True) if kept)
+
+    @property
+    def omitted(self) -> tuple[str, ...]:
+        """Covariate columns constant within every set of every site."""
+        first = next(iter(self.calibrations.values()))
+        return tuple(n for n in first.covariate_names if n not in self.kept_names)
+
+    def moments(self) -> dict[str, CalibrationMoments]:
+        """Moments of the calibration subsets, studies in the order of the parameters."""
+        found: dict[str, CalibrationMoments] = {}
+        for answer in self.calibrations.values():
+            found |= answer.studies
+        return {name: found[name] for name in self.local_names}
+
+    def _take_calibration(self) -> None:
+        answers = self.calibrations
+        require_same_columns(answers)
+        kept = np.logical_or.reduce([answer.varies for answer in answers.values()])
+        moments = self.moments()
+        self.calibration = solve_calibration(
+            moments, by_study=self.plan.calibration_coefficients == "by-study"
+        )
+        centres = [one.response_mean for one in moments.values()]
+        spreads = [float(np.sqrt(one.response_square / max(one.n - 1, 1))) for one in moments.values()]
+        for answer in answers.values():
+            for _, mean, sd in answer.references.values():
+                centres.append(mean)
+                spreads.append(sd)
+        self.agreed = replace(
+            self.agreed,
+            kept=np.asarray(kept, dtype=np.bool_),
+            lines=None if self.calibration is None else self.calibration.lines(),
+            edges=choose_edges(centres, spreads),
+        )
+
+    def _take_residuals(self) -> None:
+        if self.calibration is not None:
+            sums: dict[str, tuple[float, float]] = {}
+            for answer in self.residuals.values():
+                sums |= answer.studies
+            pairs = np.array([sums[name] for name in self.calibration.names])
+            short = [n for n, f in zip(self.calibration.names, pairs[:, 1], strict=True) if f < 0.5]
+            if short:
+                raise CalibrationDesignError(
+                    f"the calibration of {', '.join(short)} has as many coefficients as pairs; use fewer calibration "
+                    "covariates, or common coefficients",
+                    studies=tuple(short),
+                )
+            variance = pairs[:, 0] / pairs[:, 1]
+            self.calibration = replace(self.calibration, variance=variance, freedom=pairs[:, 1])
+        assert self.agreed.edges is not None
+        parts = tuple(answer.bins for answer in self.residuals.values())
+        self.distribution = MergedDistribution(self.agreed.edges, parts)
+        basis: Basis = self.plan.specification().learn(self.distribution.exposures())
+        lines = None if self.calibration is None else self.calibration.lines()
+        self.agreed = replace(self.agreed, lines=lines, basis=basis)
+        wanted = self.shown_tasks()
+        # The induced ascent starts from full calibration's estimate, asked for or not.
+        starts = [replace(task, method="full") for task in wanted if task.method == "induced"]
+        for task in dict.fromkeys([*starts, *wanted]):
+            self.points[task] = AnsweredPoints(len(self.terms(task)))
+
+
+def require_distinct_studies(inventories: Mapping[str, Inventory]) -> None:
+    """Refuse a study that two sites hold."""
+    seen: dict[str, str] = {}
+    for site, inventory in inventories.items():
+        for one in inventory.studies:
+            if one.name in seen:
+                raise InputError(
+                    f"study '{one.name}' is at site {seen[one.name]} and at site {site}; a study belongs to one site"
+                )
+            seen[one.name] = site
+
+
+def require_same_columns(answers: Mapping[str, CalibrationAnswer]) -> None:
+    """Refuse sites whose formulas gave different columns."""
+    first_site, first = next(iter(answers.items()))
+    for site, answer in answers.items():
+        for names, expected in (
+            (answer.covariate_names, first.covariate_names),
+            (answer.calibration_names, first.calibration_names),
+        ):
+            if names != expected:
+                raise InputError(
+                    f"the formulas give other columns at site {site} ({', '.join(names)[:200]}) than at site "
+                    f"{first_site} ({', '.join(expected)[:200]}); are the columns named and coded alike?"
+                )
+
+
+def agree_on_levels(inventories: Mapping[str, Inventory]) -> Levels:
+    """The levels by which all sites code: those of all sites together, in order.
+
+    Raises
+    ------
+    InputError
+        A column that is numbers at one site and words at another, or whose levels are ordered differently.
+    """
+    levels: Levels = {}
+    first = next(iter(inventories.values()))
+    for part, columns in first.columns.items():
+        levels[part] = {}
+        for k, column in enumerate(columns):
+            reported = {site: inventory.columns[part] for site, inventory in inventories.items()}
+            kinds: dict[str, str] = {}
+            found: list[tuple[Any, ...]] = []
+            for site, those in reported.items():
+                if len(those) != len(columns) or those[k].name != column.name:
+                    raise InputError(f"site {site} finds other columns in the formula of the {part}")
+                kinds.setdefault(those[k].kind, site)
+                found.append(those[k].levels)
+            if len(kinds) > 1:
+                words = " and ".join(f"{kind} at site {site}" for kind, site in kinds.items())
+                raise InputError(f"column '{column.name}' is {words}; code it alike at all sites")
+            if any(found):
+                levels[part][column.name] = _united(column.name, found)
+    return levels
+
+
+def _united(name: str, found: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+    if all(list(one) == sorted(one) for one in found):
+        return tuple(sorted(set().union(*found)))
+    if all(one == found[0] for one in found):
+        return found[0]
+    raise InputError(
+        f"column '{name}' has levels in an order of its own at some site and not at all; order them alike"
+    )

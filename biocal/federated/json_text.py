@@ -1,0 +1,114 @@
+"""Reading and writing of messages: strict JSON of bounded size, and the digest that seals it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from biocal.errors import MessageError
+
+#: Largest message that is read: hundreds of times the size of an honest one (our choice).
+MOST_BYTES = 4_000_000
+#: Deepest nesting of an honest message is seven.
+_DEEPEST = 24
+
+
+def canonical(content: Mapping[str, Any]) -> bytes:
+    """The one spelling of a content from which digests are made: sorted keys, no spaces, shortest exact digits."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return text.encode("utf-8", "surrogatepass")
+
+
+def digest(content: Mapping[str, Any], secret: bytes) -> str:
+    """SHA-256 of a content, keyed (HMAC) when there is a secret."""
+    spelt = canonical(content)
+    if secret:
+        return hmac.new(secret, spelt, hashlib.sha256).hexdigest()
+    return hashlib.sha256(spelt).hexdigest()
+
+
+def sealed(content: Mapping[str, Any], secret: bytes) -> dict[str, Any]:
+    """The content with its digest."""
+    return {**content, "digest": digest(content, secret)}
+
+
+def message_bytes(content: Mapping[str, Any]) -> bytes:
+    """A message as people may read it: indented, UTF-8."""
+    return (json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read a file that holds one JSON object.
+
+    Raises
+    ------
+    MessageError
+        No such file, too large, not JSON, a key twice, NaN or an infinite number, nested too deep.
+    """
+    place = Path(path)
+    try:
+        with place.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise MessageError(f"{place}: there is no such file", path=str(place)) from None
+    except IsADirectoryError:
+        raise MessageError(f"{place}: this is a folder; name the message in it", path=str(place)) from None
+    except OSError as fault:
+        raise MessageError(f"{place}: cannot be read ({fault.strerror})", path=str(place)) from fault
+    try:
+        return parsed(content)
+    except MessageError as fault:
+        raise MessageError(f"{place}: {fault}", path=str(place)) from fault
+
+
+def parsed(content: bytes) -> dict[str, Any]:
+    """Parse bytes as one JSON object; raises MessageError as `read_json` does."""
+    if len(content) > MOST_BYTES:
+        raise MessageError(f"larger than {MOST_BYTES:,} bytes, which no honest message is")
+    try:
+        value = json.loads(
+            content.decode("utf-8"), parse_constant=_not_finite, object_pairs_hook=_distinct_keys
+        )
+    except MessageError:
+        raise
+    except UnicodeDecodeError as fault:
+        raise MessageError(f"not UTF-8 text (byte {fault.start}), so not a message") from fault
+    except RecursionError as fault:
+        raise MessageError("nested deeper than any message") from fault
+    except ValueError as fault:
+        raise MessageError(f"not JSON, or cut short on its way: {fault}") from fault
+    if not isinstance(value, dict):
+        raise MessageError("not a message: JSON, but not an object")
+    _require_shallow(value)
+    return value
+
+
+def _not_finite(word: str) -> NoReturn:
+    raise MessageError(f"holds {word}, which is no number that a message may carry")
+
+
+def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise MessageError("a key stands twice in one object")
+    return found
+
+
+def _require_shallow(value: Any) -> None:
+    """Refuse nesting that later steps would trip over."""
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            raise MessageError("nested deeper than any message")
+        inner: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner += [part for part in one.values() if isinstance(part, dict | list)]
+            else:
+                inner += [part for part in one if isinstance(part, dict | list)]
+        level = inner

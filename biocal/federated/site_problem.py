@@ -1,0 +1,168 @@
+"""A site's own rows as arrays, coded and calibrated as the session has agreed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.calibration.regression import (
+    CalibrationFit,
+    CalibrationLayout,
+    CalibrationRows,
+    dense_rows,
+)
+from biocal.errors import MessageError, OptionError
+from biocal.federated.agreed import Agreed, StudyLine
+from biocal.federated.plan import Plan
+from biocal.pooling.prepare import PreparedPool, prepare
+from biocal.pooling.problem import PooledProblem
+from biocal.study.covariates import DesignColumns, design_columns
+from biocal.study.pooled import PooledStudies
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SiteProblem:
+    """What a site computes from.
+
+    Attributes
+    ----------
+    pool : PooledStudies
+    prepared : PreparedPool
+    covariates : DesignColumns
+        All covariate columns of the pool's rows, those constant within the site's sets included.
+    problem : PooledProblem
+        With the covariates that the session has agreed to keep.
+    """
+
+    pool: PooledStudies
+    prepared: PreparedPool
+    covariates: DesignColumns
+    problem: PooledProblem
+
+
+def site_problem(pool: PooledStudies, plan: Plan, agreed: Agreed) -> SiteProblem:
+    """Lay out a site's rows.
+
+    Raises
+    ------
+    MessageError
+        What was agreed does not fit the columns.
+    FormulaError, MatchedSetError
+        The data do not have what the plan needs.
+    """
+    if agreed.levels is not None:
+        texts = plan.formula_texts()
+        strange = [part for part in agreed.levels if part not in texts]
+        if strange:
+            raise MessageError(f"agreed.levels: the plan has no formula '{strange[0]}'")
+        pool = replace(pool, levels={text: agreed.levels.get(part, {}) for part, text in texts.items()})
+    try:
+        prepared = prepare(pool, plan.formulas())
+        covariates = design_columns(pool, plan.covariates)
+    except KeyError as fault:
+        raise MessageError(f"agreed.levels: without column {fault}") from fault
+    problem = prepared.problem
+    censored = problem.calibrators.censored
+    if censored is not None and censored.any():
+        raise OptionError(
+            f"{int(censored.sum())} reference values are below their detection limit, and a federated fit knows no "
+            "censored regression; say what stands for them (below_limit in the site's spec)"
+        )
+    if agreed.kept is not None:
+        if agreed.kept.size != len(covariates.names):
+            raise MessageError(
+                f"agreed.kept: {agreed.kept.size} columns, but the covariates have {len(covariates.names)} here"
+            )
+        rows = prepared.outcome_rows.rows
+        problem = replace(
+            problem,
+            covariates=np.ascontiguousarray(covariates.values[rows].T[agreed.kept]),
+            covariate_names=tuple(n for n, k in zip(covariates.names, agreed.kept, strict=True) if k),
+        )
+    return SiteProblem(pool, prepared, covariates, problem)
+
+
+def site_calibration(site: SiteProblem, agreed: Agreed) -> CalibrationFit | None:
+    """The agreed calibration with this site's residuals, leverages and scores; None without local studies.
+
+    Raises
+    ------
+    MessageError
+        The calibration of a study is absent or of another shape.
+    """
+    problem = site.problem
+    if not problem.local_names:
+        return None
+    calibrators = problem.calibrators
+    lines = _own_lines(problem.local_names, calibrators.rows.columns.shape[0], agreed)
+    layout = _kept_layout(calibrators.layout, lines)
+    design = dense_rows(calibrators.rows, layout)
+    gamma = np.zeros(layout.n_parameters)
+    leverage = np.zeros(calibrators.rows.study.size)
+    for s, line in enumerate(lines):
+        position = layout.position[s]
+        gamma[position[line.kept]] = line.coefficients[line.kept]
+        mine = calibrators.rows.study == s
+        own = calibrators.rows.columns[line.kept][:, mine]
+        leverage[mine] = np.einsum("ki,kl,li->i", own, line.inverse, own)
+    residuals = calibrators.response - design @ gamma
+    fitted = CalibrationFit(
+        gamma,
+        residuals,
+        leverage,
+        # Blocks of several studies are known to the centre alone, and nothing here needs them.
+        np.full((gamma.size, gamma.size), np.nan),
+        residuals[:, None] * design,
+        np.array([np.nan if line.variance is None else line.variance for line in lines]),
+        np.array([np.nan if line.freedom is None else line.freedom for line in lines]),
+        layout,
+        (),
+        calibrators.rows.group,
+    )
+    return fitted.with_leverage_scores() if calibrators.leverage_scores else fitted
+
+
+def own_positions(layout: CalibrationLayout, study: int) -> IntArray:
+    """Parameters that a study's persons have, in the order of their columns."""
+    position = layout.position[study]
+    return np.asarray(position[position >= 0])
+
+
+def study_rows(rows: CalibrationRows, study: int) -> CalibrationRows:
+    """The rows with everybody outside one local study taken as of a reference study."""
+    return CalibrationRows(np.where(rows.study == study, rows.study, -1), rows.columns, rows.group)
+
+
+def _own_lines(names: tuple[str, ...], n_columns: int, agreed: Agreed) -> list[StudyLine]:
+    found = []
+    for name in names:
+        line = None if agreed.lines is None else agreed.lines.get(name)
+        if line is None:
+            raise MessageError(f"agreed.lines: without the calibration of study '{name}'")
+        if line.kept.size != n_columns:
+            raise MessageError(
+                f"agreed.lines.{name}: {line.kept.size} columns, but the calibration has {n_columns} here"
+            )
+        if not line.kept[:2].all():
+            raise MessageError(f"agreed.lines.{name}: without intercept or slope")
+        found.append(line)
+    return found
+
+
+def _kept_layout(layout: CalibrationLayout, lines: list[StudyLine]) -> CalibrationLayout:
+    """Parameters of the site's studies without those that were taken out as collinear."""
+    kept = np.zeros(layout.n_parameters + 1, dtype=np.bool_)
+    for s, line in enumerate(lines):
+        kept[layout.position[s][line.kept]] = True
+    for s, line in enumerate(lines):
+        if not np.array_equal(kept[layout.position[s]], line.kept):
+            raise MessageError("agreed.lines: studies disagree on which common coefficients there are")
+    renumber = np.full(layout.n_parameters + 1, -1, dtype=np.intp)
+    places = np.flatnonzero(kept)
+    renumber[places] = np.arange(places.size)
+    return CalibrationLayout(renumber[layout.position], places.size, layout.n_groups, layout.group_study)

@@ -1,0 +1,190 @@
+"""The sums that a site sends before any outcome model: counts, calibration, residuals, histogram.
+
+What leaves a site is made here and in :mod:`biocal.federated.site_scores`, nowhere else; each sum is guarded
+before it is returned.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.federated.agreed import Agreed
+from biocal.federated.guard import (
+    require_cells,
+    require_columns_carried,
+    require_levels,
+    require_persons,
+)
+from biocal.federated.histogram import BinEdges, merge_bins
+from biocal.federated.plan import Plan
+from biocal.federated.site_problem import SiteProblem, site_calibration
+from biocal.kernels.matched_set import CONSTANT_WITHIN_SETS
+from biocal.pooling.plug_in import plug_in_exposure
+from biocal.study.formula_levels import column_kinds
+from biocal.study.matched_sets import StudyFlow
+from biocal.study.pooled import PooledStudies
+
+FloatArray = NDArray[np.float64]
+
+#: Counts of what was left out, of :class:`StudyFlow`.
+LOSSES = (
+    *("calibration_only", "without_local", "missing_covariate", "sets_without_case"),
+    *("sets_without_control", "rows_in_dropped_sets"),
+)
+#: A column's sum of squares about its mean below this share of that about 0 is rounding: the column is constant.
+_CONSTANT = 1e-18
+
+
+def inventory(site: SiteProblem, plan: Plan, minimum: int) -> dict[str, Any]:
+    """Counts by study, and the levels of columns taken as categories.
+
+    Raises
+    ------
+    DisclosureError
+        A study with few sets or pairs, or a level that few persons have.
+    """
+    pool, chosen = site.pool, site.prepared.outcome_rows
+    columns: dict[str, Any] = {}
+    for part, text in plan.formula_texts().items():
+        kinds = column_kinds(pool, text)
+        require_levels(kinds, minimum)
+        columns[part] = [{"name": k.name, "kind": k.kind, "levels": list(k.levels)} for k in kinds]
+    shapes = None
+    if all(n >= minimum for n in chosen.set_shapes.values()):
+        shapes = [[cases, controls, n] for (cases, controls), n in chosen.set_shapes.items()]
+    studies = [_study_counts(pool, s, flow, minimum) for s, flow in enumerate(chosen.flow)]
+    return {"studies": studies, "columns": columns, "shapes": shapes}
+
+
+def _study_counts(pool: PooledStudies, study: int, flow: StudyFlow, minimum: int) -> dict[str, Any]:
+    name = pool.study_names[study]
+    for count, what in (
+        (flow.sets, "matched sets"),
+        (flow.cases, "cases"),
+        (flow.controls, "controls"),
+    ):
+        require_persons(count, minimum, f"study '{name}': {what} of the outcome model")
+    reference = bool(pool.is_reference_study[study])
+    losses = {loss: int(getattr(flow, loss)) for loss in LOSSES}
+    hidden = any(0 < n < minimum for n in losses.values())
+    measured = pool.reference_assay if reference else pool.local_assay
+    return {
+        "name": name,
+        "kind": "reference" if reference else "local",
+        "sets": flow.sets,
+        "cases": flow.cases,
+        "controls": flow.controls,
+        "measured": None if hidden else int(np.isfinite(measured[pool.study == study]).sum()),
+        "losses": None if hidden else losses,
+    }
+
+
+def calibration_sums(site: SiteProblem, minimum: int) -> dict[str, Any]:
+    """Moments of the calibration subsets by study, and which covariates vary within sets.
+
+    Returns
+    -------
+    dict
+        For each local study n, means of the columns after the first (W and the covariates), sums of squares and
+        products about these means, the same with the reference value.  Centred, because uncentred sums would lose
+        digits.  For reference studies the number, mean and SD of the controls' values.
+    """
+    problem, names = site.problem, site.prepared.calibration_names
+    calibrators = problem.calibrators
+    studies = {}
+    for s, name in enumerate(problem.local_names):
+        mine = calibrators.rows.study == s
+        columns, response = calibrators.rows.columns[1:, mine], calibrators.response[mine]
+        where = f"study '{name}', persons measured in both laboratories"
+        require_persons(response.size, minimum, where)
+        require_columns_carried(1 + columns.shape[0], response.size, where)
+        require_cells(columns[1:], names, minimum, where)
+        studies[name] = _moments(columns, response)
+    references = {}
+    for s, name in enumerate(problem.study_names):
+        rows = (problem.study == s) & problem.is_reference & problem.is_control
+        if rows.any():
+            values = problem.reference_assay[rows]
+            require_persons(values.size, minimum, f"study '{name}': controls")
+            references[name] = {
+                "n": int(values.size),
+                "mean": float(values.mean()),
+                "sd": float(values.std()),
+            }
+    rows = site.prepared.outcome_rows.rows
+    return {
+        "covariate_names": list(site.covariates.names),
+        "varies": varying_columns(site, site.covariates.values[rows].T).any(axis=1).tolist(),
+        "calibration_names": list(names),
+        "studies": studies,
+        "references": references,
+    }
+
+
+def _moments(columns: FloatArray, response: FloatArray) -> dict[str, Any]:
+    means, mean = columns.mean(axis=1), float(response.mean())
+    centred, left = columns - means[:, None], response - mean
+    products, cross = centred @ centred.T, centred @ left
+    constant = np.diagonal(products) <= _CONSTANT * (columns**2).sum(axis=1)
+    products[constant] = 0.0
+    products[:, constant] = 0.0
+    cross[constant] = 0.0
+    return {
+        "n": int(response.size),
+        "means": means.tolist(),
+        "products": products.tolist(),
+        "response_mean": mean,
+        "response_products": cross.tolist(),
+        "response_square": float(left @ left),
+    }
+
+
+def varying_columns(site: SiteProblem, columns: FloatArray) -> NDArray[np.bool_]:
+    """Sets within which columns (p, n_persons) vary, (p, n_sets).
+
+    Variation is judged as where the pooled fit looks for columns constant within sets: against the largest value.
+    """
+    problem = site.problem
+    n_sets = problem.n_sets
+    if columns.shape[0] == 0:
+        return np.zeros((0, n_sets), dtype=np.bool_)
+    order = np.argsort(problem.set_code, kind="stable")
+    starts = np.searchsorted(problem.set_code[order], np.arange(n_sets))
+    values = columns[:, order]
+    spread = np.maximum.reduceat(values, starts, axis=1) - np.minimum.reduceat(values, starts, axis=1)
+    largest = np.abs(columns).max(axis=1)
+    return np.asarray(spread > CONSTANT_WITHIN_SETS * largest[:, None])
+
+
+def residual_sums(site: SiteProblem, agreed: Agreed, minimum: int) -> dict[str, Any]:
+    """Residual sum of squares and sum of 1 - h by local study, and the histogram of the controls' exposure."""
+    problem = site.problem
+    calibration = site_calibration(site, agreed)
+    studies = {}
+    if calibration is not None:
+        for s, name in enumerate(problem.local_names):
+            mine = problem.calibrators.rows.study == s
+            require_persons(int(mine.sum()), minimum, f"study '{name}': calibration pairs")
+            residuals = calibration.residuals[mine]
+            studies[name] = {
+                "rss": float(residuals @ residuals),
+                "freedom": float((1.0 - calibration.leverage[mine]).sum()),
+            }
+    exposure = plug_in_exposure(problem, "full", calibration).value[problem.is_control]
+    require_persons(exposure.size, minimum, "controls")
+    edges = agreed.edges if agreed.edges is not None else BinEdges(0.0, 1.0)
+    bins = merge_bins(exposure, edges, minimum)
+    local_controls = problem.is_control & ~problem.is_reference
+    calibrated = int((problem.in_calibration & local_controls).sum())
+    return {
+        "studies": studies,
+        "starts": bins.starts.tolist(),
+        "counts": bins.counts.tolist(),
+        "means": bins.means.tolist(),
+        # Withheld when few: nothing but a remark on internalized depends on it.
+        "calibrated_controls": calibrated if calibrated == 0 or calibrated >= minimum else None,
+        "local_controls": int(local_controls.sum()),
+    }

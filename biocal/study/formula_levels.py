@@ -1,0 +1,144 @@
+"""Which columns a formula takes as categories, and which levels they have: what studies coded apart must agree on."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from biocal.errors import FormulaError
+from biocal.study.formula_grammar import columns_of_factor
+from biocal.study.pooled import PooledStudies
+
+#: Transformations that learn from the rows they see, and so differ between studies coded apart.
+_LEARNING = ("center", "standardize", "scale", "bs", "cr", "cc")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnKind:
+    """How a column of a formula is coded.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"number", "words", "truth"}
+    levels : tuple
+        Levels in order, where it is taken as categories; numbers are floats.
+    persons : tuple of int
+        Rows at each level, of those that have every column of the formula.
+    """
+
+    name: str
+    kind: str
+    levels: tuple[Any, ...] = ()
+    persons: tuple[int, ...] = ()
+
+
+def factor_codes(formula: str) -> tuple[str, ...]:
+    """Factors of a formula, such as ``bmi`` and ``C(sex)``.
+
+    Raises
+    ------
+    FormulaError
+        The formula cannot be understood.
+    """
+    from patsy import ModelDesc, PatsyError
+
+    try:
+        description = ModelDesc.from_formula(formula)
+    except (PatsyError, SyntaxError, ValueError, RecursionError) as failure:
+        reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
+        raise FormulaError(
+            f"formula '{formula}' cannot be understood: {reason}", formula=formula, name=formula
+        ) from failure
+    return tuple(dict.fromkeys(f.name() for term in description.rhs_termlist for f in term.factors))
+
+
+def require_fixed_coding(formula: str) -> None:
+    """Refuse transformations that learn from the rows: they would be coded differently by each study.
+
+    Raises
+    ------
+    FormulaError
+        With what to write instead.
+    """
+    for code in factor_codes(formula):
+        for node in ast.walk(ast.parse(code.strip(), mode="eval")):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+                continue
+            name = node.func.id
+            if name in _LEARNING:
+                raise FormulaError(
+                    f"'{name}' in formula '{formula}' learns from the rows it sees and would differ from site to "
+                    "site; write the constants yourself, as in I((bmi - 25) / 5), or rcs(bmi, knots=[20, 25, 30])",
+                    formula=formula,
+                    name=name,
+                )
+            if name == "rcs" and not _knots_are_given(node):
+                raise FormulaError(
+                    f"'rcs' in formula '{formula}' would place its knots by the rows of each site; give them, as in "
+                    "rcs(bmi, knots=[20, 25, 30])",
+                    formula=formula,
+                    name=name,
+                )
+
+
+def _knots_are_given(call: ast.Call) -> bool:
+    given = [*call.args[1:], *(word.value for word in call.keywords if word.arg == "knots")]
+    return any(isinstance(value, ast.List | ast.Tuple) for value in given)
+
+
+def column_kinds(pool: PooledStudies, formula: str | None) -> tuple[ColumnKind, ...]:
+    """Kinds, and levels where they matter, of the columns of a formula.
+
+    Parameters
+    ----------
+    pool : PooledStudies
+    formula : str or None
+
+    Returns
+    -------
+    tuple of ColumnKind
+        Words, truth values, and numbers inside ``C()`` with the levels that occur in rows with all columns.
+
+    Raises
+    ------
+    FormulaError
+        The formula cannot be understood or names unknown columns.
+    """
+    text = (formula or "").strip()
+    if not text:
+        return ()
+    columns = tuple(map(str, pool.frame.columns))
+    as_category: dict[str, bool] = {}
+    for code in factor_codes(text):
+        tree = ast.parse(code.strip(), mode="eval")
+        coded = any(
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "C"
+            for node in ast.walk(tree)
+        )
+        for name in columns_of_factor(code, columns, text):
+            as_category[name] = as_category.get(name, False) or coded
+    complete = np.ones(pool.n_rows, dtype=np.bool_)
+    for name in as_category:
+        complete &= ~pool.frame[name].isna().to_numpy(dtype=np.bool_)
+    return tuple(_kind(pool.frame[name][complete], name, coded) for name, coded in as_category.items())
+
+
+def _kind(column: pd.Series[Any], name: str, coded: bool) -> ColumnKind:
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return ColumnKind(name, "truth")
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        if not coded:
+            return ColumnKind(name, "number")
+        values, persons = np.unique(column.to_numpy(dtype=np.float64), return_counts=True)
+        return ColumnKind(name, "number", tuple(values.tolist()), tuple(persons.tolist()))
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        raise FormulaError(f"column '{name}' has type {column.dtype}, neither numbers nor words", name=name)
+    kept = column.cat.remove_unused_categories()
+    counts = np.bincount(kept.cat.codes.to_numpy(), minlength=len(kept.cat.categories))
+    words = tuple(str(word) for word in kept.cat.categories)
+    return ColumnKind(name, "words", words, tuple(int(n) for n in counts))
