@@ -9,7 +9,15 @@ import pandas as pd
 
 #: Studies at each site: two reference studies, four local ones; site e holds two studies.
 SITES = {"a": ["Ash"], "b": ["Beech"], "c": ["Cherry"], "d": ["Damson"], "e": ["Elder", "Ebony"]}
+#: Fewer of them, for tests of one thing at a time.
+FEW_SITES = {"a": ["Ash"], "b": ["Beech"], "d": ["Damson", "Ebony"]}
 _LINES = {"Beech": (12.0, 0.75), "Cherry": (-8.0, 1.3), "Damson": (5.0, 0.9), "Ebony": (3.0, 1.1)}
+
+
+def few_studies(pool: pd.DataFrame) -> pd.DataFrame:
+    """The rows of FEW_SITES."""
+    names = [name for names in FEW_SITES.values() for name in names]
+    return pool[pool["study"].isin(names)].reset_index(drop=True)
 
 
 def make_pool(n_sets: int = 90, seed: int = 20261122, matched: int = 1) -> pd.DataFrame:
