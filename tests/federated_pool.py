@@ -52,13 +52,13 @@ def make_pool(n_sets: int = 90, seed: int = 20261122, matched: int = 1) -> pd.Da
     return pd.concat(frames, ignore_index=True)
 
 
-def write_sites(folder: Path, pool: pd.DataFrame, *, more: str = "") -> None:
+def write_sites(folder: Path, pool: pd.DataFrame, *, sites: dict[str, list[str]] = SITES) -> None:
     """A folder a site with its data and spec."""
-    for site, studies in SITES.items():
+    for site, studies in sites.items():
         place = folder / f"site_{site}"
         place.mkdir()
         pool[pool["study"].isin(studies)].to_csv(place / "data.csv", index=False)
-        (place / "site.toml").write_text(f'site = "{site}"\nfiles = ["data.csv"]\n{more}', encoding="utf-8")
+        (place / "site.toml").write_text(f'site = "{site}"\nfiles = ["data.csv"]\n', encoding="utf-8")
 
 
 SPEC = """\

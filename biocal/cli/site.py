@@ -120,10 +120,11 @@ def ledger(folder: SiteFolder = ".") -> None:
     """Tell what this site has answered."""
     from biocal.federated.ledger import read_ledger
     from biocal.federated.site import LEDGER, read_settings
+    from biocal.study.notices import counted
 
     settings = read_settings(Path(folder))
     found = read_ledger(Path(folder) / LEDGER)
-    typer.echo(f"site {settings.name}: {len(found.sessions)} sessions answered")
+    typer.echo(f"site {settings.name}: {counted(len(found.sessions), 'session')} answered")
     for one in found.sessions:
         rows = sum(
             len(members) for place, members in one.population.items() if place.endswith("outcome model")

@@ -7,6 +7,7 @@ more coefficients than a third of the persons can carry; no point of evaluation 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,15 +115,17 @@ def require_varying_sets(varies: BoolArray, names: Sequence[str], minimum: int) 
     minimum : int
     """
     counts = varies.astype(np.int64) @ varies.T.astype(np.int64)
-    for k, name in enumerate(names):
-        for other in range(k + 1):
-            few = int(counts[k, other])
-            if 0 < few < minimum:
-                what = f"'{name}'" if other == k else f"'{names[other]}' and '{name}' together"
-                raise DisclosureError(
-                    f"{what} vary within {few} matched sets here, fewer than {minimum}; merge levels or "
-                    "categories, use fewer knots, or leave a term out"
-                )
+    alone = [(k, k) for k in range(len(names))]
+    for one, other in [*alone, *combinations(range(len(names)), 2)]:
+        few = int(counts[one, other])
+        if 0 < few < minimum:
+            what = (
+                f"'{names[one]}' varies" if one == other else f"'{names[one]}' and '{names[other]}' both vary"
+            )
+            raise DisclosureError(
+                f"{what} within {few} matched sets here, fewer than {minimum}; merge levels or categories, use "
+                "fewer knots, or leave a term out"
+            )
 
 
 def require_spread_weight(weights: FloatArray, minimum: int, task: str) -> None:

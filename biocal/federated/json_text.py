@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -71,7 +72,10 @@ def parsed(content: bytes) -> dict[str, Any]:
         raise MessageError(f"larger than {MOST_BYTES:,} bytes, which no honest message is")
     try:
         value = json.loads(
-            content.decode("utf-8"), parse_constant=_not_finite, object_pairs_hook=_distinct_keys
+            content.decode("utf-8"),
+            parse_constant=_not_finite,
+            parse_float=_finite,
+            object_pairs_hook=_distinct_keys,
         )
     except MessageError:
         raise
@@ -85,6 +89,11 @@ def parsed(content: bytes) -> dict[str, Any]:
         raise MessageError("not a message: JSON, but not an object")
     _require_shallow(value)
     return value
+
+
+def _finite(word: str) -> float:
+    number = float(word)
+    return number if math.isfinite(number) else _not_finite(word[:20])
 
 
 def _not_finite(word: str) -> NoReturn:

@@ -140,7 +140,7 @@ class Ledger:
         for place, members in population.items():
             others = [one.population[place] for one in earlier if place in one.population]
             smallest = smallest_group([*others, members])
-            if smallest < minimum:
+            if others and smallest < minimum:
                 few = "1 row" if smallest == 1 else f"{smallest} rows"
                 raise DisclosureError(
                     f"{place}: with what was answered in earlier sessions, this one would tell {few} "

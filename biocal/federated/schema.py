@@ -83,7 +83,7 @@ def whole(value: Any, where: str, *, least: int = 0, most: int = 1_000_000_000) 
     if not isinstance(value, int) or isinstance(value, bool):
         raise MessageError(f"{where}: expected a whole number, found {_kind(value)}")
     if not least <= value <= most:
-        raise MessageError(f"{where}: {value:.4g} is not between {least:,} and {most:,}")
+        raise MessageError(f"{where}: a number that is not between {least:,} and {most:,}")
     return value
 
 

@@ -47,6 +47,7 @@ def inventory(site: SiteProblem, plan: Plan, minimum: int) -> dict[str, Any]:
         A study with few sets or pairs, or a level that few persons have.
     """
     pool, chosen = site.pool, site.prepared.outcome_rows
+    studies = [_study_counts(pool, s, flow, minimum) for s, flow in enumerate(chosen.flow)]
     columns: dict[str, Any] = {}
     for part, text in plan.formula_texts().items():
         kinds = column_kinds(pool, text)
@@ -55,7 +56,6 @@ def inventory(site: SiteProblem, plan: Plan, minimum: int) -> dict[str, Any]:
     shapes = None
     if all(n >= minimum for n in chosen.set_shapes.values()):
         shapes = [[cases, controls, n] for (cases, controls), n in chosen.set_shapes.items()]
-    studies = [_study_counts(pool, s, flow, minimum) for s, flow in enumerate(chosen.flow)]
     return {"studies": studies, "columns": columns, "shapes": shapes}
 
 

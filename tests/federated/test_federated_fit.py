@@ -28,7 +28,11 @@ def require_same(federated: Comparison, expected: Comparison) -> None:
         if name == "tests":
             table = table[table["test"] != "heterogeneity"].reset_index(drop=True)
         pd.testing.assert_frame_equal(
-            found[name].reset_index(drop=True), table, rtol=AGREEMENT, atol=AGREEMENT * 1e-3, check_dtype=False
+            found[name].reset_index(drop=True),
+            table,
+            rtol=AGREEMENT,
+            atol=AGREEMENT * 1e-3,
+            check_dtype=False,
         )
     columns = ["study", "kind", "n_calibration", "intercept", "slope", "se_intercept", "se_slope"]
     columns += ["residual_sd", "r_squared"]
@@ -155,7 +159,9 @@ def test_separation_is_named_by_the_centre(tmp_path: Path):
     rng = np.random.default_rng(1)
     exposed = (pool["case"] == 1) & (rng.random(len(pool)) < 0.3)
     pool["exposed"] = exposed.astype(int)
-    session = Session(tmp_path, pool, {"covariates": "exposed", "calibration_covariates": "none"}, sites=FEW_SITES)
+    session = Session(
+        tmp_path, pool, {"covariates": "exposed", "calibration_covariates": "none"}, sites=FEW_SITES
+    )
     with pytest.raises(SeparationError, match="exposed"):
         session.play()
 
@@ -178,5 +184,5 @@ def test_a_study_at_two_sites_is_refused(tmp_path: Path):
 def test_constant_local_values_are_named(tmp_path: Path):
     pool = few_studies(make_pool())
     pool.loc[(pool["study"] == "Beech") & pool["reference"].notna(), "local"] = 50.0
-    with pytest.raises(CalibrationDesignError, match="study Beech: all .* have the same local value"):
+    with pytest.raises(CalibrationDesignError, match=r"study Beech: all .* have the same local value"):
         Session(tmp_path, pool, sites=FEW_SITES).play()
