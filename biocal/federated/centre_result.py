@@ -22,6 +22,7 @@ from biocal.pooling.exposure_scale import GRID_POINTS, scale_notes
 from biocal.results.calibration import CalibrationResults, StudyCalibration, calibration_notes
 from biocal.results.comparison import Comparison
 from biocal.results.fits import Fit, FitStatus
+from biocal.results.increments import LinearTrend
 from biocal.results.model import ExposureScale, Labels, ModelInfo, Sample
 from biocal.study.matched_sets import StudyFlow
 
@@ -63,10 +64,16 @@ def _fit(centre: Centre, method: str, info: ModelInfo, sample: Sample, shown: Ca
     main, straight = Task(method), Task(method, straight=True)
     covariance, stacked = sandwich_of_parts(centre.sandwiches[main], centre.calibration)
     trend: tuple[WaldTest, ...] = ()
-    if straight in centre.sandwiches:
-        line = sandwich_of_parts(centre.sandwiches[straight], centre.calibration)[0]
-        test = wald_test("trend", optima[straight].point[0], line.vcov, np.zeros(1, dtype=np.intp))
-        trend = (test,)
+    along = straight if straight in centre.sandwiches else main
+    line = sandwich_of_parts(centre.sandwiches[along], centre.calibration)[0]
+    linear = LinearTrend(
+        optima[along].point[0][:1],
+        line.vcov[:1, :1],
+        float(sum(part.loglik for part in centre.sandwiches[along])),
+        optima[along].point[0].size,
+    )
+    if along is straight:
+        trend = (wald_test("trend", linear.estimates, linear.vcov, np.zeros(1, dtype=np.intp)),)
     n_terms, n_exposure = len(centre.terms(main)), len(basis.names)
     origin = Task("full") if method == "induced" else main
     calibrated = bool(centre.local_names)
@@ -88,6 +95,7 @@ def _fit(centre: Centre, method: str, info: ModelInfo, sample: Sample, shown: Ca
         status=FitStatus(int(optima[main].iterations[0]), float(optima[main].decrement[0])),
         variance=STACKED_SANDWICH if stacked else PLAIN_SANDWICH,
         extra_tests=trend,
+        linear=linear,
         notes=()
         if method == "induced"
         else plug_in_notes(method, basis, share=_calibrated_share(centre), calibrated=calibrated),

@@ -71,7 +71,7 @@ def site_problem(pool: PooledStudies, plan: Plan, agreed: Agreed) -> SiteProblem
     if censored is not None and censored.any():
         raise OptionError(
             f"{int(censored.sum())} reference values are below their detection limit, and a federated fit knows no "
-            "censored regression; say what stands for them (below_limit in the site's spec)"
+            "censored regression; put values in their place in the site's data, or leave the rows out"
         )
     if agreed.kept is not None:
         if agreed.kept.size != len(covariates.names):

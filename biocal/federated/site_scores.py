@@ -254,9 +254,7 @@ def _calibration_parts(
     if by_variance is not None:
         group = calibrators.rows.group
         lower = 2.0 * scores.sum(axis=0)
-        of_variance = variance_scores(
-            calibration.residuals, calibration.variance, calibration.freedom, group
-        )
+        of_variance = variance_scores(calibration.residuals, calibration.variance, calibration.freedom, group)
         scores = np.hstack([scores, of_variance[mine][:, [local]]])
         by_group = -by_variance[:, rows.study == local].sum(axis=1)
         bread = np.column_stack([bread, by_group])

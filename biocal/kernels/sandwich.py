@@ -115,7 +115,7 @@ def calibration_influence(stacked: StackedScores) -> FloatArray:
     pairs = stacked.calibration_study >= 0
     transfer = stacked.cross @ stacked.inverse_calibration_bread
     np.subtract.at(found, stacked.calibration_unit[pairs], stacked.calibration_scores[pairs] @ transfer.T)
-    return np.asarray(found @ _inverse(stacked.information))
+    return np.asarray(found @ inverse_of_information(stacked.information))
 
 
 def _calibration_parts(shift: FloatArray, unit: IntArray, study: IntArray, parts: FloatArray) -> FloatArray:
