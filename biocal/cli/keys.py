@@ -84,14 +84,18 @@ KEYS: Mapping[str, Kind] = {
     "unit": Kind.TEXT,
     "outcome_name": Kind.TEXT,
     "suppress": Kind.WHOLE,
+    "out": Kind.TEXT,
+    "force": Kind.FLAG,
+    "quiet": Kind.FLAG,
+}
+
+#: Keys of the specs of a federated fit alone.
+FEDERATED_KEYS: Mapping[str, Kind] = {
     "sites": Kind.TEXTS,
     "site": Kind.TEXT,
     "minimum": Kind.WHOLE,
     "rounds": Kind.WHOLE,
     "secret_file": Kind.TEXT,
-    "out": Kind.TEXT,
-    "force": Kind.FLAG,
-    "quiet": Kind.FLAG,
 }
 
 #: Values allowed, where they are few; methods are known to the estimators.
@@ -168,7 +172,7 @@ def from_toml(key: str, value: Any) -> Any:
     ValueError
         With what is wrong.
     """
-    kind = KEYS[key]
+    kind = FEDERATED_KEYS[key] if key in FEDERATED_KEYS else KEYS[key]
     if kind in (Kind.TEXTS, Kind.NUMBERS) and not isinstance(value, list):
         value = [value]
     # ids of studies may be numbers

@@ -50,7 +50,7 @@ def init(
     from biocal.federated.guard import DEFAULT_MINIMUM
     from biocal.federated.site import DEFAULT_ROUNDS, SiteSettings, create_site
 
-    values = read_spec(spec)
+    values = read_spec(spec, more=("site", "minimum", "rounds", "secret_file"))
     if "site" not in values:
         raise OptionError(f'{spec}: a site needs its name, as the centre calls it: site = "north"')
     with working("reading", quiet=quiet):

@@ -6,6 +6,7 @@ import glob
 import os
 import re
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,15 @@ from biocal.study.natural_order import natural_key
 from biocal.study.notices import ProblemLog
 
 
-def read_spec(path: str) -> dict[str, Any]:
+def read_spec(path: str, *, more: Collection[str] = ()) -> dict[str, Any]:
     """Read a spec and check its keys and the kinds of their values.
 
     Parameters
     ----------
     path : str
         A TOML file.
+    more : collection of str
+        Keys that the command knows beside those of the others.
 
     Returns
     -------
@@ -40,8 +43,10 @@ def read_spec(path: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in found.items():
         line = _line_of(key, text)
-        if key not in KEYS:
-            message = f"'{key}' is not an option{did_you_mean(key, KEYS) or '; see biocal fit --help'}"
+        if key not in KEYS and key not in more:
+            message = (
+                f"'{key}' is not an option{did_you_mean(key, [*KEYS, *more]) or '; see biocal fit --help'}"
+            )
             log.add("error", "unknown-key", message, file=path, line=line)
             continue
         try:
