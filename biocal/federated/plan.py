@@ -233,6 +233,7 @@ _OTHERS = ("method", "ref", "knot_rule", "residual_law", "secret_file", "out", "
 _OF_SITES = (
     *("files", "study", "set", "case", "local", "reference", "person", "reference_study", "local_study"),
     *("scale_local", "calibrate_with_cases"),
+    *("detection_limit", "reference_detection_limit", "below_limit", "local_flag", "reference_flag"),
 )
 _NOT_FEDERATED = {
     "modifier": "effect modification is not part of a federated fit",
