@@ -132,7 +132,8 @@ def from_words(key: str, value: Any) -> Any:
     if KEYS[key] is Kind.NUMBERS:
         return [_number(part) for part in str(value).replace(",", " ").split()]
     if KEYS[key] is Kind.FACTORS:
-        return _factors(value)
+        what, example = ("LIMIT", "Alder=5") if key == "detection_limit" else ("FACTOR", "Alder=2.496")
+        return _by_study(value, what, example)
     return value
 
 
@@ -148,15 +149,15 @@ def _number(text: str) -> float:
     return number
 
 
-def _factors(words: list[str]) -> dict[str, float]:
-    """``STUDY=FACTOR`` words; a study's name may hold ``=``."""
+def _by_study(words: list[str], what: str, example: str) -> dict[str, float]:
+    """``STUDY=NUMBER`` words; a study's name may hold ``=``."""
     factors: dict[str, float] = {}
     for word in words:
         study, sign, factor = word.rpartition("=")
         if not sign or not study.strip():
-            raise ValueError(f"'{word}' is not STUDY=FACTOR, such as Alder=2.496")
+            raise ValueError(f"'{word}' is not STUDY={what}, such as {example}")
         if study in factors:
-            raise ValueError(f"study '{study}' has two factors")
+            raise ValueError(f"study '{study}' has two {what.lower()}s")
         try:
             factors[study] = float(factor)
         except ValueError:

@@ -6,13 +6,12 @@ import pandas as pd
 import pytest
 from cli_pool import small_pool
 
+from biocal.cli.main import main
 from biocal.study.below_limit import RULES
 
 
 @pytest.mark.usefixtures("no_figures")
 def test_the_command_line_compares_the_rules(tmp_path, capsys, monkeypatch):
-    from biocal.cli.main import main
-
     monkeypatch.chdir(tmp_path)
     frame = small_pool()
     limit = frame["local"].quantile(0.1)
@@ -38,3 +37,8 @@ def test_the_command_line_compares_the_rules(tmp_path, capsys, monkeypatch):
     assert main([*words, "--force", "--sensitivity", "weather"]) == 2
     assert main(["fit", "pool.csv", "--out", "p"]) == 3
     assert "say how to take such values: --below-limit lod/2" in capsys.readouterr().err
+
+
+def test_a_limit_without_its_study_is_a_matter_of_usage(capsys):
+    assert main(["check", "pool.csv", "--detection-limit", "5"]) == 2
+    assert "'5' is not STUDY=LIMIT, such as Alder=5" in " ".join(capsys.readouterr().err.split())
