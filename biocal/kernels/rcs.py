@@ -84,7 +84,7 @@ def require_knots(knots: ArrayLike) -> FloatArray:
     return points
 
 
-def spline_columns(exposure: ArrayLike, knots: ArrayLike) -> FloatArray:
+def spline_columns(exposure: ArrayLike, knots: ArrayLike, out: FloatArray | None = None) -> FloatArray:
     """Columns f_1 = x, f_2, ..., f_{K-1} of the restricted cubic spline.
 
     Parameters
@@ -93,6 +93,8 @@ def spline_columns(exposure: ArrayLike, knots: ArrayLike) -> FloatArray:
         Exposure, in its unit.
     knots : array_like, shape (..., K)
         Increasing knots; leading axes broadcast with those of `exposure`.
+    out : ndarray, shape (..., K-1, n), optional
+        Where the columns go.
 
     Returns
     -------
@@ -109,19 +111,26 @@ def spline_columns(exposure: ArrayLike, knots: ArrayLike) -> FloatArray:
     last, penultimate = t[..., -1:], t[..., -2:-1]
     clipped = np.minimum(x, last)
     beyond = x - clipped
-    tail = np.maximum(clipped - penultimate, 0.0)
-    tail = tail * tail * tail
-    columns = np.empty((*x.shape[:-1], n_knots - 1, x.shape[-1]))
+    tail = _cubed_above(clipped, penultimate, np.empty_like(clipped))
+    columns = np.empty((*x.shape[:-1], n_knots - 1, x.shape[-1])) if out is None else out
     columns[..., 0, :] = x
+    part = np.empty_like(clipped)
     for j in range(n_knots - 2):
         knot = t[..., j : j + 1]
-        above = np.maximum(clipped - knot, 0.0)
-        column = above * above * above
-        column -= tail * ((last - knot) / (last - penultimate))
-        column += (3.0 * (last - knot) * (penultimate - knot)) * beyond
+        column = _cubed_above(clipped, knot, columns[..., j + 1, :])
+        column -= np.multiply(tail, (last - knot) / (last - penultimate), out=part)
+        column += np.multiply(beyond, 3.0 * (last - knot) * (penultimate - knot), out=part)
         column /= span_squared
-        columns[..., j + 1, :] = column
     return columns
+
+
+def _cubed_above(x: FloatArray, knot: FloatArray, out: FloatArray) -> FloatArray:
+    """(x - knot)^3 above the knot and 0 below, into `out`."""
+    above = np.subtract(x, knot)
+    np.maximum(above, 0.0, out=above)
+    np.multiply(above, above, out=out)
+    out *= above
+    return out
 
 
 def spline_slopes(exposure: ArrayLike, knots: ArrayLike) -> FloatArray:

@@ -6,7 +6,6 @@ them together), arranged so that the arrays of some ten replicates stay in the c
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,7 +129,10 @@ def _columns(
     if knots is None:
         terms, basis = exposure[:, None, :], (at - reference)[None, :]
     else:
-        terms = _by_row(spline_columns, exposure, knots)
+        # One replicate after the other: a row stays in the cache, a batch does not.
+        terms = np.empty((exposure.shape[0], knots.shape[-1] - 1, exposure.shape[1]))
+        for row in range(exposure.shape[0]):
+            spline_columns(exposure[row], knots if knots.ndim == 1 else knots[row], out=terms[row])
         basis = spline_columns(at, knots) - spline_columns(np.array([reference]), knots)
     columns = np.concatenate([terms, covariates], axis=1) if covariates.shape[1] else terms
     contrast = np.zeros((*columns.shape[:2], at.size))
@@ -142,17 +144,10 @@ def _slopes(exposure: FloatArray, n_columns: int, knots: FloatArray | None) -> F
     """Derivatives of the exposure's columns, (B, K-1, n)."""
     if knots is None:
         return np.ones((exposure.shape[0], 1, exposure.shape[1]))
-    return _by_row(spline_slopes, exposure, knots)
-
-
-def _by_row(
-    evaluate: Callable[[FloatArray, FloatArray], FloatArray], exposure: FloatArray, knots: FloatArray
-) -> FloatArray:
-    """Spline columns (B, K-1, n), one replicate after the other: a row stays in the cache, a batch does not."""
-    found = np.empty((exposure.shape[0], knots.shape[-1] - 1, exposure.shape[1]))
+    slopes = np.empty((exposure.shape[0], knots.shape[-1] - 1, exposure.shape[1]))
     for row in range(exposure.shape[0]):
-        found[row] = evaluate(exposure[row], knots if knots.ndim == 1 else knots[row])
-    return found
+        slopes[row] = spline_slopes(exposure[row], knots if knots.ndim == 1 else knots[row])
+    return slopes
 
 
 def _subtract_by_set(scores: FloatArray, set_code: IntArray, shift: FloatArray) -> None:
