@@ -125,6 +125,8 @@ def _question(fit: Fit) -> str:
     labels = fit.info.labels
     outcome = labels.outcome or "the outcome"
     text = f"How do the odds of {outcome} change with {labels.exposure_with_unit}"
+    if fit.info.season is not None:
+        text += f", standardised to {fit.info.season.reference}"
     return text + (f", and does this differ by {fit.info.modifier}?" if fit.info.modifier else "?")
 
 
