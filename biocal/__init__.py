@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from biocal.pooling.api import fit as fit
     from biocal.pooling.below_limit import sensitivity_to_below_limit as sensitivity_to_below_limit
     from biocal.pooling.calibrate import calibrate as calibrate
+    from biocal.pooling.imputations import fit_imputations as fit_imputations
     from biocal.report.api import write_report as write_report
     from biocal.results.calibration import CalibrationResults as CalibrationResults
     from biocal.results.comparison import Comparison as Comparison
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from biocal.simulation.replicates_needed import replicates_needed as replicates_needed
     from biocal.simulation.results import SimulationResults as SimulationResults
     from biocal.study.checks import check_pool as check_pool
+    from biocal.study.imputed_files import read_imputations as read_imputations
     from biocal.study.pooled import PooledStudies as PooledStudies
     from biocal.study.reading import read_studies as read_studies
 
@@ -46,6 +48,8 @@ _PUBLIC = {
     "check_pool": "biocal.study.checks",
     "calibrate": "biocal.pooling.calibrate",
     "fit": "biocal.pooling.api",
+    "read_imputations": "biocal.study.imputed_files",
+    "fit_imputations": "biocal.pooling.imputations",
     "sensitivity_to_below_limit": "biocal.pooling.below_limit",
     "linear": "biocal.exposure.terms",
     "rcs": "biocal.exposure.terms",

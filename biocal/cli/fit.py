@@ -10,7 +10,7 @@ from biocal.cli import columns
 from biocal.cli.messages import tell, tell_problems
 from biocal.cli.output import OutputFolder
 from biocal.cli.progress import counting, working
-from biocal.cli.settings import Settings, gather, read_pool, require_calibration
+from biocal.cli.settings import Settings, gather, read_pools, require_calibration
 
 if TYPE_CHECKING:
     from biocal.results.comparison import Comparison
@@ -153,6 +153,34 @@ def fit(
             _MODEL,
         ),
     ] = None,
+    imputation: Annotated[
+        str | None,
+        _option(
+            "imputation",
+            "COLUMN",
+            "Multiple imputation: column with the number of the completed data set (0: as it was, left out); each is "
+            "calibrated and fitted, and the fits are combined by Rubin's rules.",
+            _MODEL,
+        ),
+    ] = None,
+    imputation_files: Annotated[
+        bool,
+        typer.Option(
+            "--imputation-files",
+            help="Multiple imputation: every FILE is one completed data set of the whole pool.",
+            rich_help_panel=_MODEL,
+            show_default=False,
+        ),
+    ] = False,
+    small_sample: Annotated[
+        bool,
+        typer.Option(
+            "--small-sample",
+            help="Multiple imputation: Barnard and Rubin's degrees of freedom.",
+            rich_help_panel=_MODEL,
+            show_default=False,
+        ),
+    ] = False,
     where: Annotated[
         str | None,
         _option(
@@ -339,11 +367,12 @@ def _run(settings: Settings) -> None:
         for remark in remarks:
             tell("note", remark)
     with working("reading", quiet=settings.quiet):
-        pool = read_pool(settings)
+        pools = read_pools(settings)
+    pool = pools[0]
     tell_problems(pool.problems, quiet=settings.quiet)
     if any(name != "naive" for name in methods):
         require_calibration(pool)
-    comparison = _fitted(pool, arguments, quiet=settings.quiet)
+    comparison = _fitted(pools, arguments, options, quiet=settings.quiet)
     with working("drawing", quiet=settings.quiet):
         contents = _contents(comparison, pool, options)
     sensitive, compared = below_limit_files(comparison, pool, arguments, options, quiet=settings.quiet)
@@ -363,9 +392,18 @@ def _run(settings: Settings) -> None:
         tell("warning", f"{', '.join(stale)} in {folder.path} belong to an earlier run, not to this one")
 
 
-def _fitted(pool: PooledStudies, arguments: dict[str, Any], *, quiet: bool) -> Comparison:
+def _fitted(
+    pools: tuple[PooledStudies, ...], arguments: dict[str, Any], options: dict[str, Any], *, quiet: bool
+) -> Comparison:
     import biocal as bc
 
+    pool = pools[0]
+    if len(pools) > 1:
+        with working(f"fitting {len(pools)} imputations", quiet=quiet):
+            combined: Comparison = bc.fit_imputations(
+                pools, small_sample=options["small_sample"], **arguments
+            )
+        return combined
     replicates = arguments.get("bootstrap")
     if replicates is None:
         with working("fitting", quiet=quiet):

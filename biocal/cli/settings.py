@@ -153,6 +153,34 @@ def read_pool(settings: Settings) -> PooledStudies:
     return read_studies(files, **options)
 
 
+def read_pools(settings: Settings) -> tuple[PooledStudies, ...]:
+    """Read the imputations that the settings name, or the one pool without any.
+
+    Raises
+    ------
+    click.UsageError
+        No files, or two ways to tell imputations apart.
+    InputError
+        Data that cannot be used.
+    """
+    column, each_file = settings.get("imputation"), settings.get("imputation_files", False)
+    if not column and not each_file:
+        return (read_pool(settings),)
+    from biocal.study.imputed_files import read_imputations
+
+    if column and each_file:
+        usage_error(
+            "--imputation and --imputation-files tell imputations apart in two ways; give one of them"
+        )
+    if settings.get("bootstrap") or settings.get("aic"):
+        usage_error("--bootstrap and --aic cannot be used with imputations")
+    files = settings.require("files", "No data: name at least one FILE")
+    options = settings.given(_READING)
+    if options.get("person") == "":
+        options["person"] = None
+    return read_imputations(files, imputation=column or None, **options)
+
+
 def require_calibration(pool: PooledStudies) -> None:
     """Tell every study that cannot be calibrated, with its file.
 

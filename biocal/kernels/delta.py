@@ -25,12 +25,15 @@ class WaldTest:
         Degrees of freedom.
     p_value : float
         Upper tail, from the survival function.
+    df_denominator : float
+        Infinite; finite after multiple imputation, where statistic / df is compared with F.
     """
 
     test: str
     statistic: float
     df: int
     p_value: float
+    df_denominator: float = float("inf")
 
 
 def contrast_errors(contrasts: FloatArray, vcov: FloatArray) -> FloatArray:
@@ -73,6 +76,28 @@ def normal_quantile(level: float) -> float:
     from scipy.special import ndtri
 
     return float(-ndtri((1.0 - level) / 2.0))
+
+
+def interval_quantile(level: float, df: FloatArray | None = None) -> FloatArray:
+    """Half-width of a two-sided interval in standard errors: normal, or t with `df` where these are finite."""
+    from scipy.special import stdtrit
+
+    normal = normal_quantile(level)
+    if df is None:
+        return np.asarray(normal)
+    finite = np.where(np.isfinite(df), df, 1.0)
+    return np.asarray(np.where(np.isfinite(df), -stdtrit(finite, (1.0 - level) / 2.0), normal))
+
+
+def two_sided_t(statistic: FloatArray, df: FloatArray | None = None) -> FloatArray:
+    """Two-sided tail probability: normal, or t with `df` where these are finite."""
+    from scipy.special import stdtr
+
+    normal = two_sided_p(statistic)
+    if df is None:
+        return normal
+    finite = np.where(np.isfinite(df), df, 1.0)
+    return np.asarray(np.where(np.isfinite(df), 2.0 * stdtr(finite, -np.abs(statistic)), normal))
 
 
 def equality_test(name: str, estimates: FloatArray, vcov: FloatArray) -> WaldTest:

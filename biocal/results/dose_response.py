@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.kernels.delta import normal_quantile
+from biocal.kernels.delta import interval_quantile
 from biocal.results.model import Labels
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class DoseResponse:
     drawn : DoseResponse or None
         The same curve at exposures close enough to be joined by straight lines, for the figure; None
         when this one is drawn as it is.
+    df : ndarray, shape (m,), or None
+        Degrees of freedom of the intervals after multiple imputation; None for normal ones.
     """
 
     method: str
@@ -61,11 +63,12 @@ class DoseResponse:
     labels: Labels
     control_exposure: FloatArray
     drawn: DoseResponse | None = None
+    df: FloatArray | None = None
 
     @property
     def half_width(self) -> FloatArray:
         """Half the width of the interval of the log OR, shape (m,)."""
-        return normal_quantile(self.level) * self.std_error
+        return interval_quantile(self.level, self.df) * self.std_error
 
     def tidy(self) -> pd.DataFrame:
         """One row an exposure.

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.errors import OptionError
-from biocal.kernels.delta import WaldTest, contrast_errors, normal_quantile, two_sided_p, wald_test
+from biocal.kernels.delta import WaldTest, contrast_errors, interval_quantile, two_sided_t, wald_test
+from biocal.kernels.rubin import RubinPooled
 from biocal.results.calibration import CalibrationResults
 from biocal.results.contrasts import ResponseAxis, drawing_axis, response_axis, response_contrasts
 from biocal.results.dose_response import DoseResponse
@@ -95,6 +96,8 @@ class Fit:
         Fits by the levels of variables (subgroups.csv).
     left_out : LeaveOneOut or None
         Fits without each study (leave_one_out.csv).
+    imputation : RubinPooled or None
+        After multiple imputation: what the fits of the completed data sets came to; `vcov` is its total.
     """
 
     method: str
@@ -122,6 +125,7 @@ class Fit:
     curve_models: tuple[CurveModel, ...] = ()
     subgroups: tuple[Subgroups, ...] = ()
     left_out: LeaveOneOut | None = None
+    imputation: RubinPooled | None = None
 
     @property
     def params(self) -> pd.Series:
@@ -157,7 +161,7 @@ class Fit:
         """Confidence limits of the coefficients: columns conf_low, conf_high."""
         import pandas as pd
 
-        half = normal_quantile(self._level(level)) * self.std_errors
+        half = interval_quantile(self._level(level), self.df) * self.std_errors
         limits = {"conf_low": self.estimates - half, "conf_high": self.estimates + half}
         return pd.DataFrame(limits, index=list(self.terms))
 
@@ -180,7 +184,7 @@ class Fit:
         import pandas as pd
 
         errors = self.std_errors
-        half = normal_quantile(self._level(level)) * errors
+        half = interval_quantile(self._level(level), self.df) * errors
         with np.errstate(divide="ignore", invalid="ignore"):
             statistic = self.estimates / errors
         scale = np.exp if exponentiate else np.asarray
@@ -191,27 +195,50 @@ class Fit:
                 "estimate": scale(self.estimates),
                 "std_error": errors,
                 "statistic": statistic,
-                "p_value": two_sided_p(statistic),
+                "p_value": two_sided_t(statistic, self.df),
                 "conf_low": scale(self.estimates - half),
                 "conf_high": scale(self.estimates + half),
                 "std_error_uncorrected": np.sqrt(np.diagonal(self.vcov_uncorrected)),
+                **self._imputation_columns(),
             }
         )
 
+    @property
+    def df(self) -> FloatArray | None:
+        """Degrees of freedom of the coefficients after multiple imputation, shape (p,); else None: normal."""
+        return None if self.imputation is None else self.imputation.df(np.eye(len(self.terms)))
+
+    def _imputation_columns(self) -> dict[str, FloatArray]:
+        """Columns that multiple imputation adds to the coefficients."""
+        if self.imputation is None:
+            return {}
+        each = np.eye(len(self.terms))
+        return {
+            "df": self.imputation.df(each),
+            "relative_increase": self.imputation.relative_increase(each),
+            "fraction_missing": self.imputation.fraction_missing(each),
+        }
+
+    def _wald(self, name: str, positions: IntArray) -> WaldTest:
+        """Wald test of some coefficients: D1 after multiple imputation."""
+        if self.imputation is not None:
+            return self.imputation.test(name, positions)
+        return wald_test(name, self.estimates, self.vcov, positions)
+
     def test_overall(self) -> WaldTest:
         """Wald test that no exposure column matters (products with a modifier included)."""
-        return wald_test("overall", self.estimates, self.vcov, self.exposure_positions.ravel())
+        return self._wald("overall", self.exposure_positions.ravel())
 
     def test_nonlinearity(self) -> WaldTest:
         """Wald test that the curve is straight: all exposure columns but the first (spline only)."""
         positions = (
             self.exposure_positions[:, 1:].ravel() if self.basis.kind == "rcs" else np.empty(0, dtype=np.intp)
         )
-        return wald_test("nonlinearity", self.estimates, self.vcov, positions)
+        return self._wald("nonlinearity", positions)
 
     def test_interaction(self) -> WaldTest:
         """Wald test that the modifier does not change the curve: all products."""
-        return wald_test("interaction", self.estimates, self.vcov, self.exposure_positions[1:].ravel())
+        return self._wald("interaction", self.exposure_positions[1:].ravel())
 
     def tests(self) -> tuple[WaldTest, ...]:
         """All tests that apply, in the order of tests.csv."""
@@ -290,6 +317,7 @@ class Fit:
             labels=self.info.labels,
             control_exposure=self.info.scale.control_exposure,
             drawn=drawn,
+            df=None if self.imputation is None else self.imputation.df(contrasts),
         )
 
     def dose_responses(self, at: Sequence[float] | FloatArray | None = None) -> tuple[DoseResponse, ...]:

@@ -95,6 +95,7 @@ def _response(
         level=level,
         labels=fit.info.labels,
         control_exposure=fit.info.scale.control_exposure,
+        df=None if fit.imputation is None else fit.imputation.df(contrasts),
     )
 
 

@@ -153,6 +153,8 @@ def _tests(fit: Fit) -> pd.DataFrame:
     import pandas as pd
 
     tests = fit.tests()
-    columns = ("test", "statistic", "df", "p_value")
+    columns: tuple[str, ...] = ("test", "statistic", "df", "p_value")
+    if fit.imputation is not None:
+        columns = (*columns, "df_denominator")
     values = {name: [getattr(test, name) for test in tests] for name in columns}
     return pd.DataFrame({"method": [fit.method] * len(tests), **values})

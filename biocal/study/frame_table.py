@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -27,6 +29,11 @@ def frame_as_table(
         place = f"{name}: " if name else ""
         message = f"{place}columns that occur more than once: {', '.join(doubled)}; keep one of each"
         raise ColumnError(message, columns=tuple(doubled))
-    columns = {column: frame.iloc[:, i].reset_index(drop=True) for i, column in enumerate(names)}
+    columns = {column: _plain(frame.iloc[:, i].reset_index(drop=True)) for i, column in enumerate(names)}
     line = np.arange(1, len(frame) + 1, dtype=np.intp)
     return SourceTable(columns, line, name=name, stem=stem, sha256=sha256)
+
+
+def _plain(column: pd.Series[Any]) -> pd.Series[Any]:
+    """The column; a categorical one without the levels that no row has, as after selecting rows."""
+    return column.cat.remove_unused_categories() if isinstance(column.dtype, pd.CategoricalDtype) else column

@@ -96,10 +96,25 @@ def read_studies(
         detection_limit, reference_detection_limit, below_limit, local_flag, reference_flag
     )
     options = PoolOptions.of(reference_study, local_study, scale_local, calibrate_with_cases, limits)
+    log = ProblemLog()
+    return assemble(read_tables(files, roles, log), roles, options, log)
+
+
+def read_tables(
+    files: PathLike | Iterable[PathLike], roles: ColumnRoles, log: ProblemLog
+) -> list[SourceTable]:
+    """Read files as tables; what cannot be read is in the log.
+
+    Raises
+    ------
+    OptionError
+        No files.
+    DataProblemsError
+        None of them can be read.
+    """
     paths = [os.fspath(f) for f in ([files] if isinstance(files, str | os.PathLike) else files)]
     if not paths:
         raise OptionError("no files were given; name at least one", option="files")
-    log = ProblemLog()
     tables: list[SourceTable] = []
     seen: dict[str, str] = {}
     for path in paths:
@@ -109,7 +124,7 @@ def read_studies(
             tables += [] if table is None else [table]
     if not tables:
         log.require_no_errors()
-    return assemble(tables, roles, options, log)
+    return tables
 
 
 def _content(path: str, seen: dict[str, str], log: ProblemLog) -> bytes | None:

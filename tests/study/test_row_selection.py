@@ -100,6 +100,12 @@ def test_a_control_stays_with_any_of_several_cases():
     assert np.flatnonzero(found.unknown).tolist() == [4, 5]
 
 
+def test_categories_that_no_row_has_are_no_studies():
+    frame = small_frame().astype({"study": "category"})
+    kept = PooledStudies.from_frame(frame[frame["study"] == "B"])
+    assert kept.study_names == ("B",)
+
+
 def test_dates_are_compared_with_quoted_dates():
     frame = small_frame().assign(drawn=pd.to_datetime(["2001-01-01"] * 4 + ["2003-06-01"] * 4 + [None]))
     found = select_rows(PooledStudies.from_frame(frame), "drawn >= '2002-01-01'")

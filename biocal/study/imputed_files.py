@@ -1,0 +1,133 @@
+"""Files with several imputations into a pool each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from biocal.errors import OptionError
+from biocal.study.assembly import assemble
+from biocal.study.cells import RawColumn, as_ids
+from biocal.study.columns import ColumnRoles, did_you_mean
+from biocal.study.limit_options import LimitOptions
+from biocal.study.natural_order import natural_key
+from biocal.study.notices import ProblemLog, counted
+from biocal.study.pool_options import PoolOptions
+from biocal.study.pooled import PooledStudies
+from biocal.study.reading import PathLike, read_studies, read_tables
+from biocal.study.source_table import SourceTable
+
+IntArray = NDArray[np.intp]
+
+#: Numbers that R's mice and Stata's mi give the data as they were, before anything was imputed.
+_ORIGINAL = "0"
+
+
+def read_imputations(
+    files: PathLike | Iterable[PathLike], *, imputation: str | None = "_imputation", **options: Any
+) -> tuple[PooledStudies, ...]:
+    """Read completed data sets of one pool.
+
+    Parameters
+    ----------
+    files : path or iterable of paths
+        As of :func:`biocal.read_studies`.
+    imputation : str or None
+        Column with the number of the imputation, such as mice's ``.imp``; rows with 0 are the data before
+        imputation and are left out, as in mice and Stata.  None: every file is one imputation of the whole pool.
+    **options
+        As of :func:`biocal.read_studies`.
+
+    Returns
+    -------
+    tuple of PooledStudies
+        In natural order of the numbers; for :func:`biocal.fit_imputations`.
+
+    Raises
+    ------
+    DataProblemsError
+        The data of an imputation cannot be used.
+    OptionError
+        No such column, blank numbers, or fewer than two imputations.
+    """
+    if imputation is None:
+        paths = [files] if isinstance(files, str) or hasattr(files, "__fspath__") else list(files)
+        _require_two(len(paths), "file")
+        return tuple(read_studies(path, **options) for path in paths)
+    given = {name: value for name, value in options.items() if name in ColumnRoles.__slots__}
+    roles = ColumnRoles(**given)
+    log = ProblemLog()
+    tables = read_tables(files, roles, log)
+    parts = _by_imputation(tables, imputation)
+    names = sorted((name for name in parts if name != _ORIGINAL), key=natural_key)
+    _require_two(len(names), "imputation")
+    pools = []
+    for k, name in enumerate(names):
+        own = ProblemLog(list(log.found))
+        if k == 0 and _ORIGINAL in parts:
+            n = sum(table.n_rows for table in parts[_ORIGINAL])
+            message = f"{counted(n, 'row')} of number 0, the data before imputation, are left out"
+            own.add("note", "imputation-0", message, column=imputation, count=n)
+        pools.append(assemble(parts[name], roles, _pool_options(options), own))
+    return tuple(pools)
+
+
+def _require_two(n: int, noun: str) -> None:
+    if n < 2:
+        raise OptionError(f"multiple imputation needs two imputations or more; {counted(n, noun)} found")
+
+
+def _pool_options(options: dict[str, Any]) -> PoolOptions:
+    limits = LimitOptions.of(
+        *(
+            options.get(name)
+            for name in (
+                *("detection_limit", "reference_detection_limit", "below_limit"),
+                *("local_flag", "reference_flag"),
+            )
+        )
+    )
+    return PoolOptions.of(
+        options.get("reference_study", ()),
+        options.get("local_study", ()),
+        options.get("scale_local"),
+        options.get("calibrate_with_cases", False),
+        limits,
+    )
+
+
+def _by_imputation(tables: list[SourceTable], column: str) -> dict[str, list[SourceTable]]:
+    """Rows of each imputation, table by table; the column itself is gone."""
+    parts: dict[str, list[SourceTable]] = {}
+    for table in tables:
+        if column not in table.columns:
+            near = did_you_mean(column, table.columns)
+            raise OptionError(
+                f"{table.name}: there is no column '{column}' with the number of the imputation{near}"
+            )
+        cells = as_ids(table.columns[column])
+        if (cells.codes < 0).any():
+            row = int(np.flatnonzero(cells.codes < 0)[0])
+            raise OptionError(
+                f"{table.name}:{int(table.line[row])}: column '{column}' is blank; every row belongs to an imputation"
+            )
+        for code, name in enumerate(cells.words):
+            rows = np.flatnonzero(cells.codes == code).astype(np.intp)
+            if rows.size:
+                parts.setdefault(name, []).append(_rows_of(table, rows, column))
+    return parts
+
+
+def _rows_of(table: SourceTable, rows: IntArray, without: str) -> SourceTable:
+    columns = {name: _take(cells, rows) for name, cells in table.columns.items() if name != without}
+    return SourceTable(columns, table.line[rows], table.name, table.stem, table.sha256, table.delimiter)
+
+
+def _take(cells: RawColumn, rows: IntArray) -> RawColumn:
+    if isinstance(cells, pd.Series):
+        return cells.iloc[rows].reset_index(drop=True)
+    return cells.take(rows)  # an array of pyarrow
