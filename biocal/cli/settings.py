@@ -175,7 +175,7 @@ def read_pools(settings: Settings) -> tuple[PooledStudies, ...]:
     if settings.get("bootstrap") or settings.get("aic"):
         usage_error("--bootstrap and --aic cannot be used with imputations")
     files = settings.require("files", "No data: name at least one FILE")
-    options = settings.given(_READING)
+    options = settings.given(READING)
     if options.get("person") == "":
         options["person"] = None
     return read_imputations(files, imputation=column or None, **options)
