@@ -45,9 +45,7 @@ app.command(
     "--ref 50 --out results"
 )(fit)
 app.command(epilog="Example: biocal simulate simulation.toml --out results --jobs 2")(simulate)
-app.command(epilog="Example: biocal example planning, then biocal plan planning/planning.toml --out plan")(
-    plan
-)
+app.command(epilog="Example: biocal plan planning.toml --out plan")(plan)
 app.command(epilog="Example: biocal example vitamin-d")(example)
 app.add_typer(coordinate, name="coordinate")
 app.add_typer(site, name="site")

@@ -29,7 +29,7 @@ def plan(
         str | None,
         typer.Argument(
             metavar="SPEC.toml",
-            help="What is guessed, in the words of a simulation's design, or a pilot; and what is asked, in [plan].",
+            help="What is guessed, in the words of a simulation's design, or a pilot; what is asked, in section plan.",
             show_default=False,
         ),
     ] = None,

@@ -31,6 +31,7 @@ PAGES = {
     "data/vitamin_d/README.md": "data/vitamin-d",
     "data/infertility/README.md": "data/infertility",
     "data/simulation/README.md": "data/simulation",
+    "data/planning/README.md": "data/planning",
     "data/simulation/PROTOCOL.md": "data/protocol",
     "data/simulation/RESULTS.md": "data/simulation-results",
 }

@@ -35,6 +35,7 @@ def example_of(*command: str) -> str:
         (("calibrate",), "vitamin-d", ""),
         (("fit",), "vitamin-d", " --scale-local Ginkgo=2.496"),
         (("simulate",), "simulation", " --replicates 2 --shard 1/9"),  # the whole takes too long for a test
+        (("plan",), "planning", ""),
         (("example",), "vitamin-d", ""),
     ],
 )
