@@ -63,7 +63,9 @@ def _losses(sample: Sample) -> list[str]:
         "without a set (calibration only)": sum(one.calibration_only for one in flow),
         "not selected": sum(one.not_selected for one in flow),
         "of local studies without a local value": sum(one.without_local for one in flow),
-        f"with a missing covariate ({by_variable})": sum(one.missing_covariate for one in flow),
+        f"with a missing covariate{f' ({by_variable})' if by_variable else ''}": sum(
+            one.missing_covariate for one in flow
+        ),
     }
     words = [f"{count(n, 'row')} {why}" for why, n in lost.items() if n]
     sets = {

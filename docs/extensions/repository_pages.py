@@ -35,7 +35,7 @@ PAGES = {
     "data/simulation/PROTOCOL.md": "data/protocol",
     "data/simulation/RESULTS.md": "data/simulation-results",
 }
-COMMANDS = ("check", "calibrate", "fit", "simulate", "example")
+COMMANDS = ("check", "calibrate", "fit", "simulate", "example", "site", "coordinate")
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 _CODE = re.compile(r"(^```.*?^```|`[^`\n]*`)", flags=re.MULTILINE | re.DOTALL)
 
