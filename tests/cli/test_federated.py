@@ -24,7 +24,7 @@ _SECONDS = 100.0
 def test_five_sites_as_processes_find_the_pooled_fit_from_exchanged_files_alone(
     tmp_path: Path, biocal, no_figures
 ):
-    pool = make_pool(n_sets=70)
+    pool = make_pool(n_sets=60)
     write_sites(tmp_path, pool)
     centre = tmp_path / "centre"
     (tmp_path / "spec.toml").write_text(SPEC.replace('"naive", "internalized", ', ""))
