@@ -25,6 +25,7 @@ from biocal.study.pooled import PooledStudies
 
 FloatArray = NDArray[np.float64]
 
+_REFERENCE_RULE = "median of the controls' exposure over all imputations"
 #: Arguments of `fit` that have no meaning over several data sets.
 _REFUSED = {
     "bootstrap": "the bootstrap does not know of imputations",
@@ -90,9 +91,10 @@ def fit_imputations(pools: Sequence[PooledStudies], *, small_sample: bool = Fals
         if arguments.get(name):
             raise OptionError(f"{name} cannot be used with multiple imputation: {why}")
     common = arguments | _common_axis(pools, arguments)
+    rule = "as asked" if arguments.get("reference") is not None else _REFERENCE_RULE
     found = [fit(pool, **common) for pool in pools]
     if isinstance(found[0], Fit):
-        return _combined(found, small_sample)
+        return _combined(found, small_sample, rule=rule)
     failures: dict[str, str] = {}
     for k, one in enumerate(found, start=1):
         failures |= {
@@ -100,7 +102,7 @@ def fit_imputations(pools: Sequence[PooledStudies], *, small_sample: bool = Fals
         }
     methods = [name for name in found[0] if name not in failures]
     return Comparison(
-        {name: _combined([one[name] for one in found], small_sample) for name in methods}, failures
+        {name: _combined([one[name] for one in found], small_sample, rule=rule) for name in methods}, failures
     )
 
 
@@ -152,8 +154,8 @@ def _scale(found: Fit | Comparison) -> ExposureScale:
     return one.info.scale
 
 
-def _combined(fits: Sequence[Fit], small_sample: bool, *, parts: bool = True) -> Fit:
-    """One method's fits as one."""
+def _combined(fits: Sequence[Fit], small_sample: bool, *, parts: bool = True, rule: str = "") -> Fit:
+    """One method's fits as one; `rule` says where the reference exposure comes from."""
     first = fits[0]
     for k, one in enumerate(fits[1:], start=2):
         if one.terms != first.terms:
@@ -169,7 +171,8 @@ def _combined(fits: Sequence[Fit], small_sample: bool, *, parts: bool = True) ->
     nan = float("nan")
     straight, trend = _combined_trend(fits)
     tests = [test for test in _combined_tests(fits) if test.test != "trend"]
-    info = replace(first.info, notes=(*_told(fits, pooled, small_sample), *first.info.notes))
+    scale = replace(first.info.scale, reference_rule=rule) if rule else first.info.scale
+    info = replace(first.info, scale=scale, notes=(*_told(fits, pooled, small_sample), *first.info.notes))
     combined = replace(
         first,
         estimates=pooled.estimate,
