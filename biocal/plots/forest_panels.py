@@ -142,6 +142,8 @@ def _draw_panel(axes: Axes, rows: Sequence[PanelRow], places: np.ndarray, k: int
     bottom, _ = axes.get_ylim()
     axes.plot([1.0, 1.0], [bottom, 0.4], color="black", linewidth=0.6, zorder=1)
     for row, place in zip(rows, places, strict=True):
+        if not row.estimates and row.kind != "heading":
+            axes.text(left, float(place), " not fitted", color=GREY, va="center", ha="left")
         if not row.estimates or not np.isfinite(row.estimates[k][0]):
             continue
         middle, low, high = (float(odds_ratio(value)) for value in row.estimates[k])
