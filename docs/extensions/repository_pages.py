@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -30,6 +30,7 @@ PAGES = {
     "benchmarks/README.md": "project/benchmarks",
     "data/vitamin_d/README.md": "data/vitamin-d",
     "data/infertility/README.md": "data/infertility",
+    "data/planning/README.md": "data/planning",
     "data/simulation/README.md": "data/simulation",
     "data/planning/README.md": "data/planning",
     "data/simulation/PROTOCOL.md": "data/protocol",
@@ -88,10 +89,23 @@ def help_of(*command: str) -> str:
     return "\n".join(line.rstrip() for line in answer.stdout.strip("\n").splitlines())
 
 
+def all_commands() -> list[tuple[str, ...]]:
+    """Words of every command and subcommand, biocal itself first."""
+    from typer.main import get_command
+
+    from biocal.cli.app import app
+
+    def below(command: Any, words: tuple[str, ...]) -> list[tuple[str, ...]]:
+        inner = getattr(command, "commands", {})
+        return [words, *(found for name, one in inner.items() for found in below(one, (*words, name)))]
+
+    return below(get_command(app), ())
+
+
 def command_page() -> str:
     """The page of all commands, from their own help."""
     parts = ["# Commands\n\nWhat `--help` shows. Exit codes and files: [](how-to/files-and-exit-codes.md).\n"]
-    for command in ((), *((name,) for name in COMMANDS)):
+    for command in all_commands():
         parts.append(
             f"## biocal {' '.join(command)}\n\n```text\n{help_of(*command)}\n```\n".replace(" \n", "\n")
         )
