@@ -31,7 +31,7 @@ import biocal as bc
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-import make_data
+import make_data  # noqa: E402
 
 #: Redraw r has this seed plus r; the seed of the files is not among them.
 FIRST_SEED = 500_000_000
