@@ -211,16 +211,12 @@ class CalibrationFit:
 
 def fold_rows(weights: FloatArray, rows: CalibrationRows, layout: CalibrationLayout) -> FloatArray:
     """Sum over persons of weights_i C_i', shape (p, G); persons of reference studies count nothing."""
-    n_studies, k = layout.position.shape
-    local = rows.study >= 0
-    study, columns = rows.study[local], rows.columns[:, local]
-    weights = weights[:, local]
     total = np.zeros((weights.shape[0], layout.n_parameters + 1))
-    for column in range(k):
-        product = weights * columns[column]
-        for row in range(weights.shape[0]):
-            by_study = np.bincount(study, weights=product[row], minlength=n_studies)
-            np.add.at(total[row], layout.position[:, column], by_study)
+    for study, position in enumerate(layout.position):
+        mine = rows.study == study
+        by_column = weights[:, mine] @ rows.columns[:, mine].T
+        # parameters may repeat: those of columns left out all stand last, where they are forgotten
+        np.add.at(total, (slice(None), position), by_column)
     return total[:, :-1]
 
 

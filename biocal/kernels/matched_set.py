@@ -162,7 +162,8 @@ class ConditionalLikelihood:
 
     def __init__(self, layout: SetLayout, columns: FloatArray, set_weights: FloatArray | None = None) -> None:
         keep_freed_memory()
-        columns = np.asarray(columns, dtype=float)
+        # Blocks are gathered one by one, and from columns that are not contiguous NumPy would copy all of them each time.
+        columns = np.ascontiguousarray(columns, dtype=float)
         if columns.ndim == 2:
             columns = columns[None]
         self.layout = layout

@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.errors import ConvergenceError, SeparationError, SingularInformationError
-from biocal.kernels.matched_set import ConditionalLikelihood, DetailedTerms, LikelihoodTerms
+from biocal.kernels.matched_set import (
+    CONSTANT_WITHIN_SETS,
+    ConditionalLikelihood,
+    DetailedTerms,
+    LikelihoodTerms,
+)
 from biocal.kernels.newton import FLAT_INFORMATION, Optimum, Slope, collinear_columns, maximise
 from biocal.kernels.set_layout import SetLayout
 
@@ -139,9 +144,20 @@ def outcome_fit(optimum: Optimum, details: DetailedTerms) -> OutcomeFit:
 
 def constant_within_sets(layout: SetLayout, columns: FloatArray) -> BoolArray:
     """Columns (p, n_persons) that do not vary within any informative set, shape (p,)."""
-    if columns.shape[0] == 0:
-        return np.zeros(0, dtype=bool)
-    return ConditionalLikelihood(layout, columns).constant_columns(columns)
+    return np.array([not _varies_within_sets(layout, column) for column in columns], dtype=bool)
+
+
+def _varies_within_sets(layout: SetLayout, column: FloatArray) -> bool:
+    """Whether values (n_persons,) differ within some set; the first block of sets tells for most columns."""
+    column = np.ascontiguousarray(column)
+    if column.size == 0:
+        return False
+    slack = CONSTANT_WITHIN_SETS * max(float(column.max()), -float(column.min()))
+    for block in layout.blocks:
+        values = block.take(column)  # padding repeats the first row
+        if float(np.abs(values[1:] - values[0]).max(initial=0.0)) > slack:
+            return True
+    return False
 
 
 def _pressed_on(optimum: Optimum, likelihood: MatchedLikelihood) -> Optimum:

@@ -146,7 +146,7 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
     )
     set_unit, pair_unit, n_units = unit_codes(pool, chosen, calibrating)
     is_case, rows = chosen.is_case, chosen.rows
-    columns = covariates.values[rows].T
+    columns = np.ascontiguousarray(covariates.values[rows].T)
     width = 4 + columns.shape[0] + (4 * modifier.values.shape[1] if modifier else 0)
     layout = lay_out_sets(chosen.set_code, is_case, n_columns=width)
     constant = constant_within_sets(layout, columns)
@@ -160,7 +160,7 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
         reference_assay=pool.reference_assay[rows],
         is_reference=rows_of_reference,
         in_calibration=observed_calibrators(pool)[rows],
-        covariates=np.ascontiguousarray(columns[~constant]),
+        covariates=columns[~constant] if constant.any() else columns,
         modifier=modifier_columns,
         modifier_main=modifier_main,
         calibration_rows=everybody.take(rows),
