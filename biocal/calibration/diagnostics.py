@@ -68,7 +68,7 @@ def unequal_variance(local: FloatArray, residuals: FloatArray) -> float:
     n R^2 of the squared residuals on the local value (Koenker, J Econometrics 1981;17:107-112); NaN with fewer
     than `PAIRS_FOR_SIGNS` pairs, or where nothing varies.
     """
-    from scipy.stats import chi2
+    from scipy.special import chdtrc
 
     squared = residuals**2 - np.mean(residuals**2)
     total = float(squared @ squared)
@@ -76,7 +76,7 @@ def unequal_variance(local: FloatArray, residuals: FloatArray) -> float:
         return _NAN
     z = (local - local.mean()) / local.std()
     explained = float(z @ squared) ** 2 / local.size
-    return float(chi2.sf(local.size * explained / total, 1))
+    return float(chdtrc(1, local.size * explained / total))
 
 
 def curvature(columns: FloatArray, response: FloatArray) -> float:
@@ -88,7 +88,7 @@ def curvature(columns: FloatArray, response: FloatArray) -> float:
         1 and W.
     response : ndarray, shape (n,)
     """
-    from scipy.stats import f as f_law
+    from scipy.special import fdtrc
 
     local = columns[1]
     if local.size < PAIRS_FOR_SIGNS or np.ptp(local) == 0:
@@ -99,7 +99,7 @@ def curvature(columns: FloatArray, response: FloatArray) -> float:
     freedom = z.size - 3
     if straight <= 1e-24 * float(response @ response):
         return _NAN
-    return float(f_law.sf((straight - bent) / max(bent / freedom, np.finfo(float).tiny), 1, freedom))
+    return float(fdtrc(1, freedom, (straight - bent) / max(bent / freedom, np.finfo(float).tiny)))
 
 
 def spread_by_third(local: FloatArray, residuals: FloatArray) -> tuple[float, float, float]:
@@ -130,7 +130,7 @@ def batch_lines(
     float
         NaN with fewer than two of them.
     """
-    from scipy.stats import f as f_law
+    from scipy.special import fdtrc
 
     codes = [int(b) for b in np.unique(batch[batch >= 0])]
     enough = [b for b in codes if (batch == b).sum() >= PAIRS_A_BATCH and np.ptp(local[batch == b]) > 0]
@@ -149,7 +149,7 @@ def batch_lines(
     more, freedom = 2 * (len(enough) - 1), int(used.sum()) - 2 * len(enough)
     if freedom < 1 or apart <= 0:
         return lines, _NAN
-    return lines, float(f_law.sf((together - apart) / more / (apart / freedom), more, freedom))
+    return lines, float(fdtrc(more, freedom, (together - apart) / more / (apart / freedom)))
 
 
 def _rss(design: FloatArray, response: FloatArray) -> float:
