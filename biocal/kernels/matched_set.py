@@ -162,7 +162,7 @@ class ConditionalLikelihood:
 
     def __init__(self, layout: SetLayout, columns: FloatArray, set_weights: FloatArray | None = None) -> None:
         keep_freed_memory()
-        # Blocks are gathered one by one, and from columns that are not contiguous NumPy would copy all of them each time.
+        # Blocks are gathered one by one; from columns that are not contiguous NumPy copies all of them each time.
         columns = np.ascontiguousarray(columns, dtype=float)
         if columns.ndim == 2:
             columns = columns[None]
