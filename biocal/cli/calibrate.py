@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from biocal.cli import columns
-from biocal.cli.messages import tell, tell_problems
+from biocal.cli.messages import plain, tell, tell_problems
 from biocal.cli.output import OutputFolder
 from biocal.cli.progress import working
 from biocal.cli.settings import Settings, gather, read_pool, require_calibration, usage_error
@@ -81,7 +81,7 @@ def calibrate(
         if folder is not None:
             tell("note", f"results are in {folder.path}")
     if folder is None or not settings.quiet:
-        typer.echo(results.summary())
+        typer.echo(plain(results.summary()))
 
 
 def calibration_formula(settings: Settings) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from biocal.cli import columns
-from biocal.cli.messages import tell_problems
+from biocal.cli.messages import plain, tell_problems
 from biocal.cli.progress import working
 from biocal.cli.settings import gather, read_pool
 
@@ -38,7 +38,7 @@ def check(
 
     with working("reading", quiet=settings.quiet):
         report = check_pool(read_pool(settings))
-    typer.echo(report.to_text())
+    typer.echo(plain(report.to_text()))
     if report.errors:
         shown = report.errors if settings.quiet else report.problems
         raise DataProblemsError(shown)

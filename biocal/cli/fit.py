@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from biocal.cli import columns
-from biocal.cli.messages import tell, tell_problems
+from biocal.cli.messages import plain, tell, tell_problems
 from biocal.cli.output import OutputFolder
 from biocal.cli.progress import counting, working
 from biocal.cli.settings import Settings, gather, read_pools, require_calibration
@@ -383,9 +383,10 @@ def _run(settings: Settings) -> None:
     if settings.quiet:
         return
     only = next(iter(comparison.values()))
-    typer.echo(only.summary() if len(comparison) == 1 and not comparison.failures else comparison.summary())
+    summary = only.summary() if len(comparison) == 1 and not comparison.failures else comparison.summary()
+    typer.echo(plain(summary))
     if sensitive:
-        typer.echo(f"\n{sensitive}")
+        typer.echo(plain(f"\n{sensitive}"))
     tell("note", f"{len(contents)} files are in {folder.path}")
     stale = folder.others(_ALL_FILES, contents)
     if stale:

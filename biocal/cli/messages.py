@@ -11,8 +11,23 @@ if TYPE_CHECKING:
 
 
 def tell(level: str, text: str) -> None:
-    """Print one line, ``level: text``, to stderr."""
-    print(f"{level}: {' '.join(text.split())}", file=sys.stderr)
+    """Print one line, ``level: text``, to stderr; what a terminal would obey is shown as an escape."""
+    print(f"{level}: {' '.join(plain(text).split())}", file=sys.stderr)
+
+
+def plain(text: str) -> str:
+    """Return a text with its control characters as escapes, such as ``\\x1b``; line breaks and tabs stay.
+
+    Names of studies and files come from others: a terminal must not obey what they hold, nor let them
+    turn the direction of writing.
+    """
+    if text.isprintable():
+        return text
+    return "".join(mark if mark.isprintable() or mark in "\n\t\r" else _escaped(mark) for mark in text)
+
+
+def _escaped(mark: str) -> str:
+    return mark.encode("unicode_escape").decode("ascii")
 
 
 def tell_problems(problems: Iterable[Problem], *, quiet: bool = False) -> None:

@@ -116,6 +116,8 @@ class OutputFolder:
 
     def _require_folder(self) -> None:
         """Refuse early what writing would refuse after the work."""
+        if "\0" in str(self.path):
+            raise self._refusal("a name of a folder holds no NUL character")
         try:
             there = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
         except (OSError, StopIteration) as fault:

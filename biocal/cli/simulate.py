@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from biocal.cli import columns
-from biocal.cli.messages import tell
+from biocal.cli.messages import plain, tell
 from biocal.cli.progress import working
 from biocal.cli.settings import usage_error
 
@@ -184,7 +184,7 @@ def _tell(report: RunReport, results: SimulationResults, shard: str | None, *, q
         tell("note", "when all shards are, put them together: biocal simulate --merge DIR... --out DIR")
         return
     tell("note", f"results are in {report.path}: {report.replicates:,} replicates{found}")
-    typer.echo(results.summary())
+    typer.echo(plain(results.summary()))
 
 
 @contextmanager

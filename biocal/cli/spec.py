@@ -7,14 +7,15 @@ import os
 import re
 import tomllib
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 from biocal.cli.keys import CHOICES, EXCLUSIVE, KEYS, from_toml
 from biocal.errors import DataProblemsError
 from biocal.study.columns import did_you_mean
+from biocal.study.file_bytes import LARGEST_TEXT_OF_OPTIONS, file_bytes
 from biocal.study.natural_order import natural_key
-from biocal.study.notices import ProblemLog
+from biocal.study.notices import LISTED_PLACES, ProblemLog
+from biocal.study.toml_text import UnreadableTomlError, parse_toml
 
 
 def read_spec(path: str, *, more: Collection[str] = ()) -> dict[str, Any]:
@@ -41,6 +42,9 @@ def read_spec(path: str, *, more: Collection[str] = ()) -> dict[str, Any]:
     text = _text(path, log)
     found = _parse(path, text, log)
     values: dict[str, Any] = {}
+    unknown = [key for key in found if key not in KEYS and key not in more]
+    for key in unknown[LISTED_PLACES:]:
+        del found[key]
     for key, value in found.items():
         line = _line_of(key, text)
         if key not in KEYS and key not in more:
@@ -53,6 +57,9 @@ def read_spec(path: str, *, more: Collection[str] = ()) -> dict[str, Any]:
             values[key] = _allowed(key, from_toml(key, value))
         except ValueError as fault:
             log.add("error", "bad-value", f"{key}: {fault}", file=path, line=line)
+    if len(unknown) > LISTED_PLACES:
+        message = f"... and {len(unknown) - LISTED_PLACES:,} more keys that are no options"
+        log.add("error", "unknown-key", message, file=path)
     for group in EXCLUSIVE:
         several = [key for key in group if key in values]
         if len(several) > 1:
@@ -65,7 +72,7 @@ def read_spec(path: str, *, more: Collection[str] = ()) -> dict[str, Any]:
 
 def _text(path: str, log: ProblemLog) -> str:
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
+        return file_bytes(path, most=LARGEST_TEXT_OF_OPTIONS).decode("utf-8-sig")
     except UnicodeDecodeError as fault:
         log.add("error", "not-utf8", f"not UTF-8 text (byte {fault.start}); save it as UTF-8", file=path)
     except FileNotFoundError:
@@ -79,13 +86,16 @@ def _text(path: str, log: ProblemLog) -> str:
 
 def _parse(path: str, text: str, log: ProblemLog) -> dict[str, Any]:
     try:
-        return tomllib.loads(text.replace("\r\n", "\n"))
+        return parse_toml(text.replace("\r\n", "\n"))
     except tomllib.TOMLDecodeError as fault:
         message = str(fault)
         place = re.search(r" \(at line (\d+), column \d+\)$", message)
         line = int(place[1]) if place else None
         reason = message[: place.start()] if place else message.replace("(at end of document)", "at the end")
         log.add("error", "not-toml", f"not valid TOML: {reason}", file=path, line=line)
+        raise DataProblemsError(log.found) from fault
+    except UnreadableTomlError as fault:
+        log.add("error", "not-toml", f"not a spec: {fault}", file=path)
         raise DataProblemsError(log.found) from fault
 
 

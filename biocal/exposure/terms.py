@@ -25,6 +25,9 @@ from biocal.kernels.rcs import (
 
 FloatArray = NDArray[np.float64]
 
+#: Ours: more categories than this are no longer categories.
+MOST_CUTS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class LinearBasis:
@@ -289,6 +292,8 @@ def categories(cuts: Sequence[float], *, reference: str | int = 0) -> Categories
     points = np.asarray(list(cuts), dtype=float)
     if points.size < 1 or not np.isfinite(points).all() or (np.diff(points) <= 0).any():
         raise OptionError(f"cut points must be finite and increasing, found {list(cuts)}", cuts=list(cuts))
+    if points.size > MOST_CUTS:
+        raise OptionError(f"there are {MOST_CUTS} cut points at most, found {points.size:,}", cuts=points)
     kept = tuple(float(point) for point in points)
     labels = category_labels(kept)
     if isinstance(reference, str):

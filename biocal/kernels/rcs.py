@@ -24,6 +24,10 @@ HARRELL_PROBABILITIES: dict[int, tuple[float, ...]] = {
 }
 
 
+#: Ours: far beyond what matched sets can tell apart.
+MOST_KNOTS = 50
+
+
 def default_probabilities(n_knots: int) -> tuple[float, ...]:
     """Harrell's probabilities for 3 to 7 knots.
 
@@ -71,6 +75,8 @@ def require_knots(knots: ArrayLike) -> FloatArray:
     shown = ", ".join(f"{point:.6g}" for point in points.ravel()[:12])
     if points.ndim != 1 or points.size < 3:
         raise OptionError(f"a spline needs at least 3 knots, found {points.size} ({shown})", knots=points)
+    if points.size > MOST_KNOTS:
+        raise OptionError(f"a spline has {MOST_KNOTS} knots at most, found {points.size:,}", knots=points)
     if not np.isfinite(points).all():
         raise OptionError(f"knots must be finite numbers, found {shown}", knots=points)
     steps = np.diff(points)

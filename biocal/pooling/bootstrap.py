@@ -30,6 +30,8 @@ Progress = Callable[[int, int], None]
 
 #: Replicates handed to a process at a time: enough to hide what a task costs, few enough to see progress.
 _PER_TASK = 20
+#: Ours: more than anyone has time or processors for.
+MOST_REPLICATES, MOST_JOBS = 1_000_000, 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,11 @@ class BootstrapOptions:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
+        if _is_count(self.replicates) and self.replicates > MOST_REPLICATES:
+            raise OptionError(
+                f"bootstrap is {MOST_REPLICATES:,} replicates at most, not {self.replicates:,}",
+                replicates=self.replicates,
+            )
         if not _is_count(self.replicates) or self.replicates < 2:
             raise OptionError(
                 f"bootstrap is the number of replicates, 2 or more (1,000 for percentile limits), not "
@@ -64,9 +71,10 @@ class BootstrapOptions:
             )
         if self.seed is not None and (not _is_count(self.seed) or self.seed < 0):
             raise OptionError(f"a seed is a whole number from 0, not {self.seed!r}", seed=self.seed)
-        if not _is_count(self.jobs) or (self.jobs < 1 and self.jobs != -1):
+        if not _is_count(self.jobs) or not (1 <= self.jobs <= MOST_JOBS or self.jobs == -1):
             raise OptionError(
-                f"jobs is a number of processes, or -1 for all, not {self.jobs!r}", jobs=self.jobs
+                f"jobs is a number of processes up to {MOST_JOBS:,}, or -1 for all, not {self.jobs!r}",
+                jobs=self.jobs,
             )
 
 

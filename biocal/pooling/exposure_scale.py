@@ -18,6 +18,10 @@ FloatArray = NDArray[np.float64]
 
 KNOT_RULES = ("common", "published")
 GRID_POINTS = 101
+#: Cubes of exposures, as splines take them, must stay far from what a computer holds.
+LARGEST_EXPOSURE = 1e50
+#: Ours: a table longer than this is no curve.
+MOST_EXPOSURES = 10_000
 
 
 def common_exposure(problem: PooledProblem, calibration: CalibrationFit | None) -> tuple[FloatArray, str]:
@@ -88,7 +92,12 @@ def lay_out_scale(
         grid = np.unique(np.append(np.linspace(low, high, GRID_POINTS), anchor))
     else:
         grid = np.asarray(list(at), dtype=float)
-    if not np.isfinite(anchor) or not np.isfinite(grid).all() or grid.size == 0:
+        if grid.size > MOST_EXPOSURES:
+            raise OptionError(
+                f"a curve is tabulated at {MOST_EXPOSURES:,} exposures at most, not {grid.size:,}", at=at
+            )
+    largest = max(abs(anchor), np.abs(grid).max(initial=0.0))
+    if not largest <= LARGEST_EXPOSURE or grid.size == 0:
         raise OptionError("the reference exposure and the exposures asked for must be finite numbers", at=at)
     return ExposureScale(anchor, rule, grid, low, high, controls)
 

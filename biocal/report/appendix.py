@@ -19,8 +19,9 @@ from biocal.report.participants import Participants
 from biocal.report.parts import COUNT_COLUMNS
 from biocal.report.table import ReportTable
 from biocal.results.bootstrap import Bootstrap
+from biocal.results.csv_text import csv_bytes
 from biocal.results.fits import Fit
-from biocal.results.tables import csv_bytes, fit_tables
+from biocal.results.tables import fit_tables
 from biocal.results.text import count, exact, number, p_value
 
 if TYPE_CHECKING:

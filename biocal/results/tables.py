@@ -1,10 +1,13 @@
-"""Tables of whole analyses, and how they become bytes of CSV."""
+"""Tables of whole analyses."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from biocal.results.csv_text import csv_bytes
+
+__all__ = ["calibration_tables", "csv_bytes", "fit_tables", "stacked"]
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,13 +16,6 @@ if TYPE_CHECKING:
     from biocal.results.comparison import Comparison
     from biocal.results.fits import Fit
     from biocal.results.group_estimates import Subgroups
-
-
-def csv_bytes(table: pd.DataFrame) -> bytes:
-    """Return a table as CSV: numbers in full precision, blanks where there is none, UTF-8, Unix line ends."""
-    text = io.StringIO()
-    table.to_csv(text, index=False, lineterminator="\n")
-    return text.getvalue().encode()
 
 
 def fit_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:

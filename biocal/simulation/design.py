@@ -11,12 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from biocal.errors import DesignError
-from biocal.simulation.design_keys import Problems, as_integer, as_word, as_words, note_unknown, read_value
+from biocal.simulation.design_keys import (
+    MOST_REPLICATES,
+    Problems,
+    as_integer,
+    as_word,
+    as_words,
+    note_unknown,
+    read_value,
+)
 from biocal.simulation.design_lines import line_of
 from biocal.simulation.design_scenario import SECTIONS, read_scenario, unused_keys
 from biocal.simulation.design_vary import Variation, read_variation
 from biocal.simulation.scenario import Scenario
 from biocal.simulation.scenario_checks import check_methods
+from biocal.study.file_bytes import LARGEST_TEXT_OF_OPTIONS, file_bytes
+from biocal.study.toml_text import UnreadableTomlError, parse_toml
 
 __all__ = ["Design", "read_design"]
 
@@ -113,14 +123,16 @@ def read_design(source: str | PathLike[str] | Mapping[str, Any]) -> Design:
         return Design.from_mapping(source)
     path = Path(source)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        mapping = tomllib.loads(text)
+        text = file_bytes(path, most=LARGEST_TEXT_OF_OPTIONS).decode("utf-8-sig")
+        mapping = parse_toml(text)
     except OSError as fault:
         raise DesignError([f"{path}: cannot be read: {fault.strerror or fault}"]) from fault
     except UnicodeDecodeError as fault:
         raise DesignError([f"{path}: is not a text in UTF-8, as TOML is"]) from fault
     except tomllib.TOMLDecodeError as fault:
         raise DesignError([f"{path}: is not valid TOML: {fault}"]) from fault
+    except UnreadableTomlError as fault:
+        raise DesignError([f"{path}: is not a design: {fault}"]) from fault
     return _read(mapping, text, str(path))
 
 
@@ -162,6 +174,8 @@ def _top(spec: Mapping[str, Any], key: str, read: Any, default: Any, problems: P
 def _check_counts(replicates: int, seed: int, problems: Problems) -> None:
     if replicates < 1:
         problems.add("replicates", f"must be 1 or more, not {replicates}")
+    if replicates > MOST_REPLICATES:
+        problems.add("replicates", f"must be {MOST_REPLICATES:,} or fewer, not {replicates:,}")
     if seed < 0:
         problems.add("seed", f"must be 0 or more, not {seed}")
 

@@ -11,6 +11,9 @@ from biocal.study.columns import did_you_mean
 
 Record = TypeVar("Record")
 
+#: Replicates of a scenario; ours, far beyond what Monte Carlo errors ask for.
+MOST_REPLICATES = 10_000_000
+
 
 class WrongTypeError(Exception):
     """A value is not of the kind its key takes; the message says what it should be."""

@@ -36,6 +36,8 @@ SECTIONS: dict[str, type] = {
 LISTS = ("covariates", "studies")
 _REQUIRED = ("exposure", "truth", "estimand", "studies")
 #: Keys of a study: those of its record, and how many studies like it there are.
+#: Ours: no consortium has more studies.
+MOST_COPIES = 1_000
 STUDY_KEYS = (*keys_of(StudyDesign), "copies")
 
 # A key of the left is read only when that of the right has one of these values.
@@ -114,6 +116,9 @@ def _read_copies(value: Any, place: str, problems: Problems) -> int:
         return 1
     if copies < 0:
         problems.add(place, f"must be 0 or more, not {copies}")
+        return 1
+    if copies > MOST_COPIES:
+        problems.add(place, f"must be {MOST_COPIES:,} or fewer, not {copies:,}")
         return 1
     return int(copies)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -15,6 +16,8 @@ from biocal.simulation.design_scenario import LISTS, SECTIONS, STUDY_KEYS
 from biocal.simulation.scenario_checks import LOCAL_KEYS
 from biocal.study.columns import did_you_mean
 
+#: Ours: each is read and checked before the first is drawn.
+MOST_SCENARIOS = 10_000
 _INDEXED = re.compile(r"(\w+)\[(\d+)\]\.(\w+)")
 
 
@@ -64,6 +67,10 @@ def read_variation(spec: Mapping[str, Any], problems: Problems) -> Variation:
                 problems.add(place, f"holds {value} twice")
         values_of[key] = list(values)
     levels, specs = [], []
+    n_scenarios = math.prod(len(values) for values in values_of.values())
+    if n_scenarios > MOST_SCENARIOS:
+        problems.add("vary", f"makes {n_scenarios:,} scenarios, more than the {MOST_SCENARIOS:,} allowed")
+        values_of = {}
     for combination in itertools.product(*values_of.values()):
         changed = copy.deepcopy({key: value for key, value in spec.items() if key != "vary"})
         for key, value in zip(values_of, combination, strict=True):

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from biocal.results.csv_text import csv_bytes
 from biocal.simulation.folder import FIGURES_FOLDER, REPLICATES_FILE, write_file
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def write_results(path: Path, design: Design) -> None:
     results = results_of(path, design)
     for name in ("performance", "summary", "differences"):
         table = getattr(results.tables, name)
-        write_file(path / f"{name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
+        write_file(path / f"{name}.csv", csv_bytes(table))
     figures = path / FIGURES_FOLDER
     figures.mkdir(exist_ok=True)
     for name, draw in _figures(results, design):

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biocal.errors import OptionError, OutputError
+from biocal.simulation.design_keys import MOST_REPLICATES
 from biocal.simulation.parts import BlockPlace, DamagedPartError, index_file, sync_folder
 from biocal.simulation.schedule import Block, Shard, batch_size, blocks_of, parse_shard, shard_blocks
+from biocal.study.file_bytes import LARGEST_TEXT_OF_OPTIONS, file_bytes
 
 if TYPE_CHECKING:
     from biocal.simulation.design import Design
@@ -32,6 +34,8 @@ DESIGN_FILE, REPLICATES_FILE, PARTS_FOLDER, FIGURES_FOLDER = (
 DERIVED_FILES = ("performance.csv", "summary.csv", "differences.csv", "report.html")
 #: Changes when the random streams, the batches or the columns of the files do: no mixing then.
 FORMAT = 1
+#: Bytes of design.json: a spec at its largest, and what JSON adds.
+LARGEST_RECORD = 4 * LARGEST_TEXT_OF_OPTIONS
 #: Packages whose version can change a number in its last digits.
 NUMERIC_PACKAGES = ("biocal", "numpy", "scipy", "pandas", "pyarrow")
 
@@ -103,17 +107,33 @@ def read_record(folder: Path) -> DesignRecord | None:
     """
     path = folder / DESIGN_FILE
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return DesignRecord(**found)
+        found = json.loads(file_bytes(path, most=LARGEST_RECORD))
+        return _checked(DesignRecord(**found))
     except FileNotFoundError:
         return None
     except NotADirectoryError:
         raise OutputError(f"'{folder}' is not a folder", path=str(folder)) from None
-    except (ValueError, TypeError, OSError) as fault:
+    except (ValueError, TypeError, OSError, RecursionError) as fault:
+        reason = getattr(fault, "strerror", None) or fault
         raise OutputError(
-            f"'{path}' is not a design that biocal simulate wrote ({fault}); name another folder",
+            f"'{path}' is not a design that biocal simulate wrote ({reason}); name another folder",
             path=str(path),
         ) from fault
+
+
+def _checked(record: DesignRecord) -> DesignRecord:
+    """Return a record whose values are of their kinds; TypeError otherwise."""
+    kinds = {"format": int, "spec": dict, "replicates": int, "seed": int, "batches": list, "versions": dict}
+    for name, kind in kinds.items():
+        if not isinstance(getattr(record, name), kind):
+            raise TypeError(f"'{name}' is of another kind")
+    if not all(isinstance(size, int) and size > 0 for size in record.batches):
+        raise TypeError("'batches' holds no numbers of replicates")
+    if not 0 < record.replicates <= MOST_REPLICATES:
+        raise TypeError("'replicates' is out of bounds")
+    if not isinstance(record.shard, str | None):
+        raise TypeError("'shard' is of another kind")
+    return record
 
 
 class RunFolder:

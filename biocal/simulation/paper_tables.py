@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from biocal.errors import OptionError
+from biocal.results.csv_text import csv_bytes
 from biocal.results.text import number
 from biocal.results.text import table as text_table
 
@@ -72,7 +73,7 @@ class PaperTable:
         -------
         str
         """
-        return _deliver(self.frame.to_csv(index=False, lineterminator="\n"), path)
+        return _deliver(csv_bytes(self.frame).decode(), path)
 
     def to_markdown(
         self,

@@ -25,6 +25,10 @@ from biocal.study.columns import did_you_mean
 #: A problem: key within its section, and what is wrong.
 Problem = tuple[str, str]
 
+#: Of a study; ours, a hundred times the largest cohort consortium.
+MOST_PERSONS = 10_000_000
+#: Cubes of exposures, as splines take them, must stay far from what a computer holds.
+LARGEST_EXPOSURE = 1e50
 LOCAL_KEYS = ("intercept", "slope", "r_squared", "calibrators")
 
 
@@ -47,6 +51,9 @@ def _at_least(key: str, value: float, limit: float) -> Iterator[Problem]:
 def check_exposure(exposure: ExposureLaw) -> Iterator[Problem]:
     """Problems of the section [exposure]."""
     yield from _above("sd", exposure.sd, 0)
+    for key in ("mean", "sd"):
+        if abs(getattr(exposure, key)) > LARGEST_EXPOSURE:
+            yield key, f"must lie within {LARGEST_EXPOSURE:g} of 0; change the unit"
     yield from _choice("law", exposure.law, ("normal", "lognormal", "mixture"))
     if exposure.law == "lognormal" and exposure.mean <= 0:
         yield "mean", f"must be above 0 for a lognormal law, not {exposure.mean:g}"
@@ -151,6 +158,8 @@ def check_study(study: StudyDesign) -> Iterator[Problem]:
     yield from _choice("laboratory", study.laboratory, ("reference", "local"))
     for key in ("sets", "controls", "cases"):
         yield from _at_least(key, getattr(study, key), 1)
+    if study.sets * (study.cases + study.controls) > MOST_PERSONS:
+        yield "sets", f"ask for more than {MOST_PERSONS:,} persons with so many cases and controls a set"
     if study.sd is not None:
         yield from _above("sd", study.sd, 0)
     for key in LOCAL_KEYS:

@@ -85,16 +85,23 @@ def run_in_processes(works: Iterable[Work], jobs: int) -> Generator[tuple[Block,
             ) from fault
 
 
+#: Ours: more processes than any machine has processors for.
+MOST_JOBS = 1_024
+
+
 def require_jobs(jobs: object) -> int:
     """Check a number of processes.
 
     Raises
     ------
     OptionError
-        Not a whole number from 1, nor -1.
+        Not a whole number from 1 to `MOST_JOBS`, nor -1.
     """
-    if not isinstance(jobs, int) or isinstance(jobs, bool) or (jobs < 1 and jobs != -1):
-        raise OptionError(f"jobs is a number of processes, or -1 for one a core, not {jobs!r}", option="jobs")
+    if not isinstance(jobs, int) or isinstance(jobs, bool) or not (1 <= jobs <= MOST_JOBS or jobs == -1):
+        raise OptionError(
+            f"jobs is a number of processes up to {MOST_JOBS:,}, or -1 for one a core, not {jobs!r}",
+            option="jobs",
+        )
     return jobs
 
 

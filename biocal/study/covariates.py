@@ -14,6 +14,7 @@ from biocal.errors import BiocalError, ColumnError, FormulaError
 from biocal.study.cells import parse_number
 from biocal.study.columns import did_you_mean
 from biocal.study.formula_grammar import columns_of_factor
+from biocal.study.formula_size import MOST_LEVELS, require_moderate, shortened
 from biocal.study.missing_indicator import MISSING_LEVEL, FilledColumns, fill_columns
 from biocal.study.notices import counted
 from biocal.study.pooled import PooledStudies
@@ -151,11 +152,14 @@ def _understood(formula: str, columns: tuple[str, ...]) -> tuple[Any, list[str]]
     from patsy import INTERCEPT, ModelDesc, PatsyError
 
     try:
+        require_moderate(formula)
         description = ModelDesc.from_formula(formula)
+    except FormulaError:
+        raise
     except (PatsyError, SyntaxError, ValueError, RecursionError) as failure:
         reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
         raise FormulaError(
-            f"formula '{formula}' cannot be understood: {reason}", formula=formula, name=formula
+            f"formula '{shortened(formula)}' cannot be understood: {reason}", formula=formula, name=formula
         ) from failure
     if description.lhs_termlist:
         raise FormulaError(
@@ -188,6 +192,7 @@ def _values(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str
     if isinstance(dtype, pd.CategoricalDtype):
         # Levels that occur only where another variable is missing would give columns of zeros.
         kept = column.cat.remove_unused_categories()
+        _require_few_levels(len(kept.cat.categories), f"column '{name}' of formula '{shortened(formula)}'")
         _require_words(kept, name, pool, formula)
         return kept.reset_index(drop=True)
     raise FormulaError(
@@ -195,6 +200,16 @@ def _values(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str
         formula=formula,
         name=name,
     )
+
+
+def _require_few_levels(n_levels: int, what: str) -> None:
+    """Refuse ids, and measurements taken for words: a column a person."""
+    if n_levels > MOST_LEVELS:
+        raise FormulaError(
+            f"{what} has {n_levels:,} levels, more than the {MOST_LEVELS:,} allowed; does it hold ids, or numbers "
+            "that were taken for words?",
+            name=what,
+        )
 
 
 def _require_words(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str) -> None:
@@ -273,6 +288,9 @@ def _evaluate(
                 matrix = dmatrix(description, _columns_by_name(frame), eval_env=environment, NA_action=action)
             else:
                 matrix = _by_agreed_levels(description, frame, agreed, eval_env=environment, NA_action=action)
+    except MemoryError as failure:
+        message = f"the columns of formula '{shortened(formula)}' do not fit into memory; are the levels ids?"
+        raise FormulaError(message, formula=formula, name=formula) from failure
     except (PatsyError, BiocalError, ValueError, TypeError, ArithmeticError) as failure:
         cause: BaseException = failure
         while cause.__cause__ is not None and not isinstance(cause, BiocalError):
@@ -316,6 +334,7 @@ def _category(data: Any, contrast: Any = None, levels: Any = None) -> Any:
 
     if isinstance(data, pd.Series | np.ndarray) and pd.api.types.is_float_dtype(data.dtype):
         values = np.asarray(data, dtype=np.float64)
+        _require_few_levels(np.unique(values).size, "C()")
         whole = np.isfinite(values).all() and np.array_equal(values, np.floor(values))
         # A Series, because patsy names levels by repr and iterating it gives plain Python numbers.
         data = pd.Series(values.astype(np.int64) if whole else values)

@@ -21,6 +21,8 @@ from biocal.study.notices import ProblemLog, counted
 from biocal.study.text_bytes import as_utf8
 
 _SOMETHING = re.compile(rb"[^\s,;|]")
+#: A table with more columns than this is refused rather than left to fill the memory (ours).
+MOST_COLUMNS = 20_000
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
@@ -59,11 +61,23 @@ def read_delimited(content: bytes, name: str, log: ProblemLog) -> DelimitedText 
     utf8 = as_utf8(content, name, log)
     if utf8 is None:
         return None
-    first = _header(utf8)
+    try:
+        first = _header(utf8)
+    except csv.Error:
+        message = f"the header cannot be read: a name has more than {csv.field_size_limit():,} characters"
+        log.add("error", "header", f"{message}; is this a table?", file=name, line=1)
+        return None
     if first is None:
         log.add("error", "empty-file", "the file is empty; it needs a header line and data rows", file=name)
         return None
     header, delimiter, header_lines, start = first
+    if len(header) > MOST_COLUMNS:
+        message = (
+            f"the header has {len(header):,} columns, more than the {MOST_COLUMNS:,} that are read; keep the "
+            "columns that the analysis needs"
+        )
+        log.add("error", "too-many-columns", message, file=name, line=header_lines)
+        return None
     if delimiter != ",":
         words = f"columns are separated by {DELIMITERS[delimiter]}; read as such"
         log.add("note", "delimiter", words, file=name)
@@ -160,6 +174,8 @@ def _read_fast(body: _Body) -> tuple[list[RawColumn], NDArray[np.intp]] | None:
         )
     except pa.ArrowInvalid:
         return None
+    if has_quotes and _text_after_quote(body):
+        return None
     n_lines = body.utf8.count(b"\n", body.start) + (not body.utf8.endswith(b"\n"))
     if table.num_rows == n_lines:
         return table.columns, np.arange(n_lines, dtype=np.intp) + body.first_line
@@ -169,6 +185,16 @@ def _read_fast(body: _Body) -> tuple[list[RawColumn], NDArray[np.intp]] | None:
     except _UnclosedQuote:
         return None
     return (table.columns, line) if line.size == table.num_rows else None
+
+
+def _text_after_quote(body: _Body) -> bool:
+    """Whether something may follow a closing quote within a cell, as in ``"North"x``: Arrow joins the two."""
+    mark = re.escape(body.delimiter.encode())
+    beginning = rb"(?:^|[\n" + mark + rb'])"'
+    return (
+        re.compile(beginning + rb'[^"]*(?:""[^"]*)*"[^"\r\n' + mark + rb"]").search(body.utf8, body.start)
+        is not None
+    )
 
 
 def _read_slowly(body: _Body, name: str, log: ProblemLog) -> tuple[list[RawColumn], NDArray[np.intp]] | None:
@@ -187,7 +213,10 @@ def _read_slowly(body: _Body, name: str, log: ProblemLog) -> tuple[list[RawColum
             lines.append(line)
     except _UnclosedQuote as failure:
         line, reason = failure.args
-        message = f"quotes are not closed properly from here on ({reason})"
+        if "field limit" in reason:
+            message = f"a cell has more than {csv.field_size_limit():,} characters; is a quote not closed?"
+        else:
+            message = f"quotes are not closed properly from here on ({reason})"
         log.add("error", "quotes", message, file=name, line=line)
         return None
     log.add_lines(

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from biocal.errors import FormulaError
 from biocal.study.columns import did_you_mean
+from biocal.study.formula_size import MOST_DEGREES, shortened
 
 # Functions of one column (or an expression in columns) that a formula may call.
 TRANSFORMATIONS = (
@@ -28,6 +29,8 @@ FUNCTIONS = frozenset((*TRANSFORMATIONS, *SPLINES, *CODINGS, "Q"))
 _ALLOWED = ", ".join(sorted(FUNCTIONS))
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.BitAnd, ast.BitOr)
 _COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+# Places, after the variable, where a spline takes degrees of freedom and where bs() takes its degree.
+_DEGREES_BY_PLACE = (0, 2)
 # Powers beyond this are a slip; it also keeps constants such as 9**9**9 from running for ever.
 _LARGEST_POWER = 10
 
@@ -54,10 +57,17 @@ def columns_of_factor(code: str, columns: Collection[str], formula: str) -> list
         tree = ast.parse(code.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as failure:
         raise FormulaError(
-            f"'{code}' in formula '{formula}' cannot be understood", formula=formula, name=code
+            f"'{shortened(code)}' in formula '{shortened(formula)}' cannot be understood",
+            formula=formula,
+            name=code,
         ) from failure
     reader = _FactorReader(columns, formula)
-    reader.read(tree.body)
+    try:
+        reader.read(tree.body)
+    except RecursionError as failure:
+        raise FormulaError(
+            f"formula '{shortened(formula)}' has too much within one term", formula=formula, name=code
+        ) from failure
     return list(dict.fromkeys(reader.used))
 
 
@@ -77,6 +87,11 @@ class _FactorReader:
             case ast.Constant(value=bool() | int() | float()):
                 pass
             case ast.BinOp(left=left, op=ast.Pow(), right=right):
+                # a power of plain numbers alone, again and again, would be computed digit by digit
+                if not isinstance(left, ast.Constant) and not any(
+                    isinstance(part, ast.Name | ast.Call) for part in ast.walk(left)
+                ):
+                    self._refuse(node)
                 self.read(left)
                 self._power(right)
             case ast.BinOp(left=left, op=op, right=right) if isinstance(op, _OPERATORS):
@@ -113,12 +128,16 @@ class _FactorReader:
             if not node.args:
                 self._refuse(node)
             self.read(node.args[0])
-        for argument in node.args[first_option:]:
+        for place, argument in enumerate(node.args[first_option:]):
             self._option(argument)
+            if name in SPLINES and place in _DEGREES_BY_PLACE:
+                self._degrees(argument)
         for keyword in node.keywords:
             if keyword.arg is None:
                 self._refuse(node)
             self._option(keyword.value)
+            if keyword.arg in ("df", "degree"):
+                self._degrees(keyword.value)
 
     def _option(self, node: ast.expr) -> None:
         """Check an argument that sets an option: constants, lists of them, codings."""
@@ -136,6 +155,19 @@ class _FactorReader:
                 self._call(name, node)
             case _:
                 self._refuse(node)
+
+    def _degrees(self, node: ast.expr) -> None:
+        """Check degrees of freedom, or the degree, of a spline: a column each."""
+        match node:
+            case ast.Constant(value=int() | float() as degrees) if degrees > MOST_DEGREES:
+                raise FormulaError(
+                    f"{ast.unparse(node)} in formula '{shortened(self.formula)}' asks for more columns of a spline "
+                    f"than the {MOST_DEGREES} allowed",
+                    formula=self.formula,
+                    name=ast.unparse(node),
+                )
+            case _:
+                pass
 
     def _power(self, node: ast.expr) -> None:
         match node:
@@ -168,12 +200,12 @@ class _FactorReader:
         self.used.append(name)
 
     def _refuse(self, node: ast.expr) -> None:
-        shown = ast.unparse(node)
+        shown = shortened(ast.unparse(node), 60)
         advice = "columns, numbers, arithmetic, comparisons and the functions " + _ALLOWED
         if isinstance(node, ast.Attribute):
             advice += '; write log(x), not np.log(x); quote a column with a dot as Q("name")'
         raise FormulaError(
-            f"'{shown}' is not allowed in formula '{self.formula}'; a formula may hold {advice}",
+            f"'{shown}' is not allowed in formula '{shortened(self.formula)}'; a formula may hold {advice}",
             formula=self.formula,
             name=shown,
         )

@@ -12,6 +12,9 @@ from biocal.study.notices import Level, ProblemLog
 from biocal.study.pool_options import PoolOptions
 from biocal.study.table_stack import TableStack
 
+# Cubes of these, as splines take them, and products of such sums are still finite and not 0.
+LARGEST, SMALLEST = 1e50, 1e-50
+
 
 @dataclass(frozen=True, slots=True)
 class AssayRows:
@@ -42,7 +45,8 @@ def use_measurements(
     local, reference = rows.local.copy(), rows.reference.copy()
     for name, factor in options.scale_local.items():
         mine = rows.study == study_names.index(name)
-        local[mine] *= factor
+        with np.errstate(over="ignore"):  # told below
+            local[mine] *= factor
         if np.isnan(local[mine]).all():
             log.add(
                 "warning",
@@ -52,6 +56,7 @@ def use_measurements(
                 column=roles.local,
                 study=name,
             )
+    require_usable_sizes(stack, roles, local, reference, log)
     in_local_study = ~is_reference[rows.study]
     by_study = _TellByStudy(stack, study_names, rows.study, log)
     by_study(
@@ -98,6 +103,31 @@ def use_measurements(
         reference[measured_cases] = np.nan
     in_calibration = in_local_study & ~np.isnan(local) & ~np.isnan(reference)
     return local, reference, in_calibration
+
+
+def require_usable_sizes(
+    stack: TableStack,
+    roles: ColumnRoles,
+    local: NDArray[np.float64],
+    reference: NDArray[np.float64],
+    log: ProblemLog,
+) -> None:
+    """Note as errors values whose cubes leave what a computer holds: a slip, or a unit no laboratory has."""
+    for column, values in ((roles.local, local), (roles.reference, reference)):
+        size = np.abs(values)
+        with np.errstate(invalid="ignore"):
+            rows = np.flatnonzero((size > LARGEST) | ((size < SMALLEST) & (size > 0)))
+        stack.tell_rows(
+            log,
+            "error",
+            "beyond-arithmetic",
+            rows,
+            lambda k, values=values, rows=rows: (  # type: ignore[misc]
+                f"{values[rows[k]]:g} is beyond what can be calculated with ({SMALLEST:g} to {LARGEST:g}, or 0); "
+                "is it a slip? Otherwise change the unit"
+            ),
+            column=column,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,18 @@ def natural_key(label: str) -> NaturalKey:
     """Return a sort key that compares runs of digits as numbers; ties are broken by the text."""
     parts = [part for part in _RUNS.split(label) if part]
     numbered = tuple(
-        (0, int(part), "") if part[0] in "0123456789" else (1, 0, part.casefold()) for part in parts
+        _number_key(part) if part[0] in "0123456789" else (1, 0, part.casefold()) for part in parts
     )
     return numbered, label
+
+
+def _number_key(digits: str) -> tuple[int, int, str]:
+    """A number by its length and then its digits: as numbers compare, however many digits there are.
+
+    Python itself turns no more than 4,300 digits into a number.
+    """
+    plain = digits.lstrip("0")
+    return 0, len(plain), plain
 
 
 def natural_ranks(labels: Sequence[str]) -> NDArray[np.intp]:

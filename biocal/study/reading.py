@@ -15,6 +15,7 @@ from biocal.study.assembly import assemble
 from biocal.study.cells import RawColumn
 from biocal.study.columns import DEFAULT_PERSON, ColumnRoles
 from biocal.study.delimited import DelimitedText, read_delimited
+from biocal.study.file_bytes import file_bytes
 from biocal.study.frame_table import frame_as_table
 from biocal.study.limit_options import LimitOptions
 from biocal.study.notices import ProblemLog
@@ -129,14 +130,17 @@ def read_tables(
 
 def _content(path: str, seen: dict[str, str], log: ProblemLog) -> bytes | None:
     """Bytes of a file; None, and told, when it cannot be read or was read already."""
-    real = os.path.realpath(path)
+    if not path.strip():
+        log.add("error", "no-file", "the name of a file is blank", file=f"'{path}'")
+        return None
+    real = os.path.realpath(path) if "\0" not in path else path
     if real in seen:
         message = f"the same file is given twice (also as {seen[real]}); name it once"
         log.add("error", "file-twice", message, file=path)
         return None
     seen[real] = path
     try:
-        content = Path(path).read_bytes()
+        content = file_bytes(path)
     except FileNotFoundError:
         hint = "the pattern matches no file" if glob.has_magic(path) else "there is no such file"
         log.add("error", "no-file", hint, file=path)

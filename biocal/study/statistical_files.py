@@ -10,6 +10,7 @@ import pandas as pd
 
 from biocal.study.notices import ProblemLog
 from biocal.study.r_files import INSTALL, read_rds
+from biocal.study.unpacked_size import require_gzip_fits, require_parquet_fits
 
 # 5.4e-79.  pandas turns the all-zero bits of IBM's hexadecimal zero into it (seen in 2.2 and 3.1).
 _IBM_SMALLEST = 16.0**-65
@@ -31,6 +32,9 @@ def read_statistical_file(content: bytes, suffix: str, name: str, log: ProblemLo
         frame = _read(buffer, suffix)
     except ModuleNotFoundError:
         log.add("error", "needs-package", INSTALL, file=name)
+        return None
+    except MemoryError:
+        log.add("error", "unreadable", "what it holds does not fit into memory", file=name)
         return None
     except _READER_FAILURES as failure:
         reason = str(failure).strip().splitlines() or [type(failure).__name__]
@@ -63,8 +67,10 @@ def _read(buffer: io.BytesIO, suffix: str) -> pd.DataFrame:
     if suffix == ".dta":
         frame = pd.read_stata(buffer, convert_categoricals=False)
     elif suffix == ".parquet":
+        require_parquet_fits(buffer.getvalue())
         frame = pd.read_parquet(buffer)
     elif suffix == ".rds":
+        require_gzip_fits(buffer.getvalue())
         frame = read_rds(buffer.getvalue())
     else:
         frame = _read_sas(buffer, "xport" if suffix == ".xpt" else "sas7bdat")

@@ -1,0 +1,62 @@
+"""The content of a file that someone named: ordinary files only, so that nothing hangs or never ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+#: A spec or design larger than this is no such thing (ours; the bundled ones have about 2 kB).
+LARGEST_TEXT_OF_OPTIONS = 4 * 2**20
+_KINDS = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+def file_bytes(path: str | os.PathLike[str], *, most: int | None = None) -> bytes:
+    """Read a whole file.
+
+    Parameters
+    ----------
+    path : path
+        Links are followed.
+    most : int, optional
+        Bytes it may have.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    OSError
+        It cannot be read, has more than `most` bytes, or is a pipe, a device or a socket, from which
+        reading may never end; ``strerror`` says what.
+
+    Examples
+    --------
+    >>> file_bytes("/dev/zero")
+    Traceback (most recent call last):
+    OSError: [Errno 22] it is a device; name an ordinary file: '/dev/zero'
+    """
+    try:
+        about = os.stat(path)
+    except ValueError as fault:  # a NUL in the name
+        raise _refused(path, "its name holds a character that no name of a file has") from fault
+    kind = next((words for is_one, words in _KINDS if is_one(about.st_mode)), None)
+    if kind is not None:
+        raise _refused(path, f"it is {kind}; name an ordinary file")
+    if most is not None and about.st_size > most:
+        raise _refused(path, f"it has {about.st_size:,} bytes, more than the {most:,} allowed here")
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except MemoryError as fault:
+        raise _refused(path, f"its {about.st_size:,} bytes do not fit into memory") from fault
+
+
+def _refused(path: str | os.PathLike[str], reason: str) -> OSError:
+    return OSError(errno.EINVAL, reason, os.fspath(path))
