@@ -7,7 +7,7 @@ VENV := .venv
 # -rs: what was not run is told, with the reason
 PYTEST := -m pytest -n auto -rs
 
-.PHONY: help demo test test-browser test-slow lint format docs wheel-test test-oldest test-newest test-r r-pins bench clean
+.PHONY: help demo test test-browser test-slow test-fuzz test-offline lint format docs wheel-test test-oldest test-newest test-r r-pins bench clean
 
 help:
 	@echo "make demo         install into $(VENV) and analyse the bundled vitamin D consortium"
@@ -22,6 +22,8 @@ help:
 	@echo "make test-r       the R package and the numbers against live R (needs R; as root installs it by apt-get)"
 	@echo "make r-pins       make all numbers pinned from R anew"
 	@echo "make test-slow    long recovery and coverage runs"
+	@echo "make test-fuzz    every hostile input, and properties on twenty times the examples (minutes)"
+	@echo "make test-offline the tests with every connection to a network refused"
 	@echo "make bench        the engine beside other programs"
 	@echo "make clean        remove environments and results"
 
@@ -63,6 +65,14 @@ test-browser: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	@$(VENV)/bin/python $(PYTEST) -m slow || { status=$$?; [ $$status -eq 5 ] && echo "there are no slow tests yet"; }
+
+# other examples each time; a failure prints how to have it again
+test-fuzz: $(VENV)/.installed-dev
+	BIOCAL_FUZZ=$${BIOCAL_FUZZ:-20} $(VENV)/bin/python $(PYTEST) -m "slow or not slow" tests/trust
+
+# Dask speaks over sockets by design and is left out, as is the browser that reads the reports
+test-offline: $(VENV)/.installed-dev
+	PYTHONPATH=tests/offline $(VENV)/bin/python $(PYTEST) -m "not slow and not browser" --ignore=tests/simulation/test_dask.py
 
 # all four run, so that one failure does not hide another
 lint: $(VENV)/.installed-dev

@@ -14,7 +14,7 @@ from biocal.calibration.regression import (
     fit_calibration,
     lay_out_parameters,
 )
-from biocal.errors import OptionError
+from biocal.errors import CalibrationDesignError, OptionError
 from biocal.kernels.delta import WaldTest, wald_test
 from biocal.pooling.calibration_form import learn_form, reference_censored
 from biocal.pooling.calibration_quality import Batches, read_batches, study_qualities
@@ -238,7 +238,10 @@ def partial_association(
     layout = lay_out_parameters(
         len(local_names), wider.columns.shape[0], np.arange(len(local_names)), by_study=False
     )
-    fitted = fit_calibration(wider, response[kept], layout, local_names)
+    try:
+        fitted = fit_calibration(wider, response[kept], layout, local_names)
+    except CalibrationDesignError:  # of no concern to methods that need none, nor where only covariates lack
+        return None
     extra = np.unique(fitted.layout.position[:, 2:])
     extra = extra[extra >= 0]
     if extra.size == 0:

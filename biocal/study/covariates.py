@@ -156,8 +156,9 @@ def _understood(formula: str, columns: tuple[str, ...]) -> tuple[Any, list[str]]
         description = ModelDesc.from_formula(formula)
     except FormulaError:
         raise
-    except (PatsyError, SyntaxError, ValueError, RecursionError) as failure:
-        reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
+    except (PatsyError, SyntaxError, ValueError, RecursionError, AssertionError, LookupError) as failure:
+        # the last two are how patsy stumbles over a comma outside brackets, or an open triple quote
+        reason = str(failure).splitlines()[0] if str(failure) else "a comma or a quote is out of place"
         raise FormulaError(
             f"formula '{shortened(formula)}' cannot be understood: {reason}", formula=formula, name=formula
         ) from failure
