@@ -32,7 +32,6 @@ PAGES = {
     "data/infertility/README.md": "data/infertility",
     "data/planning/README.md": "data/planning",
     "data/simulation/README.md": "data/simulation",
-    "data/planning/README.md": "data/planning",
     "data/simulation/PROTOCOL.md": "data/protocol",
     "data/simulation/RESULTS.md": "data/simulation-results",
 }
