@@ -5,11 +5,9 @@
 # be changed, resized and saved. The data are the bundled consortium, which is synthetic.
 
 # %%
-import warnings
 
 import biocal as bc
 
-warnings.simplefilter("ignore")  # the calls below say nothing new about these data
 people = bc.datasets.load_vitamin_d()
 pool = bc.PooledStudies.from_frame(people, scale_local={"Ginkgo": 2.496})
 model = {
