@@ -11,6 +11,8 @@ import pytest
 from cli_pool import SPEC, small_pool
 
 OFFLINE = str(Path(__file__).parents[1] / "offline")
+# the biocal that is tested, where PYTHONPATH says which
+HERE = [path for path in [os.environ.get("PYTHONPATH")] if path]
 COMMAND = "from biocal.cli.main import run; run()"
 
 
@@ -18,7 +20,7 @@ def python(code, *words, folder):
     return subprocess.run(
         [sys.executable, "-c", code, *words],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": OFFLINE},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([OFFLINE, *HERE])},
         capture_output=True,
         text=True,
         timeout=120,
