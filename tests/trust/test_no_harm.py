@@ -60,6 +60,10 @@ ATTACKS = (
     "bmi == open('x')",
     "bmi in open('x')",
     "bmi in [print(1)]",
+    # beside a column that is in order
+    "bmi + I(bmi.values)",
+    "bmi + I(bmi * [open('x') for _ in (1,)][0].fileno())",
+    "bmi + I(bmi if open('x') else 1)",
 )
 
 
@@ -108,11 +112,12 @@ def test_code_in_a_formula_is_refused_and_not_run(attack, where, pool):
     Watch.seen.clear()
     Watch.on = True
     try:
-        with pytest.raises(BiocalError):
+        with pytest.raises(BiocalError) as refusal:
             TRIED[where](attack, pool)
     finally:
         Watch.on = False
     assert Watch.seen == []
+    assert "cannot be evaluated" not in str(refusal.value), "refused when read, before anything was evaluated"
 
 
 @examples(60)
