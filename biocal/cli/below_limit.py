@@ -33,9 +33,23 @@ def require_sensitivity(settings: Settings) -> None:
         raise OptionError(f"{settings.spec}: sensitivity: {message}", allowed=_SENSITIVITIES)
 
 
+def require_values_below(pool: PooledStudies, options: dict[str, Any]) -> None:
+    """Refuse to compare rules before anything is fitted, when no value is below its limit.
+
+    Raises
+    ------
+    OptionError
+        Nothing to compare.
+    """
+    if "below-limit" in options.get("sensitivity", []):
+        from biocal.pooling.below_limit import require_below_limit
+
+        require_below_limit(pool)
+
+
 def below_limit_files(
     comparison: Comparison,
-    pool: PooledStudies,
+    pools: tuple[PooledStudies, ...],
     arguments: dict[str, Any],
     options: dict[str, Any],
     *,
@@ -48,5 +62,7 @@ def below_limit_files(
     from biocal.results.tables import csv_bytes
 
     with working("fitting under every rule", quiet=quiet):
-        found = sensitivity_to_below_limit(pool, comparison, **arguments)
+        found = sensitivity_to_below_limit(
+            pools, comparison, small_sample=options["small_sample"], **arguments
+        )
     return found.summary(), {"detection_limits.csv": csv_bytes(found.tidy())}

@@ -350,7 +350,7 @@ def fit(
 
 
 def _run(settings: Settings) -> None:
-    from biocal.cli.below_limit import below_limit_files, require_sensitivity
+    from biocal.cli.below_limit import below_limit_files, require_sensitivity, require_values_below
     from biocal.cli.request import effective_options, fit_arguments, require_methods
     from biocal.report.disclosure import Disclosure
 
@@ -372,10 +372,11 @@ def _run(settings: Settings) -> None:
     tell_problems(pool.problems, quiet=settings.quiet)
     if any(name != "naive" for name in methods):
         require_calibration(pool)
+    require_values_below(pool, options)
     comparison = _fitted(pools, arguments, options, quiet=settings.quiet)
     with working("drawing", quiet=settings.quiet):
         contents = _contents(comparison, pool, options)
-    sensitive, compared = below_limit_files(comparison, pool, arguments, options, quiet=settings.quiet)
+    sensitive, compared = below_limit_files(comparison, pools, arguments, options, quiet=settings.quiet)
     contents |= compared
     folder.write(contents)
     for method, reason in comparison.failures.items():

@@ -104,6 +104,10 @@ def effective_options(settings: Settings) -> tuple[dict[str, Any], list[str]]:
             f"{key} of {settings.spec} not used: there is no season" for key in _OF_SEASON if key in given
         ]
         dropped.update(_OF_SEASON)
+    if settings.get("small_sample") and not (options["imputation"] or options["imputation_files"]):
+        if "small_sample" in settings.typed:
+            usage_error("--small-sample needs imputations: --imputation COLUMN, or --imputation-files")
+        told.append(f"small_sample of {settings.spec} not used: there are no imputations")
     if kind == "rcs" and not any(key in options for key in ("knots", "knot_values", "knot_probs")):
         options["knots"] = 4
     return {key: value for key, value in options.items() if key not in dropped}, told

@@ -46,15 +46,41 @@ def below_limit_notes(pool: PooledStudies, methods: Sequence[str]) -> tuple[str,
     return told
 
 
-def sensitivity_to_below_limit(pool: PooledStudies, main: Any, **arguments: Any) -> BelowLimitSensitivity:
+def require_below_limit(pool: PooledStudies) -> str:
+    """Return the rule of the pool.
+
+    Raises
+    ------
+    OptionError
+        No value is below its limit.
+    """
+    if pool.below_limit is None:
+        raise OptionError(
+            "no value is known to be below a detection limit, so there is nothing to compare: cells such as <5.0 or "
+            "LOD, or a flag column, tell which are",
+            option="sensitivity",
+        )
+    return pool.below_limit.rule
+
+
+def sensitivity_to_below_limit(
+    pool: PooledStudies | Sequence[PooledStudies],
+    main: Any,
+    *,
+    small_sample: bool = False,
+    **arguments: Any,
+) -> BelowLimitSensitivity:
     """Fit the same analysis under every rule for values below the detection limit.
 
     Parameters
     ----------
-    pool : PooledStudies
+    pool : PooledStudies or sequence of PooledStudies
+        With several, the imputations of :func:`biocal.fit_imputations`, combined anew under every rule.
     main : Fit or Comparison
         The analysis; its reference and exposures are kept, so that curves compare.  Quantile knots are each
         rule's own, as they would be had it been chosen: the lowest may lie among the values taken by a rule.
+    small_sample : bool, default False
+        Of :func:`biocal.fit_imputations`.
     **arguments
         Those with which `main` was fitted by :func:`biocal.fit`; the bootstrap's are left out.
 
@@ -70,14 +96,10 @@ def sensitivity_to_below_limit(pool: PooledStudies, main: Any, **arguments: Any)
         No rule lets the analysis be fitted.
     """
     from biocal.pooling.api import fit
+    from biocal.pooling.imputations import fit_imputations
 
-    held = pool.below_limit
-    if held is None:
-        raise OptionError(
-            "no value is known to be below a detection limit, so there is nothing to compare: cells such as <5.0 or "
-            "LOD, or a flag column, tell which are",
-            option="sensitivity",
-        )
+    pools = (pool,) if isinstance(pool, PooledStudies) else tuple(pool)
+    held_rule = require_below_limit(pools[0])
     comparison = main if isinstance(main, Comparison) else Comparison({main.method: main}, {})
     first = next(iter(comparison.values()))
     wanted = {key: value for key, value in arguments.items() if key not in _NOT_COMPARED}
@@ -89,7 +111,11 @@ def sensitivity_to_below_limit(pool: PooledStudies, main: Any, **arguments: Any)
     problem: BiocalError | None = None
     for rule in RULES:
         try:
-            result = fit(with_below_limit(pool, rule), **wanted)
+            ruled = [with_below_limit(one, rule) for one in pools]
+            if len(ruled) == 1:
+                result = fit(ruled[0], **wanted)
+            else:
+                result = fit_imputations(ruled, small_sample=small_sample, **wanted)
         except BiocalError as error:
             failures[rule], problem = str(error), error
             continue
@@ -98,4 +124,4 @@ def sensitivity_to_below_limit(pool: PooledStudies, main: Any, **arguments: Any)
     if not found:
         assert problem is not None
         raise problem
-    return BelowLimitSensitivity(found, failures, held.rule)
+    return BelowLimitSensitivity(found, failures, held_rule)

@@ -19,7 +19,7 @@ from biocal.study.measurements import AssayRows, use_measurements
 from biocal.study.notices import ProblemLog, counted
 from biocal.study.pool_options import PoolOptions, require_known_studies
 from biocal.study.pooled import PooledStudies
-from biocal.study.present_columns import check_columns
+from biocal.study.present_columns import check_columns, refuse_stacked_imputations
 from biocal.study.repeated_rows import tell_repeated_rows, tell_shared_persons
 from biocal.study.source_table import InputFile, SourceTable
 from biocal.study.study_kinds import AssayPresence, study_kinds
@@ -55,6 +55,7 @@ def assemble(
     if roles.person == DEFAULT_PERSON and DEFAULT_PERSON not in stack.column_names():
         roles = replace(roles, person=None)
     check_columns(stack, roles, log)
+    refuse_stacked_imputations(stack, roles, log)
     if stack.n_rows == 0:
         log.add("error", "header-only", "there are no data rows")
         log.require_no_errors()

@@ -192,7 +192,7 @@ def below_limit_problems(pool: PooledStudies) -> Iterator[Problem]:
             cases = int((chosen & pool.is_case).sum())
             n = int(chosen.sum())
             message = (
-                f"study '{name}': {assay} values of {n:,} rows of {present:,} ({100 * n / present:.1f} %; cases "
+                f"study '{name}': {assay} values of {n:,} of {present:,} rows ({100 * n / present:.1f} %; cases "
                 f"{cases:,}, controls {n - cases:,}) are below the detection limit {shown}, {_how(held, name, assay)}"
             )
             yield Problem("note", "below-limit", message, column=column, study=name, count=n)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from biocal.study.cells import as_ids
 from biocal.study.columns import DEFAULT_PERSON, ColumnRoles, did_you_mean, near_names, same_but_for_spelling
 from biocal.study.notices import ProblemLog
 from biocal.study.source_table import SourceTable
@@ -58,3 +59,24 @@ def _tell_misspelt(table: SourceTable, part: str, column: str, roles: ColumnRole
         if same_but_for_spelling(column, name):
             message = f"there is no such column, but there is '{name}'; --{part} '{name}' would use it"
             log.add("warning", "near-column", message, file=table.name or None, column=column)
+
+
+#: Names under which biocal, R's mice and Stata's mi number completed data sets.
+_IMPUTATION_NUMBERS = ("_imputation", ".imp", "_mi_m")
+
+
+def refuse_stacked_imputations(stack: TableStack, roles: ColumnRoles, log: ProblemLog) -> None:
+    """Record a column that numbers several completed data sets, which would be taken for so many persons more."""
+    for column in _IMPUTATION_NUMBERS:
+        if column in roles.named:
+            continue
+        numbers: set[str] = set()
+        for table in stack.tables:
+            if column in table.columns:
+                numbers |= set(as_ids(table.columns[column]).words)
+        if len(numbers) > 1:
+            message = (
+                f"numbers {len(numbers)} data sets one below the other, as multiple imputation makes them; fit them "
+                f"with --imputation {column} (biocal.read_imputations in Python), or keep the rows of one"
+            )
+            log.add("error", "stacked-imputations", message, column=column)

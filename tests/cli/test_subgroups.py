@@ -76,6 +76,8 @@ def test_imputations_are_combined_from_the_command_line(table, tmp_path):
         (("--imputation", "imp", "--imputation-files"), 2, "two ways"),
         (("--imputation", "imp", "--bootstrap", "9"), 2, "cannot be used with imputations"),
         (("--imputation", "immp"), 3, "did you mean 'imp'"),
+        (("--small-sample",), 2, "--small-sample needs imputations"),
+        (("--sensitivity", "below-limit"), 3, "nothing to compare"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_line(table, tmp_path, capfd, words, code, part):

@@ -140,7 +140,7 @@ def test_every_study_is_told_with_its_share_among_cases_and_controls(frame):
     mine = below["local"] & (frame["study"] == "A").to_numpy()
     cases = int((mine & (frame["case"] == 1)).sum())
     assert of_a.count == mine.sum()
-    assert f"local values of {mine.sum()} rows of 240 ({100 * mine.sum() / 240:.1f} %" in of_a.message
+    assert f"local values of {mine.sum()} of 240 rows ({100 * mine.sum() / 240:.1f} %" in of_a.message
     assert f"cases {cases}, controls {mine.sum() - cases}" in of_a.message
     assert of_a.message.endswith("below the detection limit 30, taken as half the limit")
     fit = bc.fit(pool, exposure=bc.linear())

@@ -523,3 +523,12 @@ def test_rows_and_persons_entered_twice_are_warned_of(write):
 def test_equal_rows_of_a_scale_with_few_values_are_no_reason_to_warn(write):
     rows = [f"R,{i // 3},{int(i % 3 == 0)},,{i % 2}" for i in range(90)] + ["R,0,0,,1"]
     assert read_studies(write(["study,set,case,local,reference", *rows])).problems == ()
+
+
+def test_stacked_imputations_are_not_taken_for_more_persons(write, lines, problems_of):
+    stacked = [lines[0] + ",.imp", *[f"{line},{k}" for k in (0, 1, 2) for line in lines[1:]]]
+    (problem,) = only(problems_of(write(stacked)), "stacked-imputations")
+    assert "numbers 3 data sets" in problem.message
+    assert "--imputation .imp" in problem.message
+    one = [stacked[0], *[f"{line},1" for line in lines[1:]]]
+    assert read_studies(write(one)).problems == ()
