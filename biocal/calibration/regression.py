@@ -216,7 +216,7 @@ def fold_rows(weights: FloatArray, rows: CalibrationRows, layout: CalibrationLay
         mine = rows.study == study
         by_column = weights[:, mine] @ rows.columns[:, mine].T
         # parameters may repeat: those of columns left out all stand last, where they are forgotten
-        np.add.at(total, (slice(None), position), by_column)
+        np.add.at(total.T, position, by_column.T)
     return total[:, :-1]
 
 
