@@ -22,7 +22,7 @@ test_that("the vignette's code runs start to end and prints what Python prints",
     "files = sorted(Path(sys.argv[1]).glob('*.csv'))",
     "pool = bc.read_studies(files, scale_local={'Ginkgo': 2.496})",
     "fits = bc.fit(pool, method=['naive', 'full'], exposure=bc.rcs(knots=4), covariates='bmi + physical_activity',",
-    "              matching='age + C(sex) + C(race) + C(month)', reference=56.25)",
+    "              matching='age + C(sex) + C(race) + C(month)', reference=56.25, season='month')",
     "out = {'coefficients': fits.tidy(), 'dose_response': fits.dose_response()}",
     "json.dump({name: table.to_dict('list') for name, table in out.items()}, open(sys.argv[2], 'w'))"), script)
   library_env <- biocal:::without_r(Sys.getenv("LD_LIBRARY_PATH"))

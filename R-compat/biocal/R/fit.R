@@ -9,7 +9,7 @@ biocal_fit <- function(formula, data, study = "study", local = "local", referenc
   if (is.null(spec)) {
     if (missing(formula) || missing(data)) stop_usage("give a formula and data, or spec = \"analysis.toml\"")
     roles <- list(study = study, local = local, reference = reference, person = person)
-    sheet <- fit_sheet(formula, data, roles, matching, calibration_covariates)
+    sheet <- fit_sheet(formula, data, roles, matching, calibration_covariates, list(...))
     folder <- tempfile("biocal-")
     dir.create(folder)
     on.exit(unlink(folder, recursive = TRUE))

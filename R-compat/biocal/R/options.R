@@ -1,7 +1,9 @@
 # R arguments as the words of the command line.
 
 # Options that are repeated rather than joined by commas.
-repeatable <- c("method", "reference_study", "local_study", "scale_local")
+repeatable <- c("method", "reference_study", "local_study", "by", "subsite")
+# Those of them that are a number a study: c(Ginkgo = 2.496).
+by_study <- c("scale_local", "detection_limit", "reference_detection_limit")
 
 option_words <- function(options) {
   if (length(options) == 0) return(character())
@@ -22,7 +24,7 @@ words_of_option <- function(name, value) {
   if (length(value) == 0 || anyNA(value)) stop_usage(sprintf("%s has missing values or none", name))
   words <- if (is.numeric(value)) number_words(value) else enc2utf8(value)
   # --option=value, so that a value may begin with a minus
-  if (name == "scale_local") return(paste0(option, "=", names(value), "=", words))
+  if (name %in% by_study) return(paste0(option, "=", names(value), "=", words))
   if (name %in% repeatable) return(paste0(option, "=", words))
   if (is.character(value) && length(value) > 1) stop_usage(sprintf("%s takes one text, not %d", name, length(value)))
   paste0(option, "=", paste(words, collapse = ","))

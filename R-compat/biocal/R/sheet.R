@@ -57,7 +57,7 @@ add_design <- function(columns, design, taken) {
 }
 
 # Everything the command needs for one fit: the table, formulas and the names to give back.
-fit_sheet <- function(formula, data, roles, matching, calibration_covariates) {
+fit_sheet <- function(formula, data, roles, matching, calibration_covariates, options = list()) {
   data <- as_table(data)
   where <- environment(formula)
   spoken <- read_formula(formula)
@@ -81,9 +81,22 @@ fit_sheet <- function(formula, data, roles, matching, calibration_covariates) {
     words <- c(words, added$words)
   }
   if (!named) sheet$options$calibration_covariates <- calibration_covariates
+  for (name in setdiff(mentioned_columns(options, names(data)), names(sheet$columns))) {
+    sheet$columns[[name]] <- data[[name]]
+  }
   list(table = structure(sheet$columns, class = "data.frame", row.names = seq_len(nrow(data))),
        options = sheet$options, names = words[!duplicated(names(words))],
        modifier = modifier_levels(spoken$modifiers, data, where))
+}
+
+# Columns that other options speak of: season = "month", by = "bmi >= 30", where = "years >= 2 and sex == 'female'".
+mentioned_columns <- function(options, columns) {
+  speaking <- c("season", "by", "subsite", "where", "batch", "local_flag", "reference_flag", "imputation")
+  texts <- unlist(options[intersect(names(options), speaking)])
+  if (!is.character(texts)) return(character())
+  words <- unlist(regmatches(texts, gregexpr("[[:alpha:]._][[:alnum:]._]*", texts)))
+  quoted <- vapply(columns, function(name) any(grepl(paste0("\"", name, "\""), texts, fixed = TRUE)), NA)
+  columns[columns %in% c(texts, words) | quoted]
 }
 
 `%||%` <- function(a, b) if (is.null(a)) b else a
