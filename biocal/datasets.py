@@ -31,6 +31,12 @@ def data_root() -> Path:
     -------
     Path
         ``biocal/_data`` of an installed wheel, else ``data/`` of the source tree.
+
+    Examples
+    --------
+    >>> from biocal.datasets import data_root
+    >>> (data_root() / "vitamin_d" / "truth.toml").is_file()
+    True
     """
     # An editable install has no biocal/_data: only the wheel carries the copy.
     packaged = Path(str(files("biocal"))) / "_data"
@@ -127,6 +133,12 @@ def example_names() -> tuple[str, ...]:
     -------
     tuple of str
         One for each folder of the bundled data that has a README.md, with hyphens for underscores.
+
+    Examples
+    --------
+    >>> from biocal.datasets import example_names
+    >>> "vitamin-d" in example_names()
+    True
     """
     readmes = data_root().glob("*/README.md")
     return tuple(sorted(readme.parent.name.replace("_", "-") for readme in readmes))
@@ -159,6 +171,15 @@ def copy_example(
     OutputError
         A file is there already and ``force`` was not given (attribute: existing), or the folder cannot
         be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from biocal.datasets import copy_example
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = copy_example("infertility", folder)
+    >>> "analysis.toml" in [file.name for file in files]
+    True
     """
     names = example_names()
     if name not in names:

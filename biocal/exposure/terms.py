@@ -216,6 +216,11 @@ ExposureSpecification = Linear | RestrictedCubicSpline | Categories
 def linear() -> Linear:
     """A linear exposure term: one log odds ratio per unit.
 
+    Returns
+    -------
+    Linear
+        A specification for :func:`biocal.fit`.
+
     Examples
     --------
     >>> import biocal as bc
@@ -277,6 +282,11 @@ def categories(cuts: Sequence[float], *, reference: str | int = 0) -> Categories
         Increasing cut points; k of them make k + 1 categories.
     reference : str or int, default 0
         Reference category: its label, as in ``"[50, 75)"``, or its position from the lowest (0).
+
+    Returns
+    -------
+    Categories
+        A specification for :func:`biocal.fit`.
 
     Raises
     ------

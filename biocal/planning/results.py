@@ -50,6 +50,17 @@ class PlanResults:
         With plan.width: sets for intervals of that width, as planned, by exposure.
     labels : Labels
     notes : tuple of str
+
+    Examples
+    --------
+    >>> import biocal as bc
+    >>> found = bc.plan({
+    ...     "exposure": {"mean": 60, "sd": 20}, "truth": {"type": "linear", "beta": [-0.02]},
+    ...     "fit": {"exposure": "linear"}, "estimand": {"at": [40], "reference": 60},
+    ...     "studies": [{"name": "B", "sets": 500, "intercept": 12, "slope": 0.75, "r_squared": 0.7}],
+    ...     "plan": {"calibrators": [20, 200]}})
+    >>> found.tidy()[["calibrators", "std_error"]].round(2).values[1:3].tolist()
+    [[20.0, 0.1], [200.0, 0.08]]
     """
 
     title: str
@@ -79,7 +90,17 @@ class PlanResults:
         return self.predictor.pieces.study_names
 
     def labelled(self, label: str) -> list[Prediction]:
-        """Predictions of one kind."""
+        """Predictions of one kind.
+
+        Parameters
+        ----------
+        label : str
+            As in the column ``design`` of :meth:`tidy`.
+
+        Returns
+        -------
+        list of Prediction
+        """
         return [one for one in self.predictions if one.label == label]
 
     def tidy(self) -> pd.DataFrame:
@@ -143,7 +164,12 @@ class PlanResults:
         return pd.DataFrame(rows, columns=names)
 
     def enough_table(self) -> pd.DataFrame:
-        """Fewest calibrators a study that are enough (enough.csv): spread, exposure, calibrators."""
+        """Fewest calibrators a study that are enough (enough.csv): spread, exposure, calibrators.
+
+        Returns
+        -------
+        DataFrame
+        """
         import pandas as pd
 
         rows = [
@@ -183,7 +209,13 @@ class PlanResults:
         return pd.DataFrame(rows).astype({"sets_needed": "Int64"})
 
     def sets_table(self) -> pd.DataFrame | None:
-        """Sets for the wanted width (sets.csv): exposure, width, wanted_width, sets, sets_needed."""
+        """Sets for the wanted width (sets.csv): exposure, width, wanted_width, sets, sets_needed.
+
+        Returns
+        -------
+        DataFrame or None
+            None when no width was asked for.
+        """
         if self.options.width is None:
             return None
         import pandas as pd
@@ -199,7 +231,13 @@ class PlanResults:
         ).astype({"sets_needed": "Int64"})
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """All tables by the name of their file."""
+        """All tables by the name of their file.
+
+        Returns
+        -------
+        dict of str to DataFrame
+            By name of file.
+        """
         tables = {
             "plan": self.tidy(),
             "plan_studies": self.studies(),
@@ -210,7 +248,12 @@ class PlanResults:
         return tables if sets is None else tables | {"sets": sets}
 
     def summary(self) -> str:
-        """What to expect, and what more re-assays would buy: text for a person."""
+        """What to expect, and what more re-assays would buy: text for a person.
+
+        Returns
+        -------
+        str
+        """
         from biocal.planning.summary import plan_summary
 
         return plan_summary(self)

@@ -94,6 +94,19 @@ def sensitivity_to_below_limit(
         No value is below its limit.
     FitError
         No rule lets the analysis be fitted.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import biocal as bc
+    >>> values = ["<20", 25, "<20", 41, 30, 52, 28, 60, 44, 35, "<20", 70, 22, 30, 66, 58, 27, 48, 33, 39, 24, 55]
+    >>> people = pd.DataFrame({
+    ...     "study": "A", "set": [row // 2 for row in range(22)], "case": [1, 0] * 11, "reference": values})
+    >>> pool = bc.PooledStudies.from_frame(people, below_limit="lod/2")
+    >>> main = bc.fit(pool, exposure=bc.linear(), reference=60)
+    >>> found = bc.sensitivity_to_below_limit(pool, main, exposure=bc.linear(), reference=60)
+    >>> list(found.comparisons)
+    ['lod', 'lod/2', 'lod/sqrt2', 'censored']
     """
     from biocal.pooling.api import fit
     from biocal.pooling.imputations import fit_imputations

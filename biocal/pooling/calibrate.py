@@ -90,6 +90,18 @@ def calibrate(
     References
     ----------
     .. [1] Wu, Gail, Smith-Warner, Ziegler, Wang. Cancers 2022;14:2783; arXiv:1911.09254.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import biocal as bc
+    >>> pool = bc.PooledStudies.from_frame(pd.DataFrame({
+    ...     "study": "B", "set": [1, 1, 2, 2, 3, 3, 4, 4], "case": [1, 0] * 4,
+    ...     "local": [30, 20, 50, 40, 70, 60, 90, 80],
+    ...     "reference": [None, 26, None, 44, None, 66, None, 84]}))
+
+    >>> bc.calibrate(pool).tidy()["r_squared"].round(3).tolist()
+    [0.998]
     """
     by_study = require_coefficients(calibration_coefficients)
     model = CalibrationModel.of(calibration_form, calibration_estimator, calibration_knots)

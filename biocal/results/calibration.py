@@ -147,6 +147,19 @@ class CalibrationResults:
         "least-squares", "huber", or "tobit" where reference values are below their detection limit.
     quality : tuple of StudyQuality
         The quality gate, a record a local study.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import biocal as bc
+    >>> pool = bc.PooledStudies.from_frame(pd.DataFrame({
+    ...     "study": "B", "set": [1, 1, 2, 2, 3, 3, 4, 4], "case": [1, 0] * 4,
+    ...     "local": [30, 20, 50, 40, 70, 60, 90, 80],
+    ...     "reference": [None, 26, None, 44, None, 66, None, 84]}))
+
+    >>> lines = bc.calibrate(pool).tidy()
+    >>> lines[["study", "n_calibration", "intercept", "slope"]].round(2).values.tolist()
+    [['B', 4, 6.0, 0.98]]
     """
 
     studies: tuple[StudyCalibration, ...]
@@ -159,40 +172,75 @@ class CalibrationResults:
     quality: tuple[StudyQuality, ...] = ()
 
     def tidy_quality(self) -> pd.DataFrame:
-        """One row a local study: its light with the reasons, and what was looked at (calibration_quality.csv)."""
+        """One row a local study: its light with the reasons, and what was looked at (calibration_quality.csv).
+
+        Returns
+        -------
+        DataFrame, a row a local study
+        """
         return quality_table(self.quality, self.form, self.estimator)
 
     def tidy_batches(self) -> pd.DataFrame:
-        """One row a batch of a study: study, batch, pairs, intercept, slope, se_slope."""
+        """One row a batch of a study: study, batch, pairs, intercept, slope, se_slope.
+
+        Returns
+        -------
+        DataFrame
+        """
         return batch_table(self.quality)
 
     def plot_agreement(self) -> Any:
-        """Draw Bland and Altman's plot of each local study; a matplotlib Figure."""
+        """Draw Bland and Altman's plot of each local study; a matplotlib Figure.
+
+        Returns
+        -------
+        matplotlib Figure
+        """
         from biocal.results.figures import draw_agreements
 
         return draw_agreements(self)
 
     def plot_residuals(self) -> Any:
-        """Draw each local study's residuals against its local values; a matplotlib Figure."""
+        """Draw each local study's residuals against its local values; a matplotlib Figure.
+
+        Returns
+        -------
+        matplotlib Figure
+        """
         from biocal.results.figures import draw_calibration_residuals
 
         return draw_calibration_residuals(self)
 
     def tidy(self) -> pd.DataFrame:
-        """One row a study, columns as in calibration.csv."""
+        """One row a study, columns as in calibration.csv.
+
+        Returns
+        -------
+        DataFrame, a row a study
+        """
         import pandas as pd
 
         return pd.DataFrame({name: [getattr(s, name) for s in self.studies] for name in CALIBRATION_COLUMNS})
 
     def tidy_covariates(self) -> pd.DataFrame:
-        """One row a coefficient of a calibration covariate: study, term, estimate, std_error."""
+        """One row a coefficient of a calibration covariate: study, term, estimate, std_error.
+
+        Returns
+        -------
+        DataFrame, a row a coefficient
+        """
         import pandas as pd
 
         names = ("study", "term", "estimate", "std_error")
         return pd.DataFrame({name: [getattr(c, name) for c in self.covariates] for name in names})
 
     def summary(self) -> str:
-        """The calibrations in a table, and what to beware of."""
+        """The calibrations in a table, and what to beware of.
+
+        Returns
+        -------
+        str
+        """
         local = [s for s in self.studies if s.kind == "local"]
         reference = [s.study for s in self.studies if s.kind == "reference"]
         covariates = terms_of_columns(self.covariate_names) if self.covariate_names else "none"

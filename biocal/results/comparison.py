@@ -21,6 +21,15 @@ class Comparison(Mapping[str, Fit]):
     fits : dict of str to Fit
     failures : dict of str to str
         Methods that failed and why (only when asked to keep going).
+
+    Examples
+    --------
+    >>> import biocal as bc
+    >>> pool = bc.PooledStudies.from_frame(bc.datasets.load_infertility(), reference="spontaneous")
+
+    >>> both = bc.fit(pool, method=["naive", "full"], exposure=bc.linear(), covariates="induced")
+    >>> list(both), both["full"].params.round(2).tolist()
+    (['naive', 'full'], [1.99, 1.41])
     """
 
     fits: dict[str, Fit]
@@ -36,7 +45,20 @@ class Comparison(Mapping[str, Fit]):
         return len(self.fits)
 
     def tidy(self, *, exponentiate: bool = False, level: float | None = None) -> pd.DataFrame:
-        """Coefficients of all methods, one below the other; see :meth:`Fit.tidy`."""
+        """Coefficients of all methods, one below the other; see :meth:`Fit.tidy`.
+
+        Parameters
+        ----------
+        exponentiate : bool, default False
+            Give odds ratios and their limits.
+        level : float, optional
+            Confidence level; default the fits'.
+
+        Returns
+        -------
+        DataFrame
+            As of :meth:`Fit.tidy`.
+        """
         import pandas as pd
 
         return pd.concat(
@@ -44,19 +66,35 @@ class Comparison(Mapping[str, Fit]):
         )
 
     def dose_response(self) -> pd.DataFrame:
-        """Curves of all methods, one below the other."""
+        """Curves of all methods, one below the other.
+
+        Returns
+        -------
+        DataFrame
+            As of :meth:`DoseResponse.tidy`, at each fit's grid.
+        """
         import pandas as pd
 
         return pd.concat([r.tidy() for fit in self.values() for r in fit.dose_responses()], ignore_index=True)
 
     def summary(self) -> str:
-        """One text: what is common, then the methods side by side."""
+        """One text: what is common, then the methods side by side.
+
+        Returns
+        -------
+        str
+        """
         from biocal.results.summaries import comparison_summary
 
         return comparison_summary(self)
 
     def plot(self, ax: Any = None) -> Any:
         """Overlay the methods' curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw, without an effect modifier; a new figure by default.
 
         Returns
         -------

@@ -48,6 +48,16 @@ class DoseResponse:
         when this one is drawn as it is.
     df : ndarray, shape (m,), or None
         Degrees of freedom of the intervals after multiple imputation; None for normal ones.
+
+    Examples
+    --------
+    >>> import biocal as bc
+    >>> pool = bc.PooledStudies.from_frame(bc.datasets.load_infertility(), reference="spontaneous")
+
+    >>> fit = bc.fit(pool, exposure=bc.linear(), covariates="induced")
+    >>> curve = fit.dose_response(at=[0, 1], reference=0)
+    >>> curve.tidy()["or"].round(2).tolist()
+    [1.0, 7.29]
     """
 
     method: str

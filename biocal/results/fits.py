@@ -98,6 +98,19 @@ class Fit:
         Fits without each study (leave_one_out.csv).
     imputation : RubinPooled or None
         After multiple imputation: what the fits of the completed data sets came to; `vcov` is its total.
+
+    Examples
+    --------
+    >>> import biocal as bc
+    >>> pool = bc.PooledStudies.from_frame(bc.datasets.load_infertility(), reference="spontaneous")
+
+    >>> fit = bc.fit(pool, exposure=bc.linear(), covariates="induced")
+    >>> fit.conf_int().round(2).loc["exposure"].tolist()
+    [1.2, 2.77]
+    >>> fit.test_overall().df
+    1
+    >>> fit.dose_response(at=[1, 2], reference=0).log_or.round(3).tolist()
+    [1.986, 3.972]
     """
 
     method: str
@@ -152,13 +165,35 @@ class Fit:
         return -2.0 * self.loglik + 2.0 * len(self.terms)
 
     def cov_params(self) -> pd.DataFrame:
-        """Covariance matrix of the coefficients."""
+        """Covariance matrix of the coefficients.
+
+        Returns
+        -------
+        DataFrame, shape (p, p)
+            Rows and columns are terms; on the scale of log odds ratios.
+        """
         import pandas as pd
 
         return pd.DataFrame(self.vcov, index=list(self.terms), columns=list(self.terms))
 
     def conf_int(self, level: float | None = None) -> pd.DataFrame:
-        """Confidence limits of the coefficients: columns conf_low, conf_high."""
+        """Confidence limits of the coefficients: columns conf_low, conf_high.
+
+        Parameters
+        ----------
+        level : float, optional
+            Confidence level; default the fit's.
+
+        Returns
+        -------
+        DataFrame, p rows
+            conf_low, conf_high of the log odds ratios, by term.
+
+        Raises
+        ------
+        OptionError
+            A level outside (0, 1).
+        """
         import pandas as pd
 
         half = interval_quantile(self._level(level), self.df) * self.std_errors
@@ -226,22 +261,45 @@ class Fit:
         return wald_test(name, self.estimates, self.vcov, positions)
 
     def test_overall(self) -> WaldTest:
-        """Wald test that no exposure column matters (products with a modifier included)."""
+        """Wald test that no exposure column matters (products with a modifier included).
+
+        Returns
+        -------
+        WaldTest
+            test, statistic (chi-square), df, p_value.
+        """
         return self._wald("overall", self.exposure_positions.ravel())
 
     def test_nonlinearity(self) -> WaldTest:
-        """Wald test that the curve is straight: all exposure columns but the first (spline only)."""
+        """Wald test that the curve is straight: all exposure columns but the first (spline only).
+
+        Returns
+        -------
+        WaldTest
+            test, statistic (chi-square), df, p_value; df 0 where there is nothing to test.
+        """
         positions = (
             self.exposure_positions[:, 1:].ravel() if self.basis.kind == "rcs" else np.empty(0, dtype=np.intp)
         )
         return self._wald("nonlinearity", positions)
 
     def test_interaction(self) -> WaldTest:
-        """Wald test that the modifier does not change the curve: all products."""
+        """Wald test that the modifier does not change the curve: all products.
+
+        Returns
+        -------
+        WaldTest
+            test, statistic (chi-square), df, p_value; df 0 where there is nothing to test.
+        """
         return self._wald("interaction", self.exposure_positions[1:].ravel())
 
     def tests(self) -> tuple[WaldTest, ...]:
-        """All tests that apply, in the order of tests.csv."""
+        """All tests that apply, in the order of tests.csv.
+
+        Returns
+        -------
+        tuple of WaldTest
+        """
         chosen = [self.test_overall()]
         if self.basis.kind == "rcs":
             chosen.append(self.test_nonlinearity())
@@ -270,6 +328,10 @@ class Fit:
             With effect modification: the level to show, by its label; default the first.
         level : float, optional
             Confidence level; default the fit's.
+
+        Returns
+        -------
+        DoseResponse
 
         Raises
         ------
@@ -321,7 +383,18 @@ class Fit:
         )
 
     def dose_responses(self, at: Sequence[float] | FloatArray | None = None) -> tuple[DoseResponse, ...]:
-        """The curve, or with effect modification the curves at all levels shown."""
+        """The curve, or with effect modification the curves at all levels shown.
+
+        Parameters
+        ----------
+        at : sequence of float, optional
+            Exposures in the unit of the reference laboratory; default the fit's grid.
+
+        Returns
+        -------
+        tuple of DoseResponse
+            One, or one a level of the modifier.
+        """
         levels = self.info.modifier_levels
         if levels is None:
             return (self.dose_response(at),)
@@ -342,6 +415,11 @@ class Fit:
         at, reference
             As in :meth:`dose_response`.
 
+        Returns
+        -------
+        tuple of DoseResponse
+            One a level of the modifier.
+
         Raises
         ------
         OptionError
@@ -358,6 +436,16 @@ class Fit:
         reference exposure to half an increment above it, and the linear fit's.  Other curves have the
         linear fit's.
 
+        Parameters
+        ----------
+        *increments : float
+            In the unit of the reference laboratory, such as 25.
+
+        Returns
+        -------
+        DataFrame
+            One or two rows an increment.
+
         Raises
         ------
         OptionError
@@ -371,13 +459,24 @@ class Fit:
         )
 
     def per_sd(self) -> pd.DataFrame:
-        """As :meth:`per_unit` for one standard deviation of full calibration's exposure between controls."""
+        """As :meth:`per_unit` for one standard deviation of full calibration's exposure between controls.
+
+        Returns
+        -------
+        DataFrame
+            As :meth:`per_unit`.
+        """
         from biocal.results.increments import increment_odds_ratios, increment_table, increments_of
 
         return increment_table(increment_odds_ratios(self, increments_of(self, (), per_sd=True)))
 
     def summary(self) -> str:
-        """What was fitted, to whom, and what came out: text for a person."""
+        """What was fitted, to whom, and what came out: text for a person.
+
+        Returns
+        -------
+        str
+        """
         from biocal.results.summaries import fit_summary
 
         return fit_summary(self)

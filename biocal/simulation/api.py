@@ -142,6 +142,22 @@ def merge_shards(
         Shards are missing, doubled, unfinished, or of different designs: every problem found.
     OutputError
         `out` holds other results, or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import biocal as bc
+    >>> design = {
+    ...     "replicates": 4, "seed": 3, "methods": ["full"], "exposure": {"mean": 60, "sd": 20},
+    ...     "truth": {"type": "linear", "beta": [-0.01]}, "fit": {"exposure": "linear"},
+    ...     "estimand": {"at": [40], "reference": 60},
+    ...     "studies": [{"name": "A", "sets": 50, "laboratory": "reference"}]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for shard in (1, 2):
+    ...         _ = bc.simulate(design, shard=(shard, 2), out=f"{folder}/{shard}")
+    ...     merged = bc.merge_shards([f"{folder}/1", f"{folder}/2"], out=f"{folder}/all")
+    ...     int(merged.performance().tidy()["n"][0])
+    4
     """
     report, results = merge_into_folder([Path(folder) for folder in folders], Path(out), force=force)
     _warn(report, results)

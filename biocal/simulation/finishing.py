@@ -49,6 +49,8 @@ def loud_failures(results: SimulationResults) -> list[str]:
     """Sentences on methods that failed in more than 5 percent of a scenario's replicates."""
     from biocal.simulation.results_text import FAILURE_LIMIT, failure_lines
 
+    if results.is_empty:
+        return []
     failures = results.tables.failures
     loud = failures[failures["share"] > FAILURE_LIMIT]
     if loud.empty:

@@ -38,7 +38,18 @@ _RSIMSUM = {
 
 
 class PerformanceTable(PaperTable):
-    """Performance measures, one row a group: `tidy()`, `long()`, and tables for papers."""
+    """Performance measures, one row a group: `tidy()`, `long()`, and tables for papers.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import biocal as bc
+    >>> drawn = pd.DataFrame({"method": ["a", "a", "a"], "estimate": [0.9, 1.0, 1.4], "std_error": 0.2})
+    >>> print(bc.performance(drawn, truth=1.0, by="method").to_text(measures=["bias", "coverage"]))
+      method         bias     coverage
+      --------------------------------
+      a       0.10 (0.15)  0.67 (0.27)
+    """
 
     def long(self) -> pd.DataFrame:
         """One row a group and measure, by the names of R's rsimsum.
@@ -62,7 +73,12 @@ class PerformanceTable(PaperTable):
         return long.sort_index(level=["group", "measure"]).reset_index(drop=True)
 
     def summary(self) -> str:
-        """Two tables as text, estimates and intervals, with Monte Carlo standard errors in brackets."""
+        """Two tables as text, estimates and intervals, with Monte Carlo standard errors in brackets.
+
+        Returns
+        -------
+        str
+        """
         failed, n = int(self.frame["failed"].sum()), int(self.frame["n"].sum())
         parts = ["Performance (Monte Carlo standard errors in brackets)"]
         parts += [self.to_text(measures=block) for block in _SUMMARY_BLOCKS]

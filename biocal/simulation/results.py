@@ -83,6 +83,10 @@ class SimulationResults:
         replicates : DataFrame, str or Path
         design : Design
             With ``scenarios``, ``levels`` (a mapping of varied keys each) and ``title``.
+
+        Returns
+        -------
+        SimulationResults
         """
         from biocal.simulation.results_design import facts_of_design
 
@@ -104,6 +108,15 @@ class SimulationResults:
         if isinstance(self.source, str | Path):
             return pd.read_parquet(self.source)
         return self.source
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no replicates at all: a shard beyond the last batch has none."""
+        if isinstance(self.source, str | Path):
+            from pyarrow.parquet import read_metadata
+
+            return int(read_metadata(self.source).num_rows) == 0
+        return self.source.empty
 
     @cached_property
     def tables(self) -> SimulationTables:
@@ -131,6 +144,10 @@ class SimulationResults:
         """Measures by scenario, method and exposure; see :func:`biocal.performance` for each.
 
         Relative bias is blank where the truth is 0 to within 1e-12.
+
+        Returns
+        -------
+        PerformanceTable
         """
         return PerformanceTable(self.tables.performance, by=("scenario", *self.varied, "method", "exposure"))
 
@@ -140,6 +157,11 @@ class SimulationResults:
         average_relative_bias (mean of the absolute relative biases), average_coverage, and
         weighted_absolute_error (mean absolute error of the curve, weighted by the density of the exposure
         among controls); their Monte Carlo errors allow for the correlation of neighbouring exposures.
+
+        Returns
+        -------
+        PaperTable
+            ``tidy()`` gives the numbers, ``to_text()`` and others a table.
         """
         return PaperTable(self.tables.summary, by=("scenario", *self.varied, "method"))
 
@@ -152,6 +174,11 @@ class SimulationResults:
             Only this pair, as method minus the other; default every pair once, the later method in the
             design minus the earlier.
 
+        Returns
+        -------
+        PaperTable
+            ``tidy()`` gives the numbers, ``to_text()`` and others a table.
+
         Raises
         ------
         OptionError
@@ -163,11 +190,22 @@ class SimulationResults:
         return PaperTable(table, by=("scenario", *self.varied, "method", "minus", "exposure"))
 
     def failures(self) -> PaperTable:
-        """Failed replicates by scenario and method, with the commonest error."""
+        """Failed replicates by scenario and method, with the commonest error.
+
+        Returns
+        -------
+        PaperTable
+            ``tidy()`` gives the numbers, ``to_text()`` and others a table.
+        """
         return PaperTable(self.tables.failures, by=("scenario", *self.varied, "method"))
 
     def summary(self) -> str:
-        """The study in words: size, failures (above 5 percent, loudly), averages by method."""
+        """The study in words: size, failures (above 5 percent, loudly), averages by method.
+
+        Returns
+        -------
+        str
+        """
         from biocal.simulation.results_text import describe
 
         return describe(self)
@@ -236,7 +274,21 @@ class SimulationResults:
         where: Mapping[str, Any] | None = None,
         exposures: Sequence[float] | None = None,
     ) -> Any:
-        """Bias against a varied key, a line a method; see :meth:`plot_against`."""
+        """Bias against a varied key, a line a method; see :meth:`plot_against`.
+
+        Parameters
+        ----------
+        key : str, optional
+            Default the first varied key.
+        where : mapping from key to level, optional
+            Only scenarios with these levels of the other keys.
+        exposures : sequence of float, optional
+            Columns; default all, but at most six spread over the grid.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
         return self.plot_against(key, "bias", where=where, exposures=exposures)
 
     def plot_coverage(
@@ -246,7 +298,21 @@ class SimulationResults:
         where: Mapping[str, Any] | None = None,
         exposures: Sequence[float] | None = None,
     ) -> Any:
-        """Coverage against a varied key, a line a method; see :meth:`plot_against`."""
+        """Coverage against a varied key, a line a method; see :meth:`plot_against`.
+
+        Parameters
+        ----------
+        key : str, optional
+            Default the first varied key.
+        where : mapping from key to level, optional
+            Only scenarios with these levels of the other keys.
+        exposures : sequence of float, optional
+            Columns; default all, but at most six spread over the grid.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
         return self.plot_against(key, "coverage", where=where, exposures=exposures)
 
     def plot_against(

@@ -128,6 +128,16 @@ def check_pool(pool: PooledStudies) -> CheckReport:
     CheckReport
         Besides what reading found: sets without information, and studies that cannot be calibrated
         (which the naive method does not need).
+
+    Examples
+    --------
+    >>> import biocal as bc
+    >>> pool = bc.PooledStudies.from_frame(bc.datasets.load_infertility(), reference="spontaneous")
+    >>> report = bc.check_pool(pool)
+    >>> report.set_shapes
+    {(1, 1): 1, (1, 2): 82}
+    >>> len(report.errors)
+    0
     """
     log = ProblemLog()
     log.extend(calibration_problems(pool))

@@ -53,6 +53,20 @@ def read_imputations(
         The data of an imputation cannot be used.
     OptionError
         No such column, blank numbers, or fewer than two imputations.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import tempfile
+    >>> import biocal as bc
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "completed.csv")
+    ...     lines = ["_imputation,study,set,case,local,reference,bmi"]
+    ...     lines += [f"{m},A,1,{case},,{50 - 10 * case},{25 + m}" for m in (1, 2) for case in (1, 0)]
+    ...     _ = file.write_text("\\n".join(lines))
+    ...     pools = bc.read_imputations(file)
+    >>> [float(pool.frame["bmi"].iloc[0]) for pool in pools]
+    [26.0, 27.0]
     """
     if imputation is None:
         paths = [files] if isinstance(files, str) or hasattr(files, "__fspath__") else list(files)

@@ -61,6 +61,13 @@ class PooledStudies:
         Which values are below their detection limit, and by which rule they are taken; None when none is.
     levels : mapping of str to mapping, or None
         By formula and column: the levels that code it, agreed with others; None: those found in the rows.
+
+    Examples
+    --------
+    >>> import biocal as bc
+    >>> pool = bc.PooledStudies.from_frame(bc.datasets.load_infertility(), reference="spontaneous")
+    >>> pool.n_rows, pool.n_studies, int(pool.is_case.sum())
+    (248, 1, 83)
     """
 
     frame: pd.DataFrame
@@ -176,6 +183,17 @@ class PooledStudies:
         return tuple(name for name in self.frame.columns if name not in self.roles.named)
 
     def place(self, row: int) -> dict[str, Any]:
-        """Return ``file`` and ``line`` of a row, as `Problem` takes them."""
+        """Return ``file`` and ``line`` of a row, as `Problem` takes them.
+
+        Parameters
+        ----------
+        row : int
+            Position in the pool, from 0.
+
+        Returns
+        -------
+        dict
+            file (None for a data frame) and line.
+        """
         index = int(self.file_index[row])
         return {"file": self.files[index].path if index >= 0 else None, "line": int(self.line[row])}

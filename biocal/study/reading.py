@@ -91,6 +91,18 @@ def read_studies(
     Missing cells are blank, ``NA``, ``N/A``, ``#N/A``, ``NaN``, ``<NA>``, ``null`` (in any letter
     case) or a single dot.  Lines are those of the file, the header being line 1; in Stata, SAS and
     Parquet files the observation is counted instead.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import tempfile
+    >>> import biocal as bc
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "north.csv")
+    ...     _ = file.write_text("set,case,local,reference\\n1,1,,41.5\\n1,0,,60.2\\n")
+    ...     pool = bc.read_studies(file)
+    >>> pool.study_names, pool.n_rows, pool.is_reference_study.tolist()
+    (('north',), 2, [True])
     """
     roles = ColumnRoles(study, set, case, local, reference, person)
     limits = LimitOptions.of(

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from simulated_batches import run_stub, stub_design
 
+import biocal as bc
 from biocal.errors import OptionError, OutputError
 from biocal.simulation.engine import RunOptions, run_design
 from biocal.simulation.lock import FolderLock
@@ -144,3 +145,20 @@ def test_a_merge_does_not_overwrite_results_unasked(tmp_path):
         merge(folders, tmp_path / "merged")
     merge(folders, tmp_path / "merged", force=True)
     assert json.loads((tmp_path / "merged" / "design.json").read_text())["shard"] is None
+
+
+def test_a_shard_beyond_the_last_batch_ends_well_and_says_nothing(tmp_path):
+    design = {
+        "replicates": 2,
+        "seed": 3,
+        "methods": ["full"],
+        "exposure": {"mean": 60, "sd": 20},
+        "truth": {"type": "linear", "beta": [-0.01]},
+        "fit": {"exposure": "linear"},
+        "estimand": {"at": [40], "reference": 60},
+        "studies": [{"name": "A", "sets": 50, "laboratory": "reference"}],
+    }
+    shards = [bc.simulate(design, shard=(index, 2), out=tmp_path / str(index)) for index in (1, 2)]
+    assert sorted(study.is_empty for study in shards) == [False, True]
+    merged = bc.merge_shards([tmp_path / "1", tmp_path / "2"], out=tmp_path / "merged")
+    assert merged.performance().tidy()["n"].tolist() == [2]
