@@ -57,6 +57,14 @@ class _Level:
     omitted: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _NoLevel:
+    """A level that no method can fit: why, and what it holds."""
+
+    reason: str
+    counts: Counts
+
+
 def add_subgroups(
     fits: Mapping[str, Fit],
     analysis: Analysis,
@@ -94,10 +102,10 @@ def add_subgroups(
 
 def _levels(
     analysis: Analysis, grouping: Grouping, fits: Mapping[str, Fit], calibrate_within: bool
-) -> dict[str, _Level | BiocalError]:
+) -> dict[str, _Level | _NoLevel]:
     """Persons and calibration of each level, or why there are none."""
     sample = next(iter(fits.values())).sample
-    prepared: dict[str, _Level | BiocalError] = {}
+    prepared: dict[str, _Level | _NoLevel] = {}
     for level, rows in zip(grouping.levels, grouping.rows, strict=True):
         try:
             if calibrate_within:
@@ -112,8 +120,21 @@ def _levels(
                     part, analysis.calibration, part_of_sample(sample, problem), None, omitted
                 )
         except BiocalError as error:
-            prepared[level] = error
+            prepared[level] = _NoLevel(in_short(str(error)), _counts_of_level(analysis, rows))
     return prepared
+
+
+def _counts_of_level(analysis: Analysis, rows: BoolArray) -> Counts:
+    """Sets and persons of a level that cannot be fitted."""
+    persons = np.flatnonzero(rows[analysis.prepared.outcome_rows.rows])
+    try:
+        return _counts(persons_with_sets(analysis.prepared.problem, persons))
+    except MatchedSetError:
+        return Counts(0, 0, 0)
+
+
+def _counts(problem: PooledProblem) -> Counts:
+    return Counts(problem.n_sets, int(problem.is_case.sum()), int(problem.is_control.sum()))
 
 
 def persons_with_sets(problem: PooledProblem, persons: IntArray) -> PooledProblem:
@@ -185,7 +206,7 @@ def _subgroups(
     counts: Counts,
     analysis: Analysis,
     grouping: Grouping,
-    levels: Mapping[str, _Level | BiocalError],
+    levels: Mapping[str, _Level | _NoLevel],
     notes: tuple[str, ...],
 ) -> Subgroups:
     groups = tuple(_estimate(fit, analysis, name, level) for name, level in levels.items())
@@ -206,12 +227,12 @@ def _subgroups(
     )
 
 
-def _estimate(fit: Fit, analysis: Analysis, name: str, level: _Level | BiocalError) -> GroupEstimate:
+def _estimate(fit: Fit, analysis: Analysis, name: str, level: _Level | _NoLevel) -> GroupEstimate:
     """One method in one level."""
     if not isinstance(level, _Level):
-        return GroupEstimate(name, Counts(0, 0, 0), None, in_short(str(level)))
+        return GroupEstimate(name, level.counts, None, level.reason)
     problem = level.prepared.problem
-    counts = Counts(problem.n_sets, int(problem.is_case.sum()), int(problem.is_control.sum()))
+    counts = _counts(problem)
     n_pairs = int(problem.calibrators.response.size)
     try:
         counts = count_persons(problem, fit, level.calibration)

@@ -343,6 +343,7 @@ def quality_lines(qualities: Sequence[StudyQuality], *, form: str = "linear") ->
                 )
     if green:
         lines.append(paragraph(", ".join(green), bullet="green "))
+    lines += _batch_lines(qualities) if form != "log-log" else []
     header = (
         "study",
         "bias",
@@ -372,6 +373,27 @@ def quality_lines(qualities: Sequence[StudyQuality], *, form: str = "linear") ->
     ]
     lines += [table(header, rows), paragraph(WHY_LEAST_SQUARES)]
     return lines
+
+
+def _batch_lines(qualities: Sequence[StudyQuality]) -> list[str]:
+    """Slopes by batch, where a batch was named."""
+    with_batches = [q for q in qualities if q.batches]
+    if not with_batches:
+        return []
+    rows = [
+        (
+            q.study if k == 0 else "",
+            one.batch,
+            str(one.pairs),
+            number(one.slope, 3),
+            number(one.se_slope, 2),
+            f"{q.p_batch:.2g}" if k == 0 and math.isfinite(q.p_batch) else "",
+        )
+        for q in with_batches
+        for k, one in enumerate(q.batches)
+    ]
+    header = ("study", "batch", "pairs", "slope", "(SE)", "p of one line")
+    return ["", "Slopes by batch (batches of 5 pairs or more)", table(header, rows, left=2)]
 
 
 def quality_note(qualities: Sequence[StudyQuality]) -> tuple[str, ...]:

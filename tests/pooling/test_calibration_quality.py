@@ -116,6 +116,10 @@ def test_batches_that_differ_are_told_with_their_slopes():
     assert any("batches differ" in reason and "slopes a 0.9" in reason for _, reason in quality.reasons())
     table = results.tidy_batches()
     assert list(table["batch"]) == ["a", "b"]
+    told = results.summary()
+    assert "Slopes by batch" in told
+    (row,) = (line.split() for line in told.splitlines() if line.split()[:2] == ["A", "a"])
+    assert row[2] == str(table["pairs"][0])
     np.testing.assert_allclose(table["slope"], [1.0, 1.4], atol=0.1)
     with pytest.raises(OptionError, match="there is no batch column 'plat'; did you mean 'plate'"):
         gate(frame, batch="plat")

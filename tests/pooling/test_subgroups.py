@@ -170,6 +170,7 @@ def test_with_a_modifier_each_level_of_it_has_a_row(frame):
     same = fitted(frame, by="sex", modifier="sex", covariates=None, exposure=bc.linear())
     assert not same.subgroups[0].fitted
     assert all("the same for everybody" in group.reason for group in same.subgroups[0].groups)
+    assert sum(group.counts.sets for group in same.subgroups[0].groups) == same.sample.n_sets
 
 
 def test_a_level_that_cannot_be_fitted_is_named_and_the_others_stay(frame):
