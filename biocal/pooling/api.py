@@ -19,6 +19,7 @@ from biocal.pooling.curve_models import compare_curves, linear_trend, straight_f
 from biocal.pooling.estimate import METHODS, estimate_method, require_methods
 from biocal.pooling.exposure_scale import lay_out_scale, learn_basis, scale_notes
 from biocal.pooling.fit_choices import estimation_options, wants_leverage_scores
+from biocal.pooling.independent_units import shared_person_notes
 from biocal.pooling.joint_levels import own_effects, require_joint_level
 from biocal.pooling.missing_covariates import missing_rule
 from biocal.pooling.modifier_levels import modifier_levels
@@ -268,6 +269,7 @@ def fit(
             *scale_notes(scale, unit),
             *below_limit_notes(pool, methods),
             *prepared.notes,
+            *shared_person_notes(prepared.problem.set_unit),
             *(model_notes(shown.form, shown.estimator) if shown else ()),
             *(quality_note(shown.quality) if shown else ()),
             *(shown.notes if shown else ()),

@@ -98,3 +98,20 @@ def join_by_person(unit: IntArray, person: IntArray, n_units: int) -> tuple[IntA
     _, component = connected_components(edges, directed=False)
     _, joined = np.unique(component[:n_units], return_inverse=True)
     return joined[unit].astype(np.intp), int(joined.max(initial=-1)) + 1
+
+
+def shared_person_notes(set_unit: IntArray) -> tuple[str, ...]:
+    """What is told of sets that share a person; nothing when every set stands alone.
+
+    Parameters
+    ----------
+    set_unit : ndarray of int, shape (n_sets,)
+        Independent unit of each set of the outcome model.
+    """
+    n_units = int(np.unique(set_unit).size)
+    if n_units == set_unit.size:
+        return ()
+    return (
+        f"persons in several sets: the {set_unit.size:,} sets make {n_units:,} independent units in standard "
+        "errors and bootstrap, those that share a person being one",
+    )

@@ -9,7 +9,8 @@ from pooled_fits import fit_frame
 from pools import LOCAL_A, REFERENCE, draw_pool
 from stacked_by_hand import StackedByHand
 
-from biocal.exposure.terms import LinearBasis
+from biocal.exposure.terms import LinearBasis, linear
+from biocal.pooling.api import fit
 from biocal.pooling.independent_units import unit_codes
 from biocal.study.matched_sets import select_outcome_rows
 from biocal.study.pooled import PooledStudies
@@ -93,6 +94,19 @@ def test_the_sandwich_adds_scores_over_persons_sets(method):
     np.testing.assert_array_equal(fit.beta, plain.beta)
     np.testing.assert_array_equal(fit.uncorrected, plain.uncorrected)
     assert abs(fit.vcov[0, 0] / plain.vcov[0, 0] - 1) > 1e-3
+
+
+def test_the_summary_says_how_many_units_the_sets_make():
+    frame = draw_pool(np.random.default_rng(5), (REFERENCE, LOCAL_A))
+    frame["person"] = [f"p{i}" for i in range(len(frame))]
+    assert "independent units" not in fit(PooledStudies.from_frame(frame), exposure=linear()).summary()
+    first, second = frame.index[(frame["study"] == "R") & (frame["case"] == 0)][:2]
+    assert frame.loc[first, "set"] != frame.loc[second, "set"]
+    frame.loc[second, "person"] = frame.loc[first, "person"]
+    found = fit(PooledStudies.from_frame(frame), exposure=linear())
+    n = found.sample.n_sets
+    told = " ".join(found.summary().split())
+    assert f"the {n:,} sets make {n - 1:,} independent units" in told
 
 
 def clusters_by_hand(frame):
