@@ -111,7 +111,9 @@ def page_of(script: Path) -> tuple[str, dict[str, str]]:
             elif kind == "html":
                 parts.append(f'````{{raw}} html\n<div class="shown">{content}</div>\n````\n')
             elif cell.prints_text:
-                parts.append(content + "\n")
+                parts.append(
+                    turn_links(content, PurePosixPath("vignettes"), f"vignettes/{script.stem}") + "\n"
+                )
             else:
                 parts.append(f"````{{code-block}} text\n:class: shown\n{content.rstrip()}\n````\n")
     source = f"*This page is [{script.name}]({script.name}), run when the pages were built.*\n"
