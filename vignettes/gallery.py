@@ -77,7 +77,7 @@ two_stage.studies.contrast(87.5, 56.25).plot()
 # %%
 design = {
     "title": "A small study for the gallery",
-    "replicates": 100,
+    "replicates": 60,
     "seed": 1,
     "methods": ["naive", "internalized", "full"],
     "exposure": {"mean": 60, "sd": 20},

@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SPEC = HERE.parents[1] / "data" / "vitamin_d" / "analysis.toml"
 #: Pixels of the page that the picture shows.
-WIDTH, HEIGHT = 1000, 1310
+WIDTH, HEIGHT = 1000, 1340
 
 
 def main() -> None:
