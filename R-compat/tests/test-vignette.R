@@ -42,17 +42,16 @@ test_that("the vignette's code runs start to end and prints what Python prints",
       expect_lt(max(abs(mine - expected)) / scale, same_numbers)
     }
   }
-  # what is printed: the coefficients, to the digits that R shows
+  # what is printed: the coefficients, to the four digits that R shows
   full <- theirs$coefficients$estimate[theirs$coefficients$method == "full"]
-  for (shown in format(signif(full[c(1, 4, 5)], 4), scientific = FALSE, trim = TRUE)) {
-    expect_match(output, sub("0$", "", substr(shown, 1, 8)), fixed = TRUE, all = FALSE)
-  }
+  printed <- as.numeric(unlist(regmatches(output, gregexpr("-?[0-9]+[.][0-9]+(e-?[0-9]+)?", output))))
+  for (value in full[c(1, 4, 5)]) expect_lt(min(abs(printed / value - 1)), 5e-4)
 })
 
 test_that("what R sends is what Python reads", {
   data <- data.frame(
     study = factor(c("b, \"x\"", "a", "b, \"x\"", "a"), levels = c("b, \"x\"", "a")), set = c(10L, 2L, 10L, 2L),
-    case = c(TRUE, FALSE, FALSE, TRUE), reference = c(1 / 3, pi, 1e-300, 0.1 + 0.2), whole = c(1L, NA, -3L, 2147483647L),
+    case = c(TRUE, FALSE, FALSE, TRUE), reference = c(1 / 3, pi, 1e-45, 0.1 + 0.2), whole = c(1L, NA, -3L, 2147483647L),
     yes = c(TRUE, NA, FALSE, TRUE), day = as.Date(c("2001-02-03", NA, "1969-12-31", "2020-02-29")),
     text = c("\u00e9t\u00e9", "two\nlines", NA, " padded"), stringsAsFactors = FALSE)
   folder <- tempfile()
