@@ -7,7 +7,7 @@ VENV := .venv
 # -rs: what was not run is told, with the reason
 PYTEST := -m pytest -n auto -rs
 
-.PHONY: help demo test test-browser test-slow test-fuzz test-offline lint format docs wheel-test test-oldest test-newest test-r r-pins bench clean
+.PHONY: help demo test test-browser test-slow test-fuzz test-offline test-promises lint format docs wheel-test test-oldest test-newest test-r r-pins bench clean
 
 help:
 	@echo "make demo         install into $(VENV) and analyse the bundled vitamin D consortium"
@@ -23,6 +23,7 @@ help:
 	@echo "make r-pins       make all numbers pinned from R anew"
 	@echo "make test-slow    long recovery and coverage runs"
 	@echo "make test-fuzz    every hostile input, and properties on twenty times the examples (minutes)"
+	@echo "make test-promises each promise of docs/trust.md broken in a scratch copy, where its test must fail"
 	@echo "make test-offline the tests with every connection to a network refused"
 	@echo "make bench        the engine beside other programs"
 	@echo "make clean        remove environments and results"
@@ -69,6 +70,9 @@ test-slow: $(VENV)/.installed-dev
 # other examples each time; a failure prints how to have it again
 test-fuzz: $(VENV)/.installed-dev
 	BIOCAL_FUZZ=$${BIOCAL_FUZZ:-20} $(VENV)/bin/python $(PYTEST) -m "slow or not slow" tests/trust
+
+test-promises: $(VENV)/.installed-dev
+	$(VENV)/bin/python tests/trust/break_promises.py
 
 # Dask speaks over sockets by design and is left out, as is the browser that reads the reports
 test-offline: $(VENV)/.installed-dev
