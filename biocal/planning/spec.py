@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -11,12 +10,11 @@ from typing import Any
 
 from biocal.errors import DesignError
 from biocal.planning.options import PlanOptions, check_options
+from biocal.simulation.design import read_toml_file
 from biocal.simulation.design_keys import Problems, as_integer, as_word, note_unknown, read_record, read_value
 from biocal.simulation.design_lines import line_of
 from biocal.simulation.design_scenario import SECTIONS, read_scenario, unused_keys
 from biocal.simulation.scenario import Estimand, Scenario
-from biocal.study.file_bytes import LARGEST_TEXT_OF_OPTIONS, file_bytes
-from biocal.study.toml_text import UnreadableTomlError, parse_toml
 
 #: Keys that a design of `biocal simulate` has, and a plan has no use for.
 _OF_SIMULATE = ("replicates", "methods")
@@ -67,17 +65,7 @@ def read_plan(source: str | PathLike[str] | Mapping[str, Any]) -> PlanSpec:
     if isinstance(source, Mapping):
         return _read(source, None, "")
     path = Path(source)
-    try:
-        text = file_bytes(path, most=LARGEST_TEXT_OF_OPTIONS).decode("utf-8-sig")
-        mapping = parse_toml(text)
-    except OSError as fault:
-        raise DesignError([f"{path}: cannot be read: {fault.strerror or fault}"]) from fault
-    except UnicodeDecodeError as fault:
-        raise DesignError([f"{path}: is not a text in UTF-8, as TOML is"]) from fault
-    except tomllib.TOMLDecodeError as fault:
-        raise DesignError([f"{path}: is not valid TOML: {fault}"]) from fault
-    except UnreadableTomlError as fault:
-        raise DesignError([f"{path}: is not a plan: {fault}"]) from fault
+    mapping, text = read_toml_file(path, "a plan")
     return _read(mapping, text, str(path))
 
 

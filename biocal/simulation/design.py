@@ -28,7 +28,7 @@ from biocal.simulation.scenario_checks import check_methods
 from biocal.study.file_bytes import LARGEST_TEXT_OF_OPTIONS, file_bytes
 from biocal.study.toml_text import UnreadableTomlError, parse_toml
 
-__all__ = ["Design", "read_design"]
+__all__ = ["Design", "read_design", "read_toml_file"]
 
 DEFAULT_METHODS = ("naive", "internalized", "full", "induced")
 DEFAULT_REPLICATES = 1000
@@ -122,9 +122,15 @@ def read_design(source: str | PathLike[str] | Mapping[str, Any]) -> Design:
     if isinstance(source, Mapping):
         return Design.from_mapping(source)
     path = Path(source)
+    mapping, text = read_toml_file(path, "a design")
+    return _read(mapping, text, str(path))
+
+
+def read_toml_file(path: Path, what: str) -> tuple[dict[str, Any], str]:
+    """The content of a file that should be `what` ("a design"), and its text; raises DesignError."""
     try:
         text = file_bytes(path, most=LARGEST_TEXT_OF_OPTIONS).decode("utf-8-sig")
-        mapping = parse_toml(text)
+        return parse_toml(text), text
     except OSError as fault:
         raise DesignError([f"{path}: cannot be read: {fault.strerror or fault}"]) from fault
     except UnicodeDecodeError as fault:
@@ -132,8 +138,7 @@ def read_design(source: str | PathLike[str] | Mapping[str, Any]) -> Design:
     except tomllib.TOMLDecodeError as fault:
         raise DesignError([f"{path}: is not valid TOML: {fault}"]) from fault
     except UnreadableTomlError as fault:
-        raise DesignError([f"{path}: is not a design: {fault}"]) from fault
-    return _read(mapping, text, str(path))
+        raise DesignError([f"{path}: is not {what}: {fault}"]) from fault
 
 
 def _read(mapping: Mapping[str, Any], text: str | None, name: str) -> Design:
