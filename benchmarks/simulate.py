@@ -132,12 +132,51 @@ def run_command(spec: Path, out: Path, *, replicates: int, jobs: int) -> tuple[f
 
 
 def rate_of_command(spec: Path, folder: Path, *, jobs: int) -> float:
-    """Replicates a second of wall time, from what 6,000 more replicates take: starting up does not count."""
-    seconds = [
-        run_command(spec, folder / f"jobs{jobs}-{replicates}", replicates=replicates, jobs=jobs)[0]
-        for replicates in (2000, 8000)
-    ]
-    return 6000 / (seconds[1] - seconds[0])
+    """Replicates a second of wall time, from what 4,000 more replicates take: starting up does not count."""
+    seconds = []
+    for replicates in (1000, 5000):
+        out = folder / f"jobs{jobs}-{replicates}"
+        seconds.append(run_command(spec, out, replicates=replicates, jobs=jobs)[0])
+        shutil.rmtree(out)
+    return 4000 / (seconds[1] - seconds[0])
+
+
+def one_core_program(seconds: float) -> list[str]:
+    """A process that repeats one batch's fit for some seconds and prints how often it was done."""
+    program = (
+        "import sys, time; sys.path.insert(0, sys.argv[1]); import simulate; from pathlib import Path; "
+        "from biocal.simulation.design import read_design; from biocal.simulation.generate import draw; "
+        "from biocal.simulation.replicate import fit_drawn; scenario = read_design(Path(sys.argv[2])).scenarios[0]; "
+        "done, start = 0, time.perf_counter()\n"
+        f"while time.perf_counter() - start < {seconds}:\n"
+        "    fit_drawn(draw(scenario, 1, 0, simulate.BATCH), scenario); done += 1\n"
+        "print(done / (time.perf_counter() - start))"
+    )
+    return [sys.executable, "-c", program, str(HERE)]
+
+
+def rate_of_processes(spec: Path, count: int, seconds: float = 8.0) -> float:
+    """Batches a second of independent processes that share nothing but the machine: what its cores give."""
+    command = [*one_core_program(seconds), str(spec)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    return sum(float(process.communicate()[0]) for process in running)
+
+
+def gains_of_two_jobs(spec: Path, folder: Path, turns: int = 5) -> None:
+    """Print what two jobs gain over one, beside what two independent processes gain, in turns."""
+    print(f"load average before: {os.getloadavg()[0]:.1f} (two free cores are wanted)")
+    of_jobs, of_machine = [], []
+    for turn in range(turns):
+        one, two = (rate_of_command(spec, folder, jobs=jobs) for jobs in (1, 2))
+        alone, pair = (rate_of_processes(spec, count) for count in (1, 2))
+        of_jobs.append(two / one)
+        of_machine.append(pair / alone)
+        print(
+            f"  turn {turn + 1}: one job {one:.0f} a second, two jobs {two:.0f}: {two / one:.2f} x; ", end=""
+        )
+        print(f"independent processes {pair / alone:.2f} x", flush=True)
+    print(f"two jobs, median of {turns} turns: {np.median(of_jobs):.2f} x (gate: >= 1.7); ", end="")
+    print(f"independent processes: {np.median(of_machine):.2f} x")
 
 
 def main() -> None:
@@ -167,12 +206,7 @@ def main() -> None:
             )
         print(f"statsmodels, three fits alone: {1e3 * sm_seconds:.0f} ms, {sm_seconds * rate:.0f} x")
         if options.long:
-            print(f"load average before: {os.getloadavg()[0]:.1f} (two free cores are wanted)")
-            one, two = (rate_of_command(spec, Path(folder), jobs=jobs) for jobs in (1, 2))
-            print(
-                f"by the command, start-up apart: one job {one:.0f} a second, two jobs {two:.0f}: "
-                f"{two / one:.2f} x (gate: >= 1.7)"
-            )
+            gains_of_two_jobs(spec, Path(folder))
             _, small = run_command(spec, Path(folder) / "small", replicates=1000, jobs=1)
             _, large = run_command(spec, Path(folder) / "large", replicates=10_000, jobs=1)
             print(
