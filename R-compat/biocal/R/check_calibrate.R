@@ -11,13 +11,17 @@ given_data <- function(data, spec, case = NULL) {
   case <- case %||% "case"
   if (is.logical(data[[case]])) data[[case]] <- as.integer(data[[case]])
   write_exact_csv(data, file.path(folder, "data.csv"))
-  list(words = "data.csv", folder = folder, remove = folder)
+  list(words = "data.csv", folder = folder, remove = folder, table = data)
 }
 
 biocal_check <- function(data = NULL, ..., spec = NULL) {
   given <- given_data(data, spec, list(...)$case)
   on.exit(unlink(given$remove, recursive = TRUE))
   run <- run_biocal(c("check", given$words, option_words(list(...))), given$folder)
+  if (!is.null(given$table)) {
+    run$stdout <- rows_for_lines(run$stdout, given$table)
+    run$stderr <- rows_for_lines(run$stderr, given$table)
+  }
   if (run$status != 0) stop_failed_run(run)
   lines <- grep("^(warning|note): ", run$stderr, value = TRUE)
   structure(list(text = run$stdout, problems = data.frame(level = sub(": .*$", "", lines),
@@ -47,6 +51,7 @@ biocal_calibrate <- function(data = NULL, calibration_covariates = NULL, ..., sp
   run <- run_biocal(c("calibrate", given$words, option_words(options), paste0("--out=", results), if (force) "--force"),
                     given$folder)
   run <- renamed_run(run, as_names(calibration_covariates))
+  if (!is.null(given$table)) run$stderr <- rows_for_lines(run$stderr, given$table)
   if (run$status != 0) stop_failed_run(run)
   tell_run(run, quiet)
   covariates <- file.path(results, "calibration_covariates.csv")

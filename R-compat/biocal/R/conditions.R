@@ -28,6 +28,24 @@ lines_of <- function(lines, level) {
   sub(start, "", lines[startsWith(lines, start)], fixed = TRUE)
 }
 
+# The command speaks of lines of the file that a data frame was written to; here they are the frame's rows.
+rows_for_lines <- function(text, data) {
+  broken <- vapply(data, function(column) any(grepl("[\r\n]", if (is.factor(column)) levels(column) else column)), NA)
+  if (any(broken)) return(text)  # a cell of several lines: counting them would mislead
+  text <- sub("first in this line", "first in this row", text, fixed = TRUE)
+  text <- numbers_less_one(text, "data\\.csv:(?=[0-9])", "row ")
+  text <- numbers_less_one(text, "\\bin line (?=[0-9])", "in row ")
+  gsub("\\bdata\\.csv\\b", "the data", text)
+}
+
+numbers_less_one <- function(text, before, word) {
+  place <- gregexpr(paste0(before, "[0-9]+"), text, perl = TRUE)
+  regmatches(text, place) <- lapply(regmatches(text, place), function(found) {
+    sprintf("%s%d", rep(word, length(found)), as.integer(sub("^.*[^0-9]", "", found)) - 1L)
+  })
+  text
+}
+
 # Raise the error of a run that failed.
 stop_failed_run <- function(run) {
   words <- lines_of(run$stderr, "error")

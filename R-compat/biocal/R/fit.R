@@ -26,6 +26,7 @@ biocal_fit <- function(formula, data, study = "study", local = "local", referenc
   if (is.null(out)) on.exit(unlink(results, recursive = TRUE), add = TRUE)
   words <- c("fit", source, option_words(c(sheet$options, options)), paste0("--out=", results), if (force) "--force")
   run <- renamed_run(run_biocal(words, folder), sheet$names)
+  if (is.null(spec)) run$stderr <- rows_for_lines(run$stderr, sheet$table)
   if (run$status != 0) stop_failed_run(run)
   tell_run(run, quiet)
   record <- read_record(file.path(results, "fit.json"))

@@ -37,7 +37,8 @@ print.biocal_fit <- function(x, digits = max(3L, getOption("digits") - 3L), ...)
     stats::printCoefmat(coefficient_matrix(x, method)[, 1:4, drop = FALSE], digits = digits, signif.stars = FALSE)
     cat("standard errors: ", x$methods[[method]]$standard_errors, "\n\n", sep = "")
   }
-  cat(sprintf("%s studies, %s sets, %s cases, %s controls\n", count(x$counts$studies), count(x$counts$sets),
+  cat(sprintf("%s %s, %s sets, %s cases, %s controls\n", count(x$counts$studies),
+              if (x$counts$studies == 1) "study" else "studies", count(x$counts$sets),
               count(x$counts$cases), count(x$counts$controls)))
   invisible(x)
 }

@@ -40,13 +40,21 @@ test_that("exit codes become conditions with the command's message", {
   wrong <- transform(pool, case = ifelse(case, "yes", "no"))
   error <- expect_error(biocal_fit(case ~ exposure + strata(set), wrong), class = "biocal_input_error")
   expect_s3_class(error, "biocal_error")
-  expect_match(conditionMessage(error), "data.csv:2: column 'case': 'no', but case must be 1 or 0", fixed = TRUE)
+  expect_match(conditionMessage(error), "row 1: column 'case': 'no', but case must be 1 or 0", fixed = TRUE)
   expect_identical(error$exit_code, 3L)
+  expect_match(conditionMessage(error), "(the last in row 720)", fixed = TRUE)
   error <- expect_error(biocal_fit(case ~ exposure + strata(set), pool, nonsense = 1), class = "biocal_usage_error")
   expect_match(conditionMessage(error), "No such option: --nonsense", fixed = TRUE)
   pool$sure <- as.integer(pool$case)
   error <- expect_error(biocal_fit(case ~ exposure + sure + strata(set), pool, method = "full"), class = "biocal_fit_error")
   expect_match(conditionMessage(error), "sure", fixed = TRUE)
+})
+
+test_that("rows are not counted where a cell holds a line break", {
+  words <- "data.csv:7: column 'set': one matched set is dropped"
+  expect_identical(biocal:::rows_for_lines(words, data.frame(study = "A")),
+                   "row 6: column 'set': one matched set is dropped")
+  expect_identical(biocal:::rows_for_lines(words, data.frame(study = factor("A\nB"))), words)
 })
 
 test_that("warnings of the command are warnings of R, and quiet keeps them back", {
