@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from biocal.calibration.regression import CalibrationFit
 from biocal.exposure.terms import Basis, CategoryBasis, Linear
+from biocal.pooling.assembled_fit import assemble_fit
 from biocal.pooling.curve_models import linear_trend
 from biocal.pooling.estimate import EstimationOptions, estimate_method
 from biocal.pooling.exposure_scale import common_exposure
@@ -18,7 +19,7 @@ from biocal.pooling.plug_in import plug_in_exposure
 from biocal.pooling.prepare import ModelFormulas, PreparedPool
 from biocal.pooling.problem import PooledProblem
 from biocal.pooling.season_results import season_results
-from biocal.results.fits import Fit, FitStatus
+from biocal.results.fits import Fit
 from biocal.results.group_estimates import Counts
 from biocal.results.model import Sample
 from biocal.study.matched_sets import count_shapes
@@ -73,31 +74,8 @@ def refit(
     scale = replace(fit.info.scale, control_exposure=exposure[problem.is_control])
     season = season_results(prepared, calibration, (fit.method,), fit.info.labels)
     info = replace(fit.info, scale=scale, season=season, omitted=prepared.omitted, notes=())
-    return replace(
-        fit,
-        terms=found.model.terms,
-        estimates=found.outcome.beta,
-        vcov=found.covariance.vcov,
-        vcov_uncorrected=found.covariance.vcov_uncorrected,
-        calibration_parts=found.covariance.calibration_parts,
-        exposure_positions=found.model.exposure_positions,
-        loglik=found.outcome.loglik,
-        loglik_null=found.outcome.loglik_null,
-        info=info,
-        sample=sample,
-        local_names=problem.local_names,
-        status=FitStatus(found.outcome.iterations, found.outcome.decrement),
-        variance=found.variance,
-        extra_tests=found.tests,
-        notes=found.notes,
-        influence=found.covariance.influence,
-        studies=None if found.studies is None else replace(found.studies, info=info),
-        bootstrap=None,
-        subgroups=(),
-        left_out=None,
-        linear=linear_trend(straight),
-        curve_models=(),
-    )
+    again = assemble_fit(found, fit.basis, info, sample, fit.calibration, problem.local_names, trend=())
+    return replace(again, linear=linear_trend(straight))
 
 
 def count_persons(problem: PooledProblem, fit: Fit, calibration: CalibrationFit | None) -> Counts:

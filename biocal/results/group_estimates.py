@@ -68,8 +68,46 @@ class GroupEstimate:
     influence: FloatArray | None = None
 
 
+class GroupFits(Mapping[str, GroupEstimate]):
+    """Fits of one method to parts of a pool: a mapping from the part's name to `GroupEstimate`.
+
+    Attributes
+    ----------
+    groups : tuple of GroupEstimate
+    overall : Fit
+        The whole pool.
+    """
+
+    __slots__ = ()
+
+    groups: tuple[GroupEstimate, ...]
+    overall: Fit
+
+    def __getitem__(self, name: str) -> GroupEstimate:
+        for group in self.groups:
+            if group.name == name:
+                return group
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(group.name for group in self.groups)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    @property
+    def method(self) -> str:
+        """Method of the fits."""
+        return self.overall.method
+
+    @property
+    def fitted(self) -> tuple[GroupEstimate, ...]:
+        """Parts that could be fitted."""
+        return tuple(group for group in self.groups if group.fit is not None)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Subgroups(Mapping[str, GroupEstimate]):
+class Subgroups(GroupFits):
     """Fits of one method by the levels of a variable: a mapping from level to `GroupEstimate`.
 
     Knots, reference exposure and, unless asked otherwise, the calibration are those of all persons together, so
@@ -98,28 +136,6 @@ class Subgroups(Mapping[str, GroupEstimate]):
     overall_counts: Counts
     covariance: FloatArray | None
     notes: tuple[str, ...] = ()
-
-    def __getitem__(self, level: str) -> GroupEstimate:
-        for group in self.groups:
-            if group.name == level:
-                return group
-        raise KeyError(level)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(group.name for group in self.groups)
-
-    def __len__(self) -> int:
-        return len(self.groups)
-
-    @property
-    def method(self) -> str:
-        """Method of the fits."""
-        return self.overall.method
-
-    @property
-    def fitted(self) -> tuple[GroupEstimate, ...]:
-        """Levels that could be fitted."""
-        return tuple(group for group in self.groups if group.fit is not None)
 
     def test_heterogeneity(self, at: float | str | None = None) -> WaldTest:
         """Wald test that the levels have the same curve, or the same log odds ratio at one exposure.
@@ -213,7 +229,7 @@ class Subgroups(Mapping[str, GroupEstimate]):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LeaveOneOut(Mapping[str, GroupEstimate]):
+class LeaveOneOut(GroupFits):
     """Fits of one method without each study in turn, its calibration too: a mapping from the study left out.
 
     Knots and reference exposure are those of all studies.
@@ -229,28 +245,6 @@ class LeaveOneOut(Mapping[str, GroupEstimate]):
     groups: tuple[GroupEstimate, ...]
     overall: Fit
     overall_counts: Counts
-
-    def __getitem__(self, study: str) -> GroupEstimate:
-        for group in self.groups:
-            if group.name == study:
-                return group
-        raise KeyError(study)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(group.name for group in self.groups)
-
-    def __len__(self) -> int:
-        return len(self.groups)
-
-    @property
-    def method(self) -> str:
-        """Method of the fits."""
-        return self.overall.method
-
-    @property
-    def fitted(self) -> tuple[GroupEstimate, ...]:
-        """Studies without which the others could be fitted."""
-        return tuple(group for group in self.groups if group.fit is not None)
 
     def tidy(self, *, at: Any = None) -> pd.DataFrame:
         """One row a study left out and exposure, all studies first, and the same by level of each subgroup variable.
