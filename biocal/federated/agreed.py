@@ -14,35 +14,12 @@ from biocal.errors import MessageError
 from biocal.exposure.terms import Basis, CategoryBasis, LinearBasis, SplineBasis
 from biocal.federated import schema
 from biocal.federated.histogram import BinEdges
+from biocal.sums.records import StudyLine
 
-FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 #: Levels of the columns that are taken as categories, by part of the model and column.
 Levels = dict[str, dict[str, tuple[Any, ...]]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StudyLine:
-    """What a site must know of the calibration of one of its studies.
-
-    Attributes
-    ----------
-    kept : ndarray of bool, shape (k,)
-        Columns (1, W and the calibration covariates) with a coefficient; others were collinear.
-    coefficients : ndarray, shape (k,)
-        0 where not kept.
-    inverse : ndarray, shape (kept, kept)
-        The study's block of the inverse of the pooled sum of C_i C_i'.
-    variance, freedom : float or None
-        sigma^2 and the sum of 1 - h, once known.
-    """
-
-    kept: BoolArray
-    coefficients: FloatArray
-    inverse: FloatArray
-    variance: float | None = None
-    freedom: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

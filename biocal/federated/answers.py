@@ -16,9 +16,9 @@ from biocal.federated.agreed import Agreed
 from biocal.federated.histogram import BinEdges, MergedBins
 from biocal.federated.plan import Plan
 from biocal.federated.site_sums import LOSSES
-from biocal.federated.tasks import Task, task_basis
+from biocal.sums.records import CalibrationMoments, SandwichAnswer, Scores, StudyMeat
+from biocal.sums.tasks import Task, task_basis
 
-FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 
@@ -54,18 +54,6 @@ class Inventory:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CalibrationMoments:
-    """Moments of one study's calibration subset about its means; k - 1 columns, the constant left out."""
-
-    n: int
-    means: FloatArray
-    products: FloatArray
-    response_mean: float
-    response_products: FloatArray
-    response_square: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class CalibrationAnswer:
     """Calibration sums of one site."""
 
@@ -84,36 +72,6 @@ class ResidualAnswer:
     bins: MergedBins
     calibrated_controls: int | None
     local_controls: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scores:
-    """One task's sums at one point, p coefficients."""
-
-    loglik: float
-    score: FloatArray
-    information: FloatArray
-    expected: FloatArray
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StudyMeat:
-    """One study's parts of the sandwich; those of the calibration are None where nothing is calibrated."""
-
-    outcome: FloatArray
-    bread: FloatArray | None = None
-    cross: FloatArray | None = None
-    calibration: FloatArray | None = None
-    lower: FloatArray | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SandwichAnswer:
-    """One task's sums at its final point."""
-
-    loglik: float
-    information: FloatArray
-    studies: Mapping[str, StudyMeat]
 
 
 def read_inventory(content: Any, plan: Plan) -> Inventory:

@@ -17,10 +17,8 @@ from biocal.exposure.terms import Basis
 from biocal.federated.agreed import Agreed, Levels
 from biocal.federated.answers import (
     CalibrationAnswer,
-    CalibrationMoments,
     Inventory,
     ResidualAnswer,
-    SandwichAnswer,
     StudyCounts,
     read_calibration,
     read_inventory,
@@ -28,12 +26,14 @@ from biocal.federated.answers import (
     read_sandwich,
     read_scores,
 )
-from biocal.federated.centre_calibration import CentreCalibration, solve_calibration
-from biocal.federated.centre_newton import AnsweredPoints, Ascents, run_ascents
 from biocal.federated.histogram import MergedDistribution, choose_edges
 from biocal.federated.plan import Plan
-from biocal.federated.tasks import FloatArray, Task, task_basis
+from biocal.federated.tasks import FloatArray
 from biocal.study.natural_order import natural_key
+from biocal.sums.ascent import AnsweredPoints, Ascents, run_ascents
+from biocal.sums.calibration import SummedCalibration, solve_calibration
+from biocal.sums.records import CalibrationMoments, SandwichAnswer
+from biocal.sums.tasks import Task, shown_tasks, start_of, task_basis, tasks_to_run
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +61,7 @@ class Centre:
     plan : Plan
     agreed : Agreed
     inventories, calibrations, residuals : dict by site
-    calibration : CentreCalibration or None
+    calibration : SummedCalibration or None
     distribution : MergedDistribution or None
     points : dict of Task to AnsweredPoints
     sandwiches : dict of Task to list of SandwichAnswer
@@ -72,7 +72,7 @@ class Centre:
     inventories: dict[str, Inventory] = field(default_factory=dict)
     calibrations: dict[str, CalibrationAnswer] = field(default_factory=dict)
     residuals: dict[str, ResidualAnswer] = field(default_factory=dict)
-    calibration: CentreCalibration | None = None
+    calibration: SummedCalibration | None = None
     distribution: MergedDistribution | None = None
     points: dict[Task, AnsweredPoints] = field(default_factory=dict)
     sandwiches: dict[Task, list[SandwichAnswer]] = field(default_factory=dict)
@@ -156,15 +156,13 @@ class Centre:
 
     def ascents(self) -> Ascents:
         """Where the maximisation of all tasks stands."""
-        starts = {task: replace(task, method="full") for task in self.points if task.method == "induced"}
+        starts = {task: start_of(task) for task in self.points if task.method == "induced"}
         return run_ascents({task: self.terms(task) for task in self.points}, self.points, starts)
 
     def shown_tasks(self) -> list[Task]:
         """Tasks whose result is wanted: each method, and its straight line beside a curve."""
         assert self.agreed.basis is not None
-        curved = self.agreed.basis.kind != "linear"
-        shapes = (False, True) if curved else (False,)
-        return [Task(method, straight) for method in self.plan.methods for straight in shapes]
+        return shown_tasks(self.plan.methods, self.agreed.basis)
 
     def terms(self, task: Task) -> tuple[str, ...]:
         """Names of a task's coefficients."""
@@ -233,10 +231,7 @@ class Centre:
         basis: Basis = self.plan.specification().learn(self.distribution.exposures())
         lines = None if self.calibration is None else self.calibration.lines()
         self.agreed = replace(self.agreed, lines=lines, basis=basis)
-        wanted = self.shown_tasks()
-        # The induced ascent starts from full calibration's estimate, asked for or not.
-        starts = [replace(task, method="full") for task in wanted if task.method == "induced"]
-        for task in dict.fromkeys([*starts, *wanted]):
+        for task in tasks_to_run(self.shown_tasks()):
             self.points[task] = AnsweredPoints(len(self.terms(task)))
 
 

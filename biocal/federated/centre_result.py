@@ -10,10 +10,7 @@ from numpy.typing import NDArray
 from biocal.calibration.regression import CalibrationFit
 from biocal.federated.answers import StudyCounts
 from biocal.federated.centre import Centre
-from biocal.federated.centre_calibration import CentreCalibration
-from biocal.federated.centre_sandwich import sandwich_of_parts
 from biocal.federated.histogram import MergedDistribution
-from biocal.federated.tasks import Task
 from biocal.kernels.delta import WaldTest, wald_test
 from biocal.kernels.sandwich import SandwichCovariance
 from biocal.pooling.calibrate import covariate_coefficients, dropped_notes
@@ -25,6 +22,9 @@ from biocal.results.fits import Fit, FitStatus
 from biocal.results.increments import LinearTrend
 from biocal.results.model import ExposureScale, Labels, ModelInfo, Sample
 from biocal.study.matched_sets import StudyFlow
+from biocal.sums.calibration import SummedCalibration
+from biocal.sums.sandwich import sandwich_of_parts
+from biocal.sums.tasks import Task
 
 FloatArray = NDArray[np.float64]
 
@@ -222,7 +222,7 @@ def _calibration_results(centre: Centre, labels: Labels) -> CalibrationResults:
     return CalibrationResults(studies, covariates, names, notes, labels)
 
 
-def _without_persons(fitted: CentreCalibration) -> CalibrationFit:
+def _without_persons(fitted: SummedCalibration) -> CalibrationFit:
     nobody = np.empty(0)
     return CalibrationFit(
         fitted.gamma,
@@ -239,7 +239,7 @@ def _without_persons(fitted: CentreCalibration) -> CalibrationFit:
 
 
 def _study_calibration(
-    one: StudyCounts, fitted: CentreCalibration | None, errors: FloatArray | None
+    one: StudyCounts, fitted: SummedCalibration | None, errors: FloatArray | None
 ) -> StudyCalibration:
     nan, nobody = float("nan"), np.empty(0)
     used = one.cases + one.controls if one.measured is None else one.measured

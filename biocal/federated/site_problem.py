@@ -5,24 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from biocal.calibration.regression import (
-    CalibrationFit,
-    CalibrationLayout,
-    CalibrationRows,
-    dense_rows,
-)
+from biocal.calibration.regression import CalibrationFit
 from biocal.errors import MessageError, OptionError
-from biocal.federated.agreed import Agreed, StudyLine
+from biocal.federated.agreed import Agreed
 from biocal.federated.plan import Plan
 from biocal.pooling.prepare import PreparedPool, prepare
 from biocal.pooling.problem import PooledProblem
 from biocal.study.covariates import DesignColumns, design_columns
 from biocal.study.pooled import PooledStudies
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.intp]
+from biocal.sums.records import StudyLine
+from biocal.sums.rows import agreed_on_common, calibration_of_lines
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,42 +93,9 @@ def site_calibration(site: SiteProblem, agreed: Agreed) -> CalibrationFit | None
         return None
     calibrators = problem.calibrators
     lines = _own_lines(problem.local_names, calibrators.rows.columns.shape[0], agreed)
-    layout = _kept_layout(calibrators.layout, lines)
-    design = dense_rows(calibrators.rows, layout)
-    gamma = np.zeros(layout.n_parameters)
-    leverage = np.zeros(calibrators.rows.study.size)
-    for s, line in enumerate(lines):
-        position = layout.position[s]
-        gamma[position[line.kept]] = line.coefficients[line.kept]
-        mine = calibrators.rows.study == s
-        own = calibrators.rows.columns[line.kept][:, mine]
-        leverage[mine] = np.einsum("ki,kl,li->i", own, line.inverse, own)
-    residuals = calibrators.response - design @ gamma
-    fitted = CalibrationFit(
-        gamma,
-        residuals,
-        leverage,
-        # Blocks of several studies are known to the centre alone, and nothing here needs them.
-        np.full((gamma.size, gamma.size), np.nan),
-        residuals[:, None] * design,
-        np.array([np.nan if line.variance is None else line.variance for line in lines]),
-        np.array([np.nan if line.freedom is None else line.freedom for line in lines]),
-        layout,
-        (),
-        calibrators.rows.group,
-    )
-    return fitted.with_leverage_scores() if calibrators.leverage_scores else fitted
-
-
-def own_positions(layout: CalibrationLayout, study: int) -> IntArray:
-    """Parameters that a study's persons have, in the order of their columns."""
-    position = layout.position[study]
-    return np.asarray(position[position >= 0])
-
-
-def study_rows(rows: CalibrationRows, study: int) -> CalibrationRows:
-    """The rows with everybody outside one local study taken as of a reference study."""
-    return CalibrationRows(np.where(rows.study == study, rows.study, -1), rows.columns, rows.group)
+    if not agreed_on_common(calibrators.layout, lines):
+        raise MessageError("agreed.lines: studies disagree on which common coefficients there are")
+    return calibration_of_lines(problem, lines)
 
 
 def _own_lines(names: tuple[str, ...], n_columns: int, agreed: Agreed) -> list[StudyLine]:
@@ -152,17 +112,3 @@ def _own_lines(names: tuple[str, ...], n_columns: int, agreed: Agreed) -> list[S
             raise MessageError(f"agreed.lines.{name}: without intercept or slope")
         found.append(line)
     return found
-
-
-def _kept_layout(layout: CalibrationLayout, lines: list[StudyLine]) -> CalibrationLayout:
-    """Parameters of the site's studies without those that were taken out as collinear."""
-    kept = np.zeros(layout.n_parameters + 1, dtype=np.bool_)
-    for s, line in enumerate(lines):
-        kept[layout.position[s][line.kept]] = True
-    for s, line in enumerate(lines):
-        if not np.array_equal(kept[layout.position[s]], line.kept):
-            raise MessageError("agreed.lines: studies disagree on which common coefficients there are")
-    renumber = np.full(layout.n_parameters + 1, -1, dtype=np.intp)
-    places = np.flatnonzero(kept)
-    renumber[places] = np.arange(places.size)
-    return CalibrationLayout(renumber[layout.position], places.size, layout.n_groups, layout.group_study)

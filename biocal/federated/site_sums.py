@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from biocal.federated.agreed import Agreed
 from biocal.federated.guard import (
@@ -21,21 +20,18 @@ from biocal.federated.guard import (
 from biocal.federated.histogram import BinEdges, merge_bins
 from biocal.federated.plan import Plan
 from biocal.federated.site_problem import SiteProblem, site_calibration
-from biocal.kernels.matched_set import CONSTANT_WITHIN_SETS
 from biocal.pooling.plug_in import plug_in_exposure
 from biocal.study.formula_levels import column_kinds
 from biocal.study.matched_sets import StudyFlow
 from biocal.study.pooled import PooledStudies
-
-FloatArray = NDArray[np.float64]
+from biocal.sums.records import CalibrationMoments
+from biocal.sums.rows import moments_of_pairs, pairs_of, residual_sums_of, varying_columns
 
 #: Counts of what was left out, of :class:`StudyFlow`.
 LOSSES = (
     *("calibration_only", "without_local", "missing_covariate", "sets_without_case"),
     *("sets_without_control", "rows_in_dropped_sets"),
 )
-#: A column's sum of squares about its mean below this share of that about 0 is rounding: the column is constant.
-_CONSTANT = 1e-18
 
 
 def inventory(site: SiteProblem, plan: Plan, minimum: int) -> dict[str, Any]:
@@ -93,16 +89,14 @@ def calibration_sums(site: SiteProblem, minimum: int) -> dict[str, Any]:
         digits.  For reference studies the number, mean and SD of the controls' values.
     """
     problem, names = site.problem, site.prepared.calibration_names
-    calibrators = problem.calibrators
     studies = {}
     for s, name in enumerate(problem.local_names):
-        mine = calibrators.rows.study == s
-        columns, response = calibrators.rows.columns[1:, mine], calibrators.response[mine]
+        columns, response = pairs_of(problem, s)
         where = f"study '{name}', persons measured in both laboratories"
         require_persons(response.size, minimum, where)
         require_columns_carried(1 + columns.shape[0], response.size, where)
         require_cells(columns[1:], names, minimum, where)
-        studies[name] = _moments(columns, response)
+        studies[name] = _moments_message(moments_of_pairs(columns, response))
     references = {}
     for s, name in enumerate(problem.study_names):
         rows = (problem.study == s) & problem.is_reference & problem.is_control
@@ -117,46 +111,22 @@ def calibration_sums(site: SiteProblem, minimum: int) -> dict[str, Any]:
     rows = site.prepared.outcome_rows.rows
     return {
         "covariate_names": list(site.covariates.names),
-        "varies": varying_columns(site, site.covariates.values[rows].T).any(axis=1).tolist(),
+        "varies": varying_columns(problem, site.covariates.values[rows].T).any(axis=1).tolist(),
         "calibration_names": list(names),
         "studies": studies,
         "references": references,
     }
 
 
-def _moments(columns: FloatArray, response: FloatArray) -> dict[str, Any]:
-    means, mean = columns.mean(axis=1), float(response.mean())
-    centred, left = columns - means[:, None], response - mean
-    products, cross = centred @ centred.T, centred @ left
-    constant = np.diagonal(products) <= _CONSTANT * (columns**2).sum(axis=1)
-    products[constant] = 0.0
-    products[:, constant] = 0.0
-    cross[constant] = 0.0
+def _moments_message(moments: CalibrationMoments) -> dict[str, Any]:
     return {
-        "n": int(response.size),
-        "means": means.tolist(),
-        "products": products.tolist(),
-        "response_mean": mean,
-        "response_products": cross.tolist(),
-        "response_square": float(left @ left),
+        "n": moments.n,
+        "means": moments.means.tolist(),
+        "products": moments.products.tolist(),
+        "response_mean": moments.response_mean,
+        "response_products": moments.response_products.tolist(),
+        "response_square": moments.response_square,
     }
-
-
-def varying_columns(site: SiteProblem, columns: FloatArray) -> NDArray[np.bool_]:
-    """Sets within which columns (p, n_persons) vary, (p, n_sets).
-
-    Variation is judged as where the pooled fit looks for columns constant within sets: against the largest value.
-    """
-    problem = site.problem
-    n_sets = problem.n_sets
-    if columns.shape[0] == 0:
-        return np.zeros((0, n_sets), dtype=np.bool_)
-    order = np.argsort(problem.set_code, kind="stable")
-    starts = np.searchsorted(problem.set_code[order], np.arange(n_sets))
-    values = columns[:, order]
-    spread = np.maximum.reduceat(values, starts, axis=1) - np.minimum.reduceat(values, starts, axis=1)
-    largest = np.abs(columns).max(axis=1)
-    return np.asarray(spread > CONSTANT_WITHIN_SETS * largest[:, None])
 
 
 def residual_sums(site: SiteProblem, agreed: Agreed, minimum: int) -> dict[str, Any]:
@@ -168,11 +138,8 @@ def residual_sums(site: SiteProblem, agreed: Agreed, minimum: int) -> dict[str, 
         for s, name in enumerate(problem.local_names):
             mine = problem.calibrators.rows.study == s
             require_persons(int(mine.sum()), minimum, f"study '{name}': calibration pairs")
-            residuals = calibration.residuals[mine]
-            studies[name] = {
-                "rss": float(residuals @ residuals),
-                "freedom": float((1.0 - calibration.leverage[mine]).sum()),
-            }
+            rss, freedom = residual_sums_of(calibration, problem, s)
+            studies[name] = {"rss": rss, "freedom": freedom}
     exposure = plug_in_exposure(problem, "full", calibration).value[problem.is_control]
     require_persons(exposure.size, minimum, "controls")
     edges = agreed.edges if agreed.edges is not None else BinEdges(0.0, 1.0)

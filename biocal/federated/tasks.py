@@ -1,47 +1,21 @@
-"""The likelihoods that a session maximises: each method, and beside a curve its straight line for the trend test."""
+"""The tasks of a request, read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from biocal.errors import MessageError
-from biocal.exposure.terms import Basis, LinearBasis
 from biocal.federated import schema
 from biocal.federated.plan import FEDERATED_METHODS
+from biocal.sums.tasks import Task
 
 FloatArray = NDArray[np.float64]
 
 #: Most coefficients of a model in a message (our choice).
 MOST_TERMS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One likelihood.
-
-    Attributes
-    ----------
-    method : str
-    straight : bool
-        Whether the exposure is linear whatever the curve, for the test of trend.
-    """
-
-    method: str
-    straight: bool = False
-
-    @property
-    def name(self) -> str:
-        """As messages call it: "full", "full, linear"."""
-        return f"{self.method}, linear" if self.straight else self.method
-
-
-def task_basis(task: Task, basis: Basis) -> Basis:
-    """Exposure terms of a task."""
-    return LinearBasis() if task.straight else basis
 
 
 def read_tasks(value: Any) -> dict[Task, FloatArray]:

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from biocal.calibration.regression import MIN_PAIRS, CalibrationLayout, lay_out_parameters
 from biocal.errors import CalibrationDesignError
-from biocal.federated.agreed import StudyLine
-from biocal.federated.answers import CalibrationMoments
 from biocal.kernels.newton import collinear_columns
+from biocal.sums.records import CalibrationMoments, StudyLine
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -27,8 +26,8 @@ _COLLINEAR_PIVOT = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CentreCalibration:
-    """The calibration as the centre knows it.
+class SummedCalibration:
+    """The calibration as sums tell it.
 
     Attributes
     ----------
@@ -63,7 +62,7 @@ class CentreCalibration:
         return np.asarray(position[position >= 0])
 
     def lines(self) -> dict[str, StudyLine]:
-        """What the sites are told, by study."""
+        """What is needed to compute from the rows of each study."""
         coefficients, found = self.coefficients(), {}
         for s, name in enumerate(self.names):
             own = self.positions(s)
@@ -97,7 +96,7 @@ def _uncentred(moments: CalibrationMoments, kept: BoolArray) -> FloatArray:
 
 def solve_calibration(
     studies: Mapping[str, CalibrationMoments], *, by_study: bool
-) -> CentreCalibration | None:
+) -> SummedCalibration | None:
     """Least squares of all local studies from their moments; None when there are none.
 
     Parameters
@@ -135,7 +134,7 @@ def solve_calibration(
     inverse = (inverse + inverse.T) / 2
     gamma = back @ (scale * np.linalg.solve(gram * np.outer(scale, scale), scale * right))
     unknown = np.full(len(names), np.nan)
-    return CentreCalibration(
+    return SummedCalibration(
         names, gamma, back @ inverse @ back.T, layout, dropped, moments, unknown, unknown
     )
 

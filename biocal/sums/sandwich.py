@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.calibration.joint import inverse_of_stacked_bread
-from biocal.federated.answers import SandwichAnswer, StudyMeat
-from biocal.federated.centre_calibration import CentreCalibration
 from biocal.kernels.sandwich import SandwichCovariance, inverse_of_information
+from biocal.sums.calibration import SummedCalibration
+from biocal.sums.records import SandwichAnswer, StudyMeat
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 
 
 def sandwich_of_parts(
-    parts: Sequence[SandwichAnswer], calibration: CentreCalibration | None
+    parts: Sequence[SandwichAnswer], calibration: SummedCalibration | None
 ) -> tuple[SandwichCovariance, bool]:
     """Covariance of one task's coefficients.
 
@@ -28,12 +28,12 @@ def sandwich_of_parts(
     ----------
     parts : sequence of SandwichAnswer
         One a site.
-    calibration : CentreCalibration or None
+    calibration : SummedCalibration or None
 
     Returns
     -------
     SandwichCovariance, bool
-        Without influences, which the centre does not know; and whether the calibration's uncertainty is in it.
+        Without influences, for which rows are needed; and whether the calibration's uncertainty is in it.
     """
     information = np.sum([part.information for part in parts], axis=0)
     information = (information + information.T) / 2
@@ -63,7 +63,7 @@ def sandwich_of_parts(
 
 
 def _transfer(
-    calibration: CentreCalibration, studies: Mapping[str, StudyMeat], p: int
+    calibration: SummedCalibration, studies: Mapping[str, StudyMeat], p: int
 ) -> tuple[list[IntArray], FloatArray]:
     """Places of each study's calibration parameters, and T = B21 B11^-1."""
     size, n_studies = calibration.gamma.size, len(calibration.names)

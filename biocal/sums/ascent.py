@@ -1,4 +1,4 @@
-"""The ascent at the centre: the pooled fit's own Newton steps, with sites as the evaluators of the likelihood.
+"""The ascent from sums: the pooled fit's own Newton steps, with others as the evaluators of the likelihood.
 
 The ascent is run from its start each time answers have come in.  Points whose sums are known are looked up; the
 first that is not stops the run and becomes the next request.  The path is that of the pooled fit to rounding, and
@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.errors import ConvergenceError, FitError, SeparationError
-from biocal.federated.answers import Scores
-from biocal.federated.tasks import Task
 from biocal.kernels.matched_set import LikelihoodTerms
 from biocal.kernels.newton import FLAT_INFORMATION, Optimum
 from biocal.outcome.conditional_logistic import maximise_identified, require_identified
 from biocal.outcome.induced import InducedTerms
 from biocal.outcome.induced_fit import climb
+from biocal.sums.records import Scores
+from biocal.sums.tasks import Task
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -30,7 +30,7 @@ _OF_NOTE = 0.05
 
 
 class NeedPoint(Exception):
-    """Sums at a point that no site has been asked for yet."""
+    """Sums at a point that nobody has been asked for yet."""
 
     def __init__(self, point: FloatArray) -> None:
         super().__init__("a point that was not evaluated yet")
@@ -38,7 +38,7 @@ class NeedPoint(Exception):
 
 
 class AnsweredPoints:
-    """Sums over all sites at the points asked for so far, for one task.
+    """Sums over all rows at the points asked for so far, for one task.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class AnsweredPoints:
         self._last: FloatArray | None = None
 
     def add(self, point: FloatArray, parts: Sequence[Scores]) -> None:
-        """Sum the sites' parts, in the order given."""
+        """Sum the parts of all sites or partitions, in the order given."""
         self._known[_key(point)] = Scores(
             float(sum(part.loglik for part in parts)),
             np.sum([part.score for part in parts], axis=0),
@@ -79,14 +79,14 @@ class AnsweredPoints:
         return InducedTerms(sums.loglik, sums.score, sums.information, sums.expected)
 
     def constant_columns(self, columns: FloatArray) -> BoolArray:
-        """Columns without information at the start; `columns` is not used, for the centre has none."""
+        """Columns without information at the start; `columns` is not used, for here are none."""
         start = self.at(np.zeros(self.n_columns))
         return np.asarray(np.diagonal(start.expected) <= 0)
 
     def separates(self, direction: FloatArray) -> bool:
         """Whether nearly all information along a direction was used up on the way to the last point.
 
-        The pooled fit compares each case with its controls; the centre, which sees sums only, goes by curvature.
+        The pooled fit compares each case with its controls; where sums alone are known, curvature tells.
         """
         if self._last is None or not np.isfinite(direction).all():
             return False
