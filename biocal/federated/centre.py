@@ -32,6 +32,7 @@ from biocal.federated.tasks import FloatArray
 from biocal.study.natural_order import natural_key
 from biocal.sums.ascent import AnsweredPoints, Ascents, run_ascents
 from biocal.sums.calibration import SummedCalibration, solve_calibration
+from biocal.sums.levels import united_levels
 from biocal.sums.records import CalibrationMoments, SandwichAnswer
 from biocal.sums.tasks import Task, shown_tasks, start_of, task_basis, tasks_to_run
 
@@ -292,10 +293,9 @@ def agree_on_levels(inventories: Mapping[str, Inventory]) -> Levels:
 
 
 def _united(name: str, found: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
-    if all(list(one) == sorted(one) for one in found):
-        return tuple(sorted(set().union(*found)))
-    if all(one == found[0] for one in found):
-        return found[0]
+    levels = united_levels(found)
+    if levels is not None:
+        return levels
     raise InputError(
         f"column '{name}' has levels in an order of its own at some site and not at all; order them alike"
     )

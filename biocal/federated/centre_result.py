@@ -5,28 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from biocal.calibration.regression import CalibrationFit
 from biocal.federated.answers import StudyCounts
 from biocal.federated.centre import Centre
 from biocal.federated.histogram import MergedDistribution
-from biocal.kernels.delta import WaldTest, wald_test
-from biocal.kernels.sandwich import SandwichCovariance
-from biocal.pooling.calibrate import covariate_coefficients, dropped_notes
-from biocal.pooling.estimate import PLAIN_SANDWICH, STACKED_SANDWICH, plug_in_notes
 from biocal.pooling.exposure_scale import GRID_POINTS, scale_notes
-from biocal.results.calibration import CalibrationResults, StudyCalibration, calibration_notes
+from biocal.results.calibration import CalibrationResults
 from biocal.results.comparison import Comparison
-from biocal.results.fits import Fit, FitStatus
-from biocal.results.increments import LinearTrend
 from biocal.results.model import ExposureScale, Labels, ModelInfo, Sample
 from biocal.study.matched_sets import StudyFlow
-from biocal.sums.calibration import SummedCalibration
-from biocal.sums.sandwich import sandwich_of_parts
+from biocal.sums.fits import CountedStudy, SummedFits, calibration_of_sums, comparison_of_sums
 from biocal.sums.tasks import Task
-
-FloatArray = NDArray[np.float64]
 
 
 def federated_comparison(centre: Centre) -> Comparison:
@@ -52,59 +41,24 @@ def federated_comparison(centre: Centre) -> Comparison:
         level=plan.level,
         notes=(*_federated_notes(centre), *scale_notes(scale, plan.unit), *shown.notes),
     )
-    sample = _sample(centre)
-    fits = {method: _fit(centre, method, info, sample, shown) for method in plan.methods}
-    return Comparison(fits, {})
+    return comparison_of_sums(_summed(centre), info, _sample(centre), shown)
 
 
-def _fit(centre: Centre, method: str, info: ModelInfo, sample: Sample, shown: CalibrationResults) -> Fit:
+def _summed(centre: Centre) -> SummedFits:
     basis = centre.agreed.basis
     assert basis is not None
-    optima = centre.ascents().optima
-    main, straight = Task(method), Task(method, straight=True)
-    covariance, stacked = sandwich_of_parts(centre.sandwiches[main], centre.calibration)
-    trend: tuple[WaldTest, ...] = ()
-    along = straight if straight in centre.sandwiches else main
-    line = sandwich_of_parts(centre.sandwiches[along], centre.calibration)[0]
-    linear = LinearTrend(
-        optima[along].point[0][:1],
-        line.vcov[:1, :1],
-        float(sum(part.loglik for part in centre.sandwiches[along])),
-        optima[along].point[0].size,
+    origins = [Task("full" if method == "induced" else method) for method in centre.plan.methods]
+    start = np.zeros(len(basis.names) + len(centre.kept_names))
+    return SummedFits(
+        centre.plan.methods,
+        basis,
+        centre.kept_names,
+        centre.calibration,
+        centre.ascents().optima,
+        centre.sandwiches,
+        {task: centre.points[task].at(start).loglik for task in origins},
+        _calibrated_share(centre),
     )
-    if along is straight:
-        trend = (wald_test("trend", linear.estimates, linear.vcov, np.zeros(1, dtype=np.intp)),)
-    n_terms, n_exposure = len(centre.terms(main)), len(basis.names)
-    origin = Task("full") if method == "induced" else main
-    calibrated = bool(centre.local_names)
-    return Fit(
-        method=method,
-        terms=centre.terms(main),
-        estimates=optima[main].point[0],
-        vcov=covariance.vcov,
-        vcov_uncorrected=covariance.vcov_uncorrected,
-        calibration_parts=_parts(covariance, len(centre.local_names), n_terms),
-        exposure_positions=np.arange(n_exposure)[None, :],
-        loglik=float(sum(part.loglik for part in centre.sandwiches[main])),
-        loglik_null=centre.points[origin].at(np.zeros(n_terms)).loglik,
-        basis=basis,
-        info=info,
-        sample=sample,
-        calibration=shown,
-        local_names=centre.local_names,
-        status=FitStatus(int(optima[main].iterations[0]), float(optima[main].decrement[0])),
-        variance=STACKED_SANDWICH if stacked else PLAIN_SANDWICH,
-        extra_tests=trend,
-        linear=linear,
-        notes=()
-        if method == "induced"
-        else plug_in_notes(method, basis, share=_calibrated_share(centre), calibrated=calibrated),
-    )
-
-
-def _parts(covariance: SandwichCovariance, n_local: int, p: int) -> FloatArray:
-    found = covariance.calibration_parts
-    return found if found.shape[0] else np.zeros((n_local, p, p))
 
 
 def _calibrated_share(centre: Centre) -> float:
@@ -208,63 +162,12 @@ def _flow(one: StudyCounts, pairs: int) -> StudyFlow:
 
 def _calibration_results(centre: Centre, labels: Labels) -> CalibrationResults:
     """The calibration in the words of its studies; ranges of local values, single persons' values, stay blank."""
-    fitted, first = centre.calibration, next(iter(centre.calibrations.values()))
-    names = first.calibration_names
-    errors = None if fitted is None else np.sqrt(np.diagonal(fitted.covariance()))
-    rows = [_study_calibration(one, fitted, errors) for _, one in centre.studies]
-    studies = tuple(rows)
-    notes = calibration_notes(studies)
-    if fitted is None or errors is None:
-        return CalibrationResults(studies, (), names, notes, labels)
-    as_fit = _without_persons(fitted)
-    covariates = covariate_coefficients(as_fit, errors, names, fitted.names)
-    notes += dropped_notes(as_fit, names, fitted.names)
-    return CalibrationResults(studies, covariates, names, notes, labels)
-
-
-def _without_persons(fitted: SummedCalibration) -> CalibrationFit:
-    nobody = np.empty(0)
-    return CalibrationFit(
-        fitted.gamma,
-        nobody,
-        nobody,
-        fitted.inverse_bread,
-        np.empty((0, fitted.gamma.size)),
-        fitted.variance,
-        fitted.freedom,
-        fitted.layout,
-        fitted.dropped,
-        np.empty(0, dtype=np.intp),
-    )
-
-
-def _study_calibration(
-    one: StudyCounts, fitted: SummedCalibration | None, errors: FloatArray | None
-) -> StudyCalibration:
-    nan, nobody = float("nan"), np.empty(0)
-    used = one.cases + one.controls if one.measured is None else one.measured
-    unknown = (nan, nan, nan, nan, nan, nobody, nobody)
-    if one.kind == "reference" or fitted is None or errors is None:
-        return StudyCalibration(one.name, "reference", used, 0, 0.0, 1.0, nan, nan, nan, nan, *unknown, nan)
-    s = fitted.names.index(one.name)
-    moments, coefficients = fitted.moments[s], fitted.coefficients()[s]
-    position = fitted.layout.position[s]
-    rss = float(fitted.variance[s] * fitted.freedom[s])
-    square = moments.response_square
-    return StudyCalibration(
-        one.name,
-        "local",
-        used,
-        moments.n,
-        float(coefficients[0]),
-        float(coefficients[1]),
-        float(errors[position[0]]),
-        float(errors[position[1]]),
-        float(np.sqrt(fitted.variance[s])),
-        1.0 - rss / square if square > 0 else nan,
-        *unknown,
-        intercept_at_mean=float(coefficients[0] + coefficients[2:] @ moments.means[1:]),
-    )
+    first = next(iter(centre.calibrations.values()))
+    studies = [
+        CountedStudy(one.name, one.kind, one.cases + one.controls if one.measured is None else one.measured)
+        for _, one in centre.studies
+    ]
+    return calibration_of_sums(studies, centre.calibration, first.calibration_names, labels)
 
 
 def describe_session(centre: Centre) -> Sequence[str]:

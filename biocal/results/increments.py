@@ -122,7 +122,8 @@ def exposure_sd(fit: Fit) -> float:
     Studies are taken together; the calibrated exposure varies less than the reference measurement does
     (by the root of the calibration's R squared), and a step of one SD is a smaller one.
     """
-    return float(np.std(fit.info.scale.control_exposure, ddof=1))
+    scale = fit.info.scale
+    return float(np.std(scale.control_exposure, ddof=1)) if scale.control_sd is None else scale.control_sd
 
 
 def increments_of(fit: Fit, per: Sequence[float], *, per_sd: bool) -> tuple[Increment, ...]:

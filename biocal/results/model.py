@@ -87,6 +87,8 @@ class ExposureScale:
         1st and 99th percentile among the controls of the fit.
     control_exposure : ndarray, shape (n_controls,)
         Full calibration's exposure of the controls of the fit.
+    control_sd : float or None
+        Its standard deviation, where `control_exposure` holds quantiles in place of all controls.
     """
 
     reference: float
@@ -95,6 +97,7 @@ class ExposureScale:
     low: float
     high: float
     control_exposure: FloatArray
+    control_sd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

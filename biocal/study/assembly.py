@@ -78,7 +78,7 @@ def assemble(
     assays = (roles.study, roles.local, roles.reference)
     if not any(problem.code == "missing-column" and problem.column in assays for problem in log.errors):
         declared = (options.reference_study, options.local_study)
-        is_reference = study_kinds(stack, roles, study_names, presence, declared, log)
+        is_reference = study_kinds(stack, roles, study_names, presence, declared, log, options.settled)
     if not any(problem.column == roles.study for problem in log.errors):
         require_known_studies(options, study_names, log)
     log.require_no_errors()

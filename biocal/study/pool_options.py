@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,13 +17,17 @@ from biocal.study.notices import ProblemLog
 
 @dataclass(frozen=True, slots=True)
 class PoolOptions:
-    """What the caller decided about studies; names are ids as `id_text` spells them."""
+    """What the caller decided about studies; names are ids as `id_text` spells them.
+
+    `settled` holds the reference studies when the pool is a part of a larger one, which decided; None otherwise.
+    """
 
     reference_study: frozenset[str] = frozenset()
     local_study: frozenset[str] = frozenset()
     scale_local: Mapping[str, float] = field(default_factory=dict)
     calibrate_with_cases: bool = False
     limits: LimitOptions = field(default_factory=LimitOptions)
+    settled: frozenset[str] | None = None
 
     @classmethod
     def of(
@@ -58,6 +62,28 @@ class PoolOptions:
                 raise OptionError(message, study=name)
             factors[id_text(str(name))] = float(factor)
         return cls(as_reference, as_local, factors, bool(calibrate_with_cases), limits or LimitOptions())
+
+
+def options_of_part(
+    options: PoolOptions, present: frozenset[str], reference_studies: frozenset[str]
+) -> PoolOptions:
+    """The options for a part of a pool: for the studies that it holds, their kinds as the whole pool decided.
+
+    Parameters
+    ----------
+    options : PoolOptions
+    present : frozenset of str
+        Studies of the part.
+    reference_studies : frozenset of str
+        Of the whole pool.
+    """
+    return replace(
+        options,
+        reference_study=options.reference_study & present,
+        local_study=options.local_study & present,
+        scale_local={name: factor for name, factor in options.scale_local.items() if name in present},
+        settled=reference_studies & present,
+    )
 
 
 def _names(studies_given: str | Sequence[str]) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ def study_kinds(
     presence: AssayPresence,
     declared: tuple[frozenset[str], frozenset[str]],
     log: ProblemLog,
+    settled: frozenset[str] | None = None,
 ) -> NDArray[np.bool_]:
     """Decide for each study whether it is a reference study.
 
@@ -37,6 +39,8 @@ def study_kinds(
         Studies that the caller declared to be reference studies, and to be local ones.
     log : ProblemLog
         Told of studies that cannot be either, or could be both.
+    settled : frozenset of str, optional
+        Reference studies, when that was decided from more rows than these.
 
     Returns
     -------
@@ -54,24 +58,66 @@ def study_kinds(
     n_rows = np.bincount(presence.study[known], minlength=n_studies)
     n_local = np.bincount(presence.study[known & presence.local], minlength=n_studies)
     n_reference = np.bincount(presence.study[known & presence.reference], minlength=n_studies)
-    declared_reference, declared_local = declared
     is_reference = np.zeros(n_studies, dtype=np.bool_)
     for s, name in enumerate(study_names):
-        if n_local[s] == 0 and n_reference[s] == 0:
+        if settled is not None:
+            kind: Kind = "reference" if name in settled else "local"
+        else:
+            kind = judged_kind(name, (int(n_rows[s]), int(n_local[s]), int(n_reference[s])), declared)
+        is_reference[s] = kind == "reference"
+        if kind == "reference":
+            judge.require_all_reference(s, name)
+        elif kind == "unmeasured":
             judge.tell_unmeasured(s, name)
-        elif name in declared_reference:
-            is_reference[s] = True
-            judge.require_all_reference(s, name)
-        elif name in declared_local:
-            if n_local[s] == 0:
-                message = f"study '{name}' is declared local but has no local values"
-                judge.tell(s, name, "local-study-without-local", message, roles.local)
-        elif n_local[s] == 0:
-            is_reference[s] = True
-            judge.require_all_reference(s, name)
-        elif n_reference[s] == n_rows[s]:
-            judge.tell_undecided(s, name, int(n_rows[s]), int(n_local[s]))
+        elif kind == "without-local":
+            judge.tell(s, name, "local-study-without-local", without_local_words(name), roles.local)
+        elif kind == "undecided":
+            judge.tell(s, name, "kind-undecided", undecided_words(name, int(n_rows[s]), int(n_local[s])))
     return is_reference
+
+
+Kind = Literal["reference", "local", "unmeasured", "without-local", "undecided"]
+
+
+def judged_kind(
+    name: str, counts: tuple[int, int, int], declared: tuple[frozenset[str], frozenset[str]]
+) -> Kind:
+    """What a study is, or why that cannot be said.
+
+    Parameters
+    ----------
+    name : str
+    counts : tuple of int
+        Its rows, and those with a local and with a reference value.
+    declared : pair of frozenset of str
+        As in :func:`study_kinds`.
+    """
+    n_rows, n_local, n_reference = counts
+    as_reference, as_local = declared
+    if n_local == 0 and n_reference == 0:
+        return "unmeasured"
+    if name in as_reference:
+        return "reference"
+    if name in as_local:
+        return "local" if n_local else "without-local"
+    if n_local == 0:
+        return "reference"
+    return "undecided" if n_reference == n_rows else "local"
+
+
+def without_local_words(name: str) -> str:
+    """A study declared local that has no local values."""
+    return f"study '{name}' is declared local but has no local values"
+
+
+def undecided_words(name: str, n_rows: int, n_local: int) -> str:
+    """A study that could be of either kind, and how to say which."""
+    option = f'"{name}"' if " " in name else name
+    return (
+        f"study '{name}' has reference values for all its {n_rows:,} rows and local values for "
+        f"{n_local:,}; say which it is: --reference-study {option} (use the reference values) or "
+        f"--local-study {option} (calibrate its local values)"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +134,6 @@ class _KindJudge:
         first = int(np.flatnonzero(self.presence.study == s)[0])
         file = self.stack.place(first)["file"]
         self.log.add("error", code, message, file=file, column=column, study=name)
-
-    def tell_undecided(self, s: int, name: str, n_rows: int, n_local: int) -> None:
-        """A study that could be of either kind."""
-        option = f'"{name}"' if " " in name else name
-        message = (
-            f"study '{name}' has reference values for all its {n_rows:,} rows and local values for "
-            f"{n_local:,}; say which it is: --reference-study {option} (use the reference values) or "
-            f"--local-study {option} (calibrate its local values)"
-        )
-        self.tell(s, name, "kind-undecided", message)
 
     def require_all_reference(self, s: int, name: str) -> None:
         """Tell the rows of a reference study that have no reference value."""

@@ -1,0 +1,224 @@
+"""From sums to the fits that users know from the analysis of rows in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.calibration.regression import CalibrationFit
+from biocal.exposure.terms import Basis
+from biocal.kernels.delta import WaldTest, wald_test
+from biocal.kernels.newton import Optimum
+from biocal.kernels.sandwich import SandwichCovariance
+from biocal.pooling.calibrate import covariate_coefficients, dropped_notes
+from biocal.pooling.estimate import PLAIN_SANDWICH, STACKED_SANDWICH, plug_in_notes
+from biocal.results.calibration import CalibrationResults, StudyCalibration, calibration_notes
+from biocal.results.comparison import Comparison
+from biocal.results.fits import Fit, FitStatus
+from biocal.results.increments import LinearTrend
+from biocal.results.model import Labels, ModelInfo, Sample
+from biocal.sums.calibration import SummedCalibration
+from biocal.sums.records import SandwichAnswer
+from biocal.sums.sandwich import sandwich_of_parts
+from biocal.sums.tasks import Task, task_basis
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SummedFits:
+    """What the rounds of sums have found.
+
+    Attributes
+    ----------
+    methods : tuple of str
+    basis : Basis
+    covariate_names : tuple of str
+        Covariate columns of the outcome model.
+    calibration : SummedCalibration or None
+    optima : mapping of Task to Optimum
+    sandwiches : mapping of Task to sequence of SandwichAnswer
+        At each task's maximum, a part of the rows each.
+    loglik_null : mapping of Task to float
+        With all coefficients 0, by plug-in task.
+    calibrated_share : float
+        Of the local studies' controls in the calibration subset.
+    """
+
+    methods: tuple[str, ...]
+    basis: Basis
+    covariate_names: tuple[str, ...]
+    calibration: SummedCalibration | None
+    optima: Mapping[Task, Optimum]
+    sandwiches: Mapping[Task, Sequence[SandwichAnswer]]
+    loglik_null: Mapping[Task, float]
+    calibrated_share: float
+
+    @property
+    def local_names(self) -> tuple[str, ...]:
+        """Local studies, in the order of the calibration's parameters."""
+        return () if self.calibration is None else self.calibration.names
+
+    def terms(self, task: Task) -> tuple[str, ...]:
+        """Names of a task's coefficients."""
+        return (*task_basis(task, self.basis).names, *self.covariate_names)
+
+    def loglik(self, task: Task) -> float:
+        """Log-likelihood of a task at its maximum."""
+        return float(sum(part.loglik for part in self.sandwiches[task]))
+
+
+def comparison_of_sums(
+    found: SummedFits, info: ModelInfo, sample: Sample, shown: CalibrationResults
+) -> Comparison:
+    """The fits of all methods."""
+    fits = {method: _fit(found, method, info, sample, shown) for method in found.methods}
+    return Comparison(fits, {})
+
+
+def _fit(found: SummedFits, method: str, info: ModelInfo, sample: Sample, shown: CalibrationResults) -> Fit:
+    main, straight = Task(method), Task(method, straight=True)
+    covariance, stacked = sandwich_of_parts(found.sandwiches[main], found.calibration)
+    trend: tuple[WaldTest, ...] = ()
+    along = straight if straight in found.sandwiches else main
+    line = sandwich_of_parts(found.sandwiches[along], found.calibration)[0]
+    optimum = found.optima[along]
+    linear = LinearTrend(optimum.point[0][:1], line.vcov[:1, :1], found.loglik(along), optimum.point[0].size)
+    if along is straight:
+        trend = (wald_test("trend", linear.estimates, linear.vcov, np.zeros(1, dtype=np.intp)),)
+    n_terms, n_exposure = len(found.terms(main)), len(found.basis.names)
+    origin = Task("full") if method == "induced" else main
+    told = () if method == "induced" else _plug_in_notes(found, method)
+    return Fit(
+        method=method,
+        terms=found.terms(main),
+        estimates=found.optima[main].point[0],
+        vcov=covariance.vcov,
+        vcov_uncorrected=covariance.vcov_uncorrected,
+        calibration_parts=_parts(covariance, len(found.local_names), n_terms),
+        exposure_positions=np.arange(n_exposure)[None, :],
+        loglik=found.loglik(main),
+        loglik_null=found.loglik_null[origin],
+        basis=found.basis,
+        info=info,
+        sample=sample,
+        calibration=shown,
+        local_names=found.local_names,
+        status=FitStatus(int(found.optima[main].iterations[0]), float(found.optima[main].decrement[0])),
+        variance=STACKED_SANDWICH if stacked else PLAIN_SANDWICH,
+        extra_tests=trend,
+        linear=linear,
+        notes=told,
+    )
+
+
+def _plug_in_notes(found: SummedFits, method: str) -> tuple[str, ...]:
+    calibrated = bool(found.local_names)
+    return plug_in_notes(method, found.basis, share=found.calibrated_share, calibrated=calibrated)
+
+
+def _parts(covariance: SandwichCovariance, n_local: int, p: int) -> FloatArray:
+    found = covariance.calibration_parts
+    return found if found.shape[0] else np.zeros((n_local, p, p))
+
+
+@dataclass(frozen=True, slots=True)
+class CountedStudy:
+    """What the table of calibrations says of a study beside its line.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"local", "reference"}
+    n : int
+        Rows with the measurement that the analysis uses.
+    local_min, local_max, calibration_min, calibration_max, outside : float
+        Local values of the study, and of its pairs; share of the former outside the latter's range.  NaN
+        where they are single persons' values that are not told.
+    """
+
+    name: str
+    kind: str
+    n: int
+    local_min: float = float("nan")
+    local_max: float = float("nan")
+    calibration_min: float = float("nan")
+    calibration_max: float = float("nan")
+    outside: float = float("nan")
+
+
+def calibration_of_sums(
+    studies: Sequence[CountedStudy], fitted: SummedCalibration | None, names: tuple[str, ...], labels: Labels
+) -> CalibrationResults:
+    """The calibration in the words of its studies, without pairs.
+
+    Parameters
+    ----------
+    studies : sequence of CountedStudy
+    fitted : SummedCalibration or None
+    names : tuple of str
+        Calibration covariates, in the order of the columns after 1 and W.
+    labels : Labels
+    """
+    errors = None if fitted is None else np.sqrt(np.diagonal(fitted.covariance()))
+    rows = tuple(_study_calibration(one, fitted, errors) for one in studies)
+    notes = calibration_notes(rows)
+    if fitted is None or errors is None:
+        return CalibrationResults(rows, (), names, notes, labels)
+    as_fit = _without_persons(fitted)
+    covariates = covariate_coefficients(as_fit, errors, names, fitted.names)
+    notes += dropped_notes(as_fit, names, fitted.names)
+    return CalibrationResults(rows, covariates, names, notes, labels)
+
+
+def _without_persons(fitted: SummedCalibration) -> CalibrationFit:
+    nobody = np.empty(0)
+    return CalibrationFit(
+        fitted.gamma,
+        nobody,
+        nobody,
+        fitted.inverse_bread,
+        np.empty((0, fitted.gamma.size)),
+        fitted.variance,
+        fitted.freedom,
+        fitted.layout,
+        fitted.dropped,
+        np.empty(0, dtype=np.intp),
+    )
+
+
+def _study_calibration(
+    one: CountedStudy, fitted: SummedCalibration | None, errors: FloatArray | None
+) -> StudyCalibration:
+    nan, nobody = float("nan"), np.empty(0)
+    if one.kind == "reference" or fitted is None or errors is None:
+        unknown = (nan, nan, nan, nan, nan, nobody, nobody)
+        return StudyCalibration(one.name, "reference", one.n, 0, 0.0, 1.0, nan, nan, nan, nan, *unknown, nan)
+    s = fitted.names.index(one.name)
+    moments, coefficients = fitted.moments[s], fitted.coefficients()[s]
+    position = fitted.layout.position[s]
+    rss = float(fitted.variance[s] * fitted.freedom[s])
+    square = moments.response_square
+    return StudyCalibration(
+        one.name,
+        "local",
+        one.n,
+        moments.n,
+        float(coefficients[0]),
+        float(coefficients[1]),
+        float(errors[position[0]]),
+        float(errors[position[1]]),
+        float(np.sqrt(fitted.variance[s])),
+        1.0 - rss / square if square > 0 else nan,
+        one.local_min,
+        one.local_max,
+        one.calibration_min,
+        one.calibration_max,
+        one.outside,
+        nobody,
+        nobody,
+        intercept_at_mean=float(coefficients[0] + coefficients[2:] @ moments.means[1:]),
+    )
