@@ -46,12 +46,18 @@ class BatchEstimates:
     Attributes
     ----------
     log_or, std_error : ndarray, shape (B, m)
+    beta : ndarray, shape (B, K)
+        Coefficients of the exposure columns.
+    vcov : ndarray, shape (B, K, K)
+        Their covariance.
     sound : ndarray of bool, shape (B,)
         Converged, away from separation and finite; the others are to be looked at one by one.
     """
 
     log_or: FloatArray
     std_error: FloatArray
+    beta: FloatArray
+    vcov: FloatArray
     sound: BoolArray
 
 
@@ -115,11 +121,16 @@ def fit_batch(
         meat = np.matmul(scores, np.swapaxes(scores, 1, 2))
         half = solve_scaled(details.information, contrast)
         variance = np.einsum("bpm,bpq,bqm->bm", half, meat, half)
+        exposure_beta = beta[:, : contrast.shape[1] - covariates.shape[1]].copy()
+        own = np.zeros((*contrast.shape[:2], exposure_beta.shape[1]))
+        own[:, : own.shape[2]] = np.eye(own.shape[2])
+        own = solve_scaled(details.information, own)
+        vcov = np.matmul(np.swapaxes(own, 1, 2), np.matmul(meat, own))
         log_or = np.einsum("bp,bpm->bm", beta, contrast)
         error = np.sqrt(np.maximum(variance, 0.0))
     finite = np.isfinite(log_or).all(axis=1) & np.isfinite(error).all(axis=1)
     sound = optimum.converged & (optimum.flatness >= FLAT_INFORMATION) & finite
-    return BatchEstimates(log_or, error, sound)
+    return BatchEstimates(log_or, error, exposure_beta, vcov, sound)
 
 
 def _columns(

@@ -97,8 +97,10 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "int": as_integer,
     "int | None": as_integer,
     "str": as_word,
+    "str | None": as_word,
     "bool": as_flag,
     "tuple[float, ...]": as_numbers,
+    "tuple[str, ...]": as_words,
     "tuple[str, ...] | None": as_words,
     "tuple[float, ...] | int": as_numbers_or_integer,
 }

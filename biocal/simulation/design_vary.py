@@ -73,7 +73,8 @@ def read_variation(spec: Mapping[str, Any], problems: Problems) -> Variation:
         values_of = {}
     for combination in itertools.product(*values_of.values()):
         changed = copy.deepcopy({key: value for key, value in spec.items() if key != "vary"})
-        for key, value in zip(values_of, combination, strict=True):
+        # a whole section first: it would take the place of keys within it
+        for key, value in sorted(zip(values_of, combination, strict=True), key=lambda pair: "." in pair[0]):
             _put(changed, key, copy.deepcopy(value["value"] if _is_labelled(value) else value))
         specs.append(changed)
         levels.append({key: _label(value) for key, value in zip(values_of, combination, strict=True)})

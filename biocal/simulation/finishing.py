@@ -28,7 +28,7 @@ def results_of(path: Path, design: Design) -> SimulationResults:
 
 
 def write_results(path: Path, design: Design) -> None:
-    """Write performance.csv, summary.csv, differences.csv and the figures.
+    """Write performance.csv, summary.csv, differences.csv and the figures; coefficients.csv, tests.csv if asked.
 
     Raises
     ------
@@ -39,6 +39,9 @@ def write_results(path: Path, design: Design) -> None:
     for name in ("performance", "summary", "differences"):
         table = getattr(results.tables, name)
         write_file(path / f"{name}.csv", csv_bytes(table))
+    for name, asked in _asked_for(design):
+        if asked:
+            write_file(path / f"{name}.csv", csv_bytes(getattr(results, name)().tidy()))
     figures = path / FIGURES_FOLDER
     figures.mkdir(exist_ok=True)
     for name, draw in _figures(results, design):
@@ -56,6 +59,13 @@ def loud_failures(results: SimulationResults) -> list[str]:
     if loud.empty:
         return []
     return [" ".join(line.split()) for line in failure_lines(loud, results.varied)]
+
+
+def _asked_for(design: Design) -> Iterator[tuple[str, bool]]:
+    """Tables of what a design may ask for beside the curve."""
+    estimands = [scenario.estimand for scenario in design.scenarios]
+    yield "coefficients", any(estimand.coefficients for estimand in estimands)
+    yield "tests", any(estimand.tests for estimand in estimands)
 
 
 def _figures(results: SimulationResults, design: Design) -> Iterator[tuple[str, Callable[[], Any]]]:

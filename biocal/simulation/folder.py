@@ -31,7 +31,14 @@ DESIGN_FILE, REPLICATES_FILE, PARTS_FOLDER, FIGURES_FOLDER = (
     "figures",
 )
 #: What is made from the replicates.
-DERIVED_FILES = ("performance.csv", "summary.csv", "differences.csv", "report.html")
+DERIVED_FILES = (
+    "performance.csv",
+    "summary.csv",
+    "differences.csv",
+    "coefficients.csv",
+    "tests.csv",
+    "report.html",
+)
 #: Changes when the random streams, the batches or the columns of the files do: no mixing then.
 FORMAT = 1
 #: Bytes of design.json: a spec at its largest, and what JSON adds.

@@ -42,6 +42,7 @@ def merge_blocks(
         A file of results cannot be read.
     """
     sizes = [(block, places[block].rows) for block in wanted]
+    with_quantity = any(places[block].with_quantity for block in wanted)
     with BlockReader() as reader:
         tables = (reader.read(places[block]) for block in wanted)
-        write_blocks(target, design, sizes, tables, group_rows=group_rows)
+        write_blocks(target, design, sizes, tables, group_rows=group_rows, with_quantity=with_quantity)

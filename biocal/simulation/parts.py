@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from biocal.simulation.quantities import CURVE
 from biocal.simulation.schedule import Block
 
 __all__ = [
@@ -49,8 +50,11 @@ SCHEMA = pa.schema(
         ("error", pa.string()),
     ]
 )
+#: And where a design asks for coefficients or tests: `quantity` is log_or for the curve; the other rows have no
+#: exposure, and p-values no interval.
+WITH_QUANTITY = SCHEMA.append(pa.field("quantity", pa.string()))
 #: Columns that repeat few values; the others are as good as random and gain nothing from a dictionary.
-REPETITIVE = ["scenario", "replicate", "method", "exposure", "truth", "error"]
+REPETITIVE = ["scenario", "replicate", "method", "exposure", "truth", "error", "quantity"]
 _BLOCKS, _DESIGN = b"biocal.blocks", b"biocal.design"
 
 #: Small files that are replaced by one: few enough to rewrite in a blink, enough to keep folders short.
@@ -70,24 +74,37 @@ class DamagedPartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BlockPlace:
-    """Where a batch's rows are: rows `start` to ``start + rows - 1`` of a row group of a file."""
+    """Where a batch's rows are: rows `start` to ``start + rows - 1`` of a row group of a file.
+
+    `with_quantity` tells whether the file has coefficients or tests beside curves.
+    """
 
     path: Path
     row_group: int
     start: int
     rows: int
+    with_quantity: bool = False
 
 
 def table_of(columns: Mapping[str, NDArray[Any]]) -> pa.Table:
     """Turn the columns of a batch into a table: blanks become nulls."""
     arrays = []
-    for field in SCHEMA:
+    schema = WITH_QUANTITY if "quantity" in columns else SCHEMA
+    for field in schema:
         values = columns[field.name]
         blank = values == "" if field.name == "error" else None
         if pa.types.is_floating(field.type):
             blank = np.isnan(values)
         arrays.append(pa.array(values, type=field.type, mask=blank))
-    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _of_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the table with the columns of a file: rows of a batch that has curves alone are named so."""
+    if table.num_columns < len(schema):
+        curve = pa.array(np.full(table.num_rows, CURVE, dtype=object), pa.string())
+        return table.append_column(schema.field("quantity"), curve)
+    return table
 
 
 def write_blocks(
@@ -98,6 +115,7 @@ def write_blocks(
     *,
     group_rows: int = 1,
     durable: bool = True,
+    with_quantity: bool = False,
 ) -> None:
     """Write batches into a Parquet file that appears when it is whole.
 
@@ -115,6 +133,8 @@ def write_blocks(
         A row group is ended once it has so many rows.  Batches are never split.
     durable : bool
         Safe from a power failure too, not only from a kill.
+    with_quantity : bool
+        Whether any of the batches has coefficients or tests beside curves.
 
     Raises
     ------
@@ -127,17 +147,21 @@ def write_blocks(
         for number, group in enumerate(groups)
         for block, start, rows in group
     ]
-    schema = SCHEMA.with_metadata({_BLOCKS: json.dumps(places), _DESIGN: design})
+    columns = WITH_QUANTITY if with_quantity else SCHEMA
+    schema = columns.with_metadata({_BLOCKS: json.dumps(places), _DESIGN: design})
     rows_to_come = iter(tables)
     partial = path.with_name(f".{path.name}.tmp")
     try:
         # opened by Python, so that a full disk is told by its own errno
         with open(partial, "wb") as file:
             with pq.ParquetWriter(
-                file, schema, use_dictionary=REPETITIVE, write_page_checksum=True
+                file,
+                schema,
+                use_dictionary=[name for name in REPETITIVE if name in columns.names],
+                write_page_checksum=True,
             ) as writer:
                 for group in groups:
-                    table = pa.concat_tables([next(rows_to_come) for _ in group])
+                    table = pa.concat_tables([_of_schema(next(rows_to_come), columns) for _ in group])
                     writer.write_table(table, row_group_size=max(table.num_rows, 1))
             if durable:
                 file.flush()
@@ -208,7 +232,14 @@ class PartWriter:
 
     def _write(self, path: Path, blocks: Sequence[tuple[Block, pa.Table]], *, durable: bool = True) -> None:
         sizes = [(block, table.num_rows) for block, table in blocks]
-        write_blocks(path, self._design, sizes, (table for _, table in blocks), durable=durable)
+        write_blocks(
+            path,
+            self._design,
+            sizes,
+            (table for _, table in blocks),
+            durable=durable,
+            with_quantity=any("quantity" in table.column_names for _, table in blocks),
+        )
 
 
 def index_file(path: Path, design: str | None = None) -> dict[Block, BlockPlace]:
@@ -227,14 +258,16 @@ def index_file(path: Path, design: str | None = None) -> dict[Block, BlockPlace]
         The file cannot be read.
     """
     try:
-        metadata = pq.read_metadata(path).metadata or {}
+        found = pq.read_metadata(path)
+        metadata = found.metadata or {}
+        with_quantity = "quantity" in found.schema.names
         if design is not None and metadata.get(_DESIGN) != design.encode():
             return {}
         places = json.loads(metadata.get(_BLOCKS, b"[]"))
     except (OSError, pa.ArrowException, ValueError) as fault:
         raise DamagedPartError(f"'{path}' cannot be read ({fault})", path) from fault
     return {
-        Block(scenario, first, count): BlockPlace(path, group, start, rows)
+        Block(scenario, first, count): BlockPlace(path, group, start, rows, with_quantity)
         for scenario, first, count, group, start, rows in places
     }
 

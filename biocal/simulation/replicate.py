@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from biocal.calibration.regression import CalibrationRows, lay_out_parameters
 from biocal.exposure.terms import Basis, LinearBasis, SplineBasis
-from biocal.kernels.delta import contrast_errors, normal_quantile
+from biocal.kernels.delta import contrast_errors
 from biocal.kernels.rcs import default_probabilities
 from biocal.kernels.set_layout import SetLayout, lay_out_sets
 from biocal.pooling.estimate import calibrate_problem, estimate_method
@@ -25,8 +25,9 @@ from biocal.pooling.problem import Calibrators, PooledProblem
 from biocal.simulation.batch_calibration import BatchCalibration, calibrate_batch
 from biocal.simulation.batch_plug_in import BatchEstimates, BatchSets, fit_batch
 from biocal.simulation.generate import Drawn, draw
+from biocal.simulation.quantities import fill_wald_tests, no_quantities
+from biocal.simulation.replicate_rows import MethodRows, all_failed, replicate_rows
 from biocal.simulation.scenario import Scenario
-from biocal.simulation.truth import true_log_or
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -34,8 +35,6 @@ BoolArray = NDArray[np.bool_]
 
 #: Methods that are one array computation for the whole batch.
 BATCHED = ("reference", "naive", "internalized", "full")
-#: Confidence level of the intervals.
-LEVEL = 0.95
 
 
 def run_batch(
@@ -54,18 +53,27 @@ def run_batch(
     -------
     dict of str to ndarray
         Columns of replicates.parquet: scenario, replicate, method, exposure, estimate, std_error, conf_low,
-        conf_high, truth, converged, error; rows in the order replicate, method, exposure.
+        conf_high, truth, converged, error; rows in the order replicate, method, exposure, and after
+        the exposures of a method its coefficients and tests, where these are asked for: then with the column
+        quantity.
     """
     try:
         drawn = draw(scenario, seed, scenario_index, replicates)
     except Exception as failure:  # a scenario that cannot be drawn fails in every replicate, and says why
-        return _table(scenario, scenario_index, replicates, _all_failed(scenario, len(replicates), failure))
-    found = fit_drawn(drawn, scenario)
-    return _table(scenario, scenario_index, replicates, found)
+        return replicate_rows(
+            scenario, scenario_index, replicates, all_failed(scenario, len(replicates), failure)
+        )
+    return replicate_rows(scenario, scenario_index, replicates, estimate_drawn(drawn, scenario))
 
 
 def fit_drawn(drawn: Drawn, scenario: Scenario) -> dict[str, tuple[FloatArray, FloatArray, list[str]]]:
     """Curves of every method: log OR (B, m), standard errors (B, m), errors ("" for none) by method."""
+    found = estimate_drawn(drawn, scenario)
+    return {method: (each.log_or, each.std_error, each.errors) for method, each in found.items()}
+
+
+def estimate_drawn(drawn: Drawn, scenario: Scenario) -> dict[str, MethodRows]:
+    """What every method finds in a batch: its curve, and the coefficients and tests that are asked for."""
     batch = drawn.reference_assay.shape[0]
     at = np.asarray(scenario.estimand.at, dtype=float)
     reference = float(scenario.estimand.reference)
@@ -84,9 +92,11 @@ def fit_drawn(drawn: Drawn, scenario: Scenario) -> dict[str, tuple[FloatArray, F
             leverage_scores=scenario.fit.calibration_variance == "hc3",
         )
     knots = _knots(arranged, scenario, calibration)
-    found: dict[str, tuple[FloatArray, FloatArray, list[str]]] = {}
+    found: dict[str, MethodRows] = {}
+    heterogeneity: dict[str, list[float]] = {}
     for method in scenario.methods:
-        if method in BATCHED and drawn.person is None:
+        quantities = no_quantities(scenario, batch)
+        if method in BATCHED and drawn.person is None and scenario.fit.modifier is None:
             exposure, calibrated, known = _exposure(arranged, method, sets.local_index, calibration)
             estimates = fit_batch(
                 sets,
@@ -103,11 +113,25 @@ def fit_drawn(drawn: Drawn, scenario: Scenario) -> dict[str, tuple[FloatArray, F
             )
         else:
             nothing = np.full((batch, at.size), np.nan)
-            estimates = BatchEstimates(nothing, nothing.copy(), np.zeros(batch, dtype=bool))
+            unsound = np.zeros(batch, dtype=bool)
+            estimates = BatchEstimates(
+                nothing, nothing.copy(), quantities.beta.copy(), quantities.vcov.copy(), unsound
+            )
         errors = [""] * batch
         for row in np.flatnonzero(~estimates.sound):
             errors[row] = _one_by_one(drawn, scenario, method, int(row), knots, at, reference, estimates)
-        found[method] = (estimates.log_or, estimates.std_error, errors)
+        quantities = replace(quantities, beta=estimates.beta, vcov=estimates.vcov)
+        if scenario.estimand.tests:
+            fill_wald_tests(quantities, scenario)
+        if "heterogeneity" in scenario.estimand.tests:
+            column = scenario.estimand.tests.index("heterogeneity")
+            tested = method if method in BATCHED else "full"  # as the test that accompanies a fit
+            if tested not in heterogeneity:
+                heterogeneity[tested] = [
+                    _heterogeneity(drawn, scenario, tested, row, knots) for row in range(batch)
+                ]
+            quantities.p_values[:, column] = heterogeneity[tested]
+        found[method] = MethodRows(estimates.log_or, estimates.std_error, errors, quantities)
     return found
 
 
@@ -136,6 +160,7 @@ def problem_of(
     )
     covariates = _calibration_covariates(drawn, scenario)[row]
     outcome_covariates, outcome_names = _outcome_covariates(drawn, scenario)
+    modifying = [k for k, name in enumerate(outcome_names) if name == scenario.fit.modifier]
     n = drawn.study.size
     rows = CalibrationRows(
         local_index, np.vstack([np.ones(n), drawn.local_assay[row], covariates]), np.maximum(local_index, 0)
@@ -159,8 +184,8 @@ def problem_of(
         is_reference=local_index < 0,
         in_calibration=drawn.in_calibration[row],
         covariates=outcome_covariates[row],
-        modifier=np.empty((0, n)),
-        modifier_main=(),
+        modifier=outcome_covariates[row, modifying],
+        modifier_main=(),  # its own effect is among the covariates
         calibration_rows=rows,
         calibrators=Calibrators(
             rows.take(calibrating),
@@ -175,7 +200,7 @@ def problem_of(
         study_names=tuple(drawn.study_names),
         local_names=local_names,
         covariate_names=outcome_names,
-        modifier_names=(),
+        modifier_names=tuple(outcome_names[k] for k in modifying),
     )
 
 
@@ -192,8 +217,7 @@ def _one_by_one(
     """Fit one replicate by the general code, into `estimates`; returns its error, "" for none."""
     try:
         problem = problem_of(drawn, scenario, row, everybody_reference=method == "reference")
-        own = None if knots is None else tuple(float(t) for t in (knots if knots.ndim == 1 else knots[row]))
-        basis: Basis = LinearBasis() if own is None else SplineBasis(own)
+        basis = _basis(knots, row)
         found = estimate_method(
             problem, "naive" if method == "reference" else method, basis, calibrate_problem(problem)
         )
@@ -202,11 +226,38 @@ def _one_by_one(
         contrasts[found.model.exposure_positions[0]] = difference
         estimates.log_or[row] = contrasts.T @ found.outcome.beta
         estimates.std_error[row] = contrast_errors(contrasts, found.covariance.vcov)
+        exposure = found.model.exposure_positions.ravel()
+        estimates.beta[row] = found.outcome.beta[exposure]
+        estimates.vcov[row] = found.covariance.vcov[np.ix_(exposure, exposure)]
     except Exception as failure:  # a failed replicate is data
-        estimates.log_or[row] = np.nan
-        estimates.std_error[row] = np.nan
+        for values in (estimates.log_or, estimates.std_error, estimates.beta, estimates.vcov):
+            values[row] = np.nan
         return f"{type(failure).__name__}: {failure}"
     return ""
+
+
+def _heterogeneity(
+    drawn: Drawn, scenario: Scenario, method: str, row: int, knots: FloatArray | None
+) -> float:
+    """p-value of the test that accompanies a method's fit; nan where it cannot be made."""
+    from biocal.pooling.two_stage import heterogeneity_between_studies
+
+    try:
+        problem = problem_of(drawn, scenario, row, everybody_reference=method == "reference")
+        exposure = "naive" if method == "reference" else method
+        tests, _ = heterogeneity_between_studies(
+            problem, exposure, _basis(knots, row), calibrate_problem(problem)
+        )
+    except Exception:  # a failed test is data: its row is blank
+        return float("nan")
+    return tests[0].p_value if tests else float("nan")
+
+
+def _basis(knots: FloatArray | None, row: int) -> Basis:
+    """Exposure terms of one replicate."""
+    if knots is None:
+        return LinearBasis()
+    return SplineBasis(tuple(float(t) for t in (knots if knots.ndim == 1 else knots[row])))
 
 
 def _exposure(
@@ -305,40 +356,3 @@ def _lay_out(set_code: bytes, is_case: bytes, width: int) -> tuple[SetLayout, tu
         np.frombuffer(set_code, dtype=np.intp), np.frombuffer(is_case, dtype=bool), n_columns=width
     )
     return layout, layout.in_order()
-
-
-def _all_failed(
-    scenario: Scenario, batch: int, failure: Exception
-) -> dict[str, tuple[FloatArray, FloatArray, list[str]]]:
-    nothing = np.full((batch, len(scenario.estimand.at)), np.nan)
-    message = f"{type(failure).__name__}: {failure}"
-    return {method: (nothing, nothing, [message] * batch) for method in scenario.methods}
-
-
-def _table(
-    scenario: Scenario,
-    scenario_index: int,
-    replicates: Sequence[int],
-    found: dict[str, tuple[FloatArray, FloatArray, list[str]]],
-) -> dict[str, NDArray[Any]]:
-    """Rows in the order replicate, method, exposure."""
-    methods, at = list(scenario.methods), np.asarray(scenario.estimand.at, dtype=float)
-    shape = (len(replicates), len(methods), at.size)
-    estimate = np.stack([found[m][0] for m in methods], axis=1)
-    error = np.stack([found[m][1] for m in methods], axis=1)
-    messages = np.array([found[m][2] for m in methods], dtype=object).T.reshape(shape[0], shape[1], 1)
-    half = normal_quantile(LEVEL) * error
-    columns: dict[str, NDArray[Any]] = {
-        "scenario": np.full(shape, scenario_index, dtype=np.int32),
-        "replicate": np.broadcast_to(np.asarray(replicates, dtype=np.int32)[:, None, None], shape),
-        "method": np.broadcast_to(np.array(methods, dtype=object)[None, :, None], shape),
-        "exposure": np.broadcast_to(at, shape),
-        "estimate": estimate,
-        "std_error": error,
-        "conf_low": estimate - half,
-        "conf_high": estimate + half,
-        "truth": np.broadcast_to(true_log_or(scenario), shape),
-        "converged": np.broadcast_to(messages == "", shape),
-        "error": np.broadcast_to(messages, shape),
-    }
-    return {name: np.ascontiguousarray(values).reshape(-1) for name, values in columns.items()}

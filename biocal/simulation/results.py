@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from biocal.errors import OptionError
 from biocal.simulation.paper_tables import PaperTable
 from biocal.simulation.performance import PerformanceTable
-from biocal.simulation.results_tables import SimulationTables, Weights, simulation_tables
+from biocal.simulation.results_tables import SimulationTables, Weights, simulation_tables, under_levels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,6 +188,34 @@ class SimulationResults:
         if method is not None or minus is not None:
             table = _one_pair(table, self.methods, method, minus)
         return PaperTable(table, by=("scenario", *self.varied, "method", "minus", "exposure"))
+
+    def coefficients(self) -> PerformanceTable:
+        """Measures of the coefficients by scenario and method, where the design asks for them.
+
+        Returns
+        -------
+        PerformanceTable
+            As :meth:`performance`, with ``coefficient`` (1, 2, ...) in place of the exposure; no rows when
+            none were kept.
+        """
+        from biocal.simulation.results_quantities import coefficient_table
+
+        table = under_levels(coefficient_table(self.source), self._levels)
+        return PerformanceTable(table, by=("scenario", *self.varied, "method", "coefficient"))
+
+    def tests(self) -> PaperTable:
+        """How often each test rejects at .05 and .01, by scenario and method, where the design asks for tests.
+
+        Returns
+        -------
+        PaperTable
+            ``test``, ``alpha``, ``n``, ``failed``, ``rejected`` (type I error or power) and its Monte Carlo
+            standard error; no rows when no tests were kept.
+        """
+        from biocal.simulation.results_quantities import rejection_table
+
+        table = under_levels(rejection_table(self.source), self._levels)
+        return PaperTable(table, by=("scenario", *self.varied, "method", "test", "alpha"))
 
     def failures(self) -> PaperTable:
         """Failed replicates by scenario and method, with the commonest error.

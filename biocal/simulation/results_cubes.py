@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from biocal.errors import ColumnError, InputError
 from biocal.simulation.performance_columns import truths
+from biocal.simulation.quantities import CURVE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,8 +115,13 @@ def split_scenarios(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
             f"the replicates have no column {missing[0]!r}; they need {', '.join(COLUMNS)}",
             columns=tuple(missing),
         )
-    for _, part in frame.groupby("scenario", sort=True):
+    for _, part in curve_rows(frame).groupby("scenario", sort=True):
         yield part
+
+
+def curve_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the curve: all, unless the column quantity names others."""
+    return frame[frame["quantity"] == CURVE] if "quantity" in frame.columns else frame
 
 
 def cube_of_frame(frame: pd.DataFrame) -> ReplicateCube:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from biocal.errors import ColumnError, InputError
-from biocal.simulation.results_cubes import COLUMNS, ReplicateCube, cube_of_frame
+from biocal.simulation.results_cubes import COLUMNS, ReplicateCube, cube_of_frame, curve_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,10 +59,12 @@ def _whole_replicates(path: Path) -> Iterator[pd.DataFrame]:
         missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
         if missing:
             raise ColumnError(f"{path} has no column {missing[0]!r}", columns=tuple(missing))
-        wanted = [name for name in (*COLUMNS, "error") if name in file.schema_arrow.names]
+        wanted = [name for name in (*COLUMNS, "error", "quantity") if name in file.schema_arrow.names]
         rest: pd.DataFrame | None = None
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted, use_threads=False):
-            frame = batch.to_pandas()
+            frame = curve_rows(batch.to_pandas())
+            if frame.empty:
+                continue
             if rest is not None:
                 frame = pd.concat([rest, frame], ignore_index=True)
             starts, rest = _pieces(frame, path)

@@ -23,6 +23,7 @@ __all__ = [
     "performance_table",
     "simulation_tables",
     "summary_table",
+    "under_levels",
 ]
 
 #: Weight of each exposure of each scenario.
@@ -123,10 +124,21 @@ def _weights_of(cube: ReplicateCube, weights: Weights | None) -> Mapping[float, 
 
 
 def _under_one_another(tables: Sequence[pd.DataFrame], levels: pd.DataFrame | None) -> pd.DataFrame:
-    """One table, with the varied keys after the scenario."""
     import pandas as pd
 
-    table: pd.DataFrame = pd.concat(tables, ignore_index=True)
+    return under_levels(pd.concat(tables, ignore_index=True), levels)
+
+
+def under_levels(table: pd.DataFrame, levels: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the table with the varied keys after the scenario.
+
+    Raises
+    ------
+    ColumnError, InputError
+        The varied keys have no scenario, or not all of them.
+    """
+    import pandas as pd
+
     if levels is None:
         return table
     if "scenario" not in levels.columns:

@@ -251,6 +251,9 @@ class FitPlan:
         Names of the covariates in the outcome model; None: all of them.
     calibration_variance : {"robust", "hc3"}
         Calibration block of the sandwich; see :func:`biocal.fit`.
+    modifier : str or None
+        A covariate whose products with the exposure columns are fitted too; curve and coefficients are then
+        those where it is 0.
     """
 
     exposure: str = "rcs"
@@ -258,6 +261,7 @@ class FitPlan:
     calibration_covariates: str = "outcome"
     covariates: tuple[str, ...] | None = None
     calibration_variance: str = "robust"
+    modifier: str | None = None
 
     def __post_init__(self) -> None:
         with_tuples(self, "knots", "covariates")
@@ -265,13 +269,27 @@ class FitPlan:
 
 @dataclass(frozen=True, slots=True)
 class Estimand:
-    """Log odds ratios at some exposures against a reference exposure, in the unit of the exposure."""
+    """What is estimated.
+
+    Attributes
+    ----------
+    at : tuple of float
+        Exposures of the log odds ratios, in the unit of the exposure.
+    reference : float
+        Exposure against which they are.
+    coefficients : bool
+        Keep the coefficients of the exposure columns too.
+    tests : tuple of str
+        Tests whose p-values are kept: some of "overall", "nonlinearity", "interaction", "heterogeneity".
+    """
 
     at: tuple[float, ...]
     reference: float
+    coefficients: bool = False
+    tests: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        with_tuples(self, "at")
+        with_tuples(self, "at", "tests")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from biocal.errors import FormulaError, OptionError
 from biocal.kernels.rcs import HARRELL_PROBABILITIES, require_knots
+from biocal.simulation.quantities import TESTS
 from biocal.simulation.scenario import (
     METHODS,
     Covariate,
@@ -204,6 +205,10 @@ def check_estimand(estimand: Estimand) -> Iterator[Problem]:
         )
     if any(low == high for low, high in pairwise(sorted(estimand.at))):
         yield "at", "holds an exposure twice"
+    for k, test in enumerate(estimand.tests):
+        yield from _choice(f"tests[{k}]", test, TESTS)
+        if test in estimand.tests[:k]:
+            yield f"tests[{k}]", f'"{test}" is there twice'
 
 
 def check_methods(methods: Sequence[str]) -> Iterator[Problem]:

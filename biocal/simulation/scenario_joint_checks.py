@@ -24,6 +24,7 @@ def _joint_problems(scenario: Scenario) -> Iterator[Problem]:
     from biocal.simulation.measurement import true_r_squared
 
     yield from _name_problems(scenario)
+    yield from _estimand_problems(scenario)
     measurement, matched = scenario.measurement, scenario.matching.share
     for k, study in enumerate(scenario.studies):
         key = f"studies[{k}]"
@@ -65,6 +66,29 @@ def _name_problems(scenario: Scenario) -> Iterator[Problem]:
             yield f"fit.covariates[{k}]", f"there is no covariate {name!r}{hint}"
         elif name in wanted[:k]:
             yield f"fit.covariates[{k}]", f"{name!r} is there twice"
+
+
+def _estimand_problems(scenario: Scenario) -> Iterator[Problem]:
+    """Tests and coefficients that the fitted model, or the truth, does not have."""
+    from biocal.simulation.quantities import true_coefficients
+
+    tests, fit = scenario.estimand.tests, scenario.fit
+    covariates = scenario.outcome_covariates
+    if fit.modifier is not None and fit.modifier not in covariates:
+        hint = did_you_mean(fit.modifier, covariates) or f"; there are {', '.join(covariates) or 'none'}"
+        yield "fit.modifier", f"there is no covariate {fit.modifier!r} in the outcome model{hint}"
+    if "nonlinearity" in tests and fit.exposure == "linear":
+        yield "estimand.tests", 'nonlinearity needs a spline: fit.exposure = "rcs"'
+    if "interaction" in tests and fit.modifier is None:
+        yield "estimand.tests", "interaction needs fit.modifier, the name of a covariate"
+    if "heterogeneity" in tests and len(scenario.studies) < 2:
+        yield "estimand.tests", "heterogeneity needs two studies or more"
+    if scenario.estimand.coefficients and true_coefficients(scenario) is None:
+        yield (
+            "estimand.coefficients",
+            "the fitted columns have no true coefficients: the truth must be a straight line, or a spline whose "
+            "knots are those of fit.knots",
+        )
 
 
 def _berkson_problems(scenario: Scenario, key: str, r_squared: float, matched: float) -> Iterator[Problem]:
