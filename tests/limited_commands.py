@@ -35,6 +35,7 @@ IMPORTED = (
         "biocal.study.checks",
     ),
     *("biocal.pooling.api", "biocal.report.api", "biocal.simulation.api", "biocal.simulation.engine"),
+    *("biocal.planning.api", "biocal.federated.coordinator", "biocal.federated.site"),
 )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from biocal.cli import columns
-from biocal.cli.messages import tell
+from biocal.cli.messages import say, tell
 from biocal.cli.progress import working
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def init(
     values = read_spec(spec, more=("sites", "secret_file"))
     path = begin_session(Path(folder), plan_of(values), secret_path(spec, values))
     if not quiet:
-        typer.echo(f"{path}: send it to {', '.join(values['sites'])}")
+        say(f"{path}: send it to {', '.join(values['sites'])}")
         tell("note", f"when they have answered: biocal coordinate step ANSWER.json ... --dir {folder}")
 
 
@@ -85,10 +85,10 @@ def step(
         return
     if progress.new_request is not None:
         sites = ", ".join(progress.missing)
-        typer.echo(f"{progress.new_request}: round {progress.request.round}, {_WORDS[progress.request.step]}")
-        typer.echo(f"send it to {sites}")
+        say(f"{progress.new_request}: round {progress.request.round}, {_WORDS[progress.request.step]}")
+        say(f"send it to {sites}")
     else:
-        typer.echo(_waiting(progress))
+        say(_waiting(progress))
 
 
 @coordinate.command(epilog="Example: biocal coordinate status --dir centre")
@@ -99,14 +99,14 @@ def status(folder: CentreFolder = ".") -> None:
     from biocal.federated.site import title_of
 
     progress = session_progress(Path(folder))
-    typer.echo(f"session {progress.request.session}: {title_of(progress.plan)}")
+    say(f"session {progress.request.session}: {title_of(progress.plan)}")
     for line in describe_session(progress.centre):
-        typer.echo(line)
-    typer.echo(f"round {progress.request.round}: {_WORDS[progress.request.step]} ({progress.request_path})")
+        say(line)
+    say(f"round {progress.request.round}: {_WORDS[progress.request.step]} ({progress.request_path})")
     if progress.comparison is not None:
-        typer.echo("over: the results can be written (again) with: biocal coordinate step")
+        say("over: the results can be written (again) with: biocal coordinate step")
     else:
-        typer.echo(_waiting(progress))
+        say(_waiting(progress))
 
 
 _WORDS = {
@@ -136,7 +136,7 @@ def _write_results(progress: Progress, out: str, *, force: bool, quiet: bool) ->
     if quiet:
         return
     fits = list(progress.comparison.values())
-    typer.echo(fits[0].summary() if len(fits) == 1 else progress.comparison.summary())
+    say(fits[0].summary() if len(fits) == 1 else progress.comparison.summary())
     tell("note", f"{len(contents)} files are in {folder.path}")
 
 

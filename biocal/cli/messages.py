@@ -15,6 +15,11 @@ def tell(level: str, text: str) -> None:
     print(f"{level}: {' '.join(plain(text).split())}", file=sys.stderr)
 
 
+def say(text: str) -> None:
+    """Print a text to stdout; what a terminal would obey is shown as an escape."""
+    print(plain(text))
+
+
 def plain(text: str) -> str:
     """Return a text with its control characters as escapes, such as ``\\x1b``; line breaks and tabs stay.
 

@@ -118,7 +118,7 @@ class OutputFolder:
         """Refuse early what writing would refuse after the work."""
         if "\0" in str(self.path):
             raise self._refusal("a name of a folder holds no NUL character")
-        if self.path.is_symlink() and not self.path.exists():
+        if os.path.islink(self.path) and not os.path.exists(self.path):
             raise self._refusal("it is a link to a place that is not there")
         try:
             there = next(folder for folder in (self.path, *self.path.parents) if folder.exists())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from biocal.cli import columns
-from biocal.cli.messages import tell, tell_problems
+from biocal.cli.messages import say, tell, tell_problems
 from biocal.cli.output import OutputFolder
 from biocal.cli.progress import working
 from biocal.cli.settings import Settings, read_pool, require_calibration, usage_error
@@ -66,7 +66,7 @@ def plan(
                     f"{', '.join(stale)} in {folder.path} belong to an earlier run, not to this one",
                 )
     if folder is None or not quiet:
-        typer.echo(found.summary())
+        say(found.summary())
 
 
 def _pilot(read: PlanSpec, *, quiet: bool) -> tuple[PooledStudies, dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from biocal.cli import columns
-from biocal.cli.messages import tell, tell_problems
+from biocal.cli.messages import say, tell, tell_problems
 from biocal.cli.progress import working
 from biocal.cli.settings import READING, Settings, read_pool
 
@@ -67,8 +67,8 @@ def init(
     create_site(Path(folder), settings, force=force)
     if not quiet:
         sets, studies = len(pool.set_labels), ", ".join(pool.study_names)
-        typer.echo(f"site {settings.name}: {studies}; {pool.n_rows:,} rows, {sets:,} matched sets")
-        typer.echo(f"every sum that leaves it will hold {settings.minimum} persons or more")
+        say(f"site {settings.name}: {studies}; {pool.n_rows:,} rows, {sets:,} matched sets")
+        say(f"every sum that leaves it will hold {settings.minimum} persons or more")
         tell("note", f"ready in {folder}; next: biocal site answer request_000.json --dir {folder}")
 
 
@@ -111,8 +111,8 @@ def answer(
             path=str(place),
         ) from fault
     if not quiet:
-        typer.echo(f"{place}: round {found.round}, {prepared.words} ({len(content):,} bytes)")
-        typer.echo("read it if you wish, then send it to the centre")
+        say(f"{place}: round {found.round}, {prepared.words} ({len(content):,} bytes)")
+        say("read it if you wish, then send it to the centre")
 
 
 @site.command(epilog="Example: biocal site ledger --dir site_a")
@@ -124,12 +124,12 @@ def ledger(folder: SiteFolder = ".") -> None:
 
     settings = read_settings(Path(folder))
     found = read_ledger(Path(folder) / LEDGER)
-    typer.echo(f"site {settings.name}: {counted(len(found.sessions), 'session')} answered")
+    say(f"site {settings.name}: {counted(len(found.sessions), 'session')} answered")
     for one in found.sessions:
         rows = sum(
             len(members) for place, members in one.population.items() if place.endswith("outcome model")
         )
-        typer.echo(f"  {one.session}: {len(one.requests)} rounds, {rows:,} rows; {one.title}")
+        say(f"  {one.session}: {len(one.requests)} rounds, {rows:,} rows; {one.title}")
 
 
 def secret_path(spec: str, values: dict[str, Any]) -> str:
@@ -141,9 +141,21 @@ def secret_path(spec: str, values: dict[str, Any]) -> str:
 def _require_free(place: Path, *, force: bool) -> None:
     from biocal.errors import OutputError
 
-    if place.is_dir():
+    if os.path.isdir(place):
         raise OutputError(f"'{place}' is a folder; name a file for the answer", path=str(place))
-    if os.path.lexists(place) and not force:
+    if not os.path.isdir(place.parent):
+        raise OutputError(
+            f"'{place}' cannot be written: there is no folder '{place.parent}'", path=str(place)
+        )
+    try:
+        there = place.lstat() is not None
+    except FileNotFoundError:
+        there = False
+    except OSError as fault:
+        raise OutputError(
+            f"'{place}' cannot be written: {fault.strerror or fault}", path=str(place)
+        ) from fault
+    if there and not force:
         raise OutputError(
             f"'{place}' would be overwritten; name another file, or add --force", existing=(str(place),)
         )

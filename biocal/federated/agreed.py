@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.errors import MessageError
-from biocal.exposure.terms import Basis, CategoryBasis, LinearBasis, SplineBasis
+from biocal.exposure.terms import Basis, CategoryBasis, LinearBasis, SplineBasis, rcs
 from biocal.federated import schema
 from biocal.federated.histogram import BinEdges
+from biocal.federated.plan import Plan
+from biocal.federated.tasks import MOST_TERMS
 from biocal.sums.records import StudyLine
+from biocal.sums.tasks import Task
 
 BoolArray = NDArray[np.bool_]
 
@@ -68,6 +71,41 @@ def read_agreed(value: Any) -> Agreed:
     )
 
 
+def require_of_plan(agreed: Agreed, step: str, tasks: Collection[Task], plan: Plan) -> None:
+    """Refuse a question that lacks what its step needs, or does not belong to the plan; raises MessageError."""
+    if step == "residuals" and agreed.edges is None:
+        raise MessageError("agreed.edges: absent, although exposures are to be counted in bins")
+    if step not in ("scores", "sandwich"):
+        return
+    methods = {*plan.methods, *(["full"] if "induced" in plan.methods else [])}
+    strange = [task.name for task in tasks if task.method not in methods]
+    if strange:
+        raise MessageError(f"tasks: '{strange[0]}' is no method of the plan ({', '.join(plan.methods)})")
+    for name, line in (agreed.lines or {}).items():
+        if line.variance is None or line.freedom is None:
+            raise MessageError(
+                f"agreed.lines.{name}: without residual variance, although the residuals are known"
+            )
+    if agreed.basis is not None:
+        _require_basis(agreed.basis, plan)
+
+
+def _require_basis(basis: Basis, plan: Plan) -> None:
+    """Refuse exposure terms that the plan's specification could not have given."""
+    if basis.kind != plan.exposure:
+        raise MessageError(f"agreed.basis: {basis.kind}, but the plan says {plan.exposure}")
+    if isinstance(basis, CategoryBasis):
+        if basis.cuts != plan.cuts:
+            raise MessageError("agreed.basis: other cut points than the plan's")
+    elif isinstance(basis, SplineBasis):
+        if plan.knot_values and not plan.knot_probs and basis.knots != plan.knot_values:
+            raise MessageError("agreed.basis: other knots than the plan's")
+        try:
+            rcs(list(basis.knots))
+        except ValueError as fault:
+            raise MessageError(f"agreed.basis: {fault}") from fault
+
+
 def read_levels(value: Any) -> Levels:
     """Levels by part and column; raises MessageError."""
 
@@ -76,6 +114,10 @@ def read_levels(value: Any) -> Levels:
 
     def column(one: Any, where: str) -> tuple[Any, ...]:
         found = tuple(schema.listed(one, where, level))
+        if len(found) > MOST_TERMS:
+            raise MessageError(
+                f"{where}: {len(found):,} levels, more than the {MOST_TERMS} that a model can have"
+            )
         if not found or len({isinstance(part, str) for part in found}) > 1 or len(set(found)) < len(found):
             raise MessageError(f"{where}: levels are words or numbers, each once")
         return found
@@ -136,10 +178,17 @@ def _line_in(value: Any, where: str) -> StudyLine:
     return StudyLine(
         kept,
         schema.vector(found["coefficients"], f"{where}.coefficients", kept.size),
-        schema.matrix(found["inverse"], f"{where}.inverse", n_kept, n_kept),
+        schema.gram(found["inverse"], f"{where}.inverse", n_kept),
         None if variance is None else schema.not_negative(variance, f"{where}.variance"),
-        None if freedom is None else schema.not_negative(freedom, f"{where}.freedom"),
+        None if freedom is None else _positive(freedom, f"{where}.freedom"),
     )
+
+
+def _positive(value: Any, where: str) -> float:
+    found = schema.real(value, where)
+    if found <= 0:
+        raise MessageError(f"{where}: {found:.4g} is not above 0")
+    return found
 
 
 def _flags(value: Any, where: str) -> BoolArray:

@@ -15,11 +15,22 @@ from biocal.federated import schema
 from biocal.federated.agreed import Agreed
 from biocal.federated.histogram import BinEdges, MergedBins
 from biocal.federated.plan import Plan
+from biocal.federated.plausible import (
+    require_counts,
+    require_joint_squares,
+    require_likelihood,
+    require_shapes,
+)
 from biocal.federated.site_sums import LOSSES
+from biocal.federated.tasks import MOST_TERMS
 from biocal.sums.records import CalibrationMoments, SandwichAnswer, Scores, StudyMeat
 from biocal.sums.tasks import Task, task_basis
 
 BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+
+#: Most persons of a study (our choice): the centre spreads as many numbers over the bins.
+MOST_PERSONS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,7 @@ def read_inventory(content: Any, plan: Plan) -> Inventory:
     studies = tuple(schema.listed(found["studies"], "studies", _study_counts))
     if not studies:
         raise MessageError("studies: none")
+    require_counts(studies)
     schema.named(found["columns"], "columns", list(plan.formula_texts()))
     columns = {
         part: tuple(schema.listed(one, f"columns.{part}", _coded_column))
@@ -90,7 +102,7 @@ def read_inventory(content: Any, plan: Plan) -> Inventory:
         triples = schema.listed(
             found["shapes"], "shapes", lambda one, where: schema.listed(one, where, schema.whole, length=3)
         )
-        shapes = {(cases, controls): n for cases, controls, n in triples}
+        shapes = require_shapes(triples, studies)
     return Inventory(studies, columns, shapes)
 
 
@@ -105,9 +117,9 @@ def _study_counts(value: Any, where: str) -> StudyCounts:
     return StudyCounts(
         schema.text(found["name"], f"{where}.name", least=1),
         schema.one_of(found["kind"], f"{where}.kind", ("local", "reference")),
-        schema.whole(found["sets"], f"{where}.sets", least=1),
-        schema.whole(found["cases"], f"{where}.cases", least=1),
-        schema.whole(found["controls"], f"{where}.controls", least=1),
+        schema.whole(found["sets"], f"{where}.sets", least=1, most=MOST_PERSONS),
+        schema.whole(found["cases"], f"{where}.cases", least=1, most=MOST_PERSONS),
+        schema.whole(found["controls"], f"{where}.controls", least=1, most=MOST_PERSONS),
         None if measured is None else schema.whole(measured, f"{where}.measured"),
         losses,
     )
@@ -118,6 +130,8 @@ def _coded_column(value: Any, where: str) -> CodedColumn:
     kind = schema.one_of(found["kind"], f"{where}.kind", ("number", "words", "truth"))
     read = schema.text if kind == "words" else schema.real
     levels = tuple(schema.listed(found["levels"], f"{where}.levels", lambda one, place: read(one, place)))
+    if len(levels) > MOST_TERMS or len(set(levels)) < len(levels):
+        raise MessageError(f"{where}.levels: more than {MOST_TERMS} levels, or one of them twice")
     return CodedColumn(schema.text(found["name"], f"{where}.name", least=1), kind, levels)
 
 
@@ -145,20 +159,23 @@ def read_calibration(
 def _moments(value: Any, where: str, k: int) -> CalibrationMoments:
     keys = ("n", "means", "products", "response_mean", "response_products", "response_square")
     found = schema.record(value, where, keys)
-    return CalibrationMoments(
-        schema.whole(found["n"], f"{where}.n", least=1),
+    moments = CalibrationMoments(
+        schema.whole(found["n"], f"{where}.n", least=1, most=MOST_PERSONS),
         schema.vector(found["means"], f"{where}.means", k),
         schema.gram(found["products"], f"{where}.products", k),
         schema.real(found["response_mean"], f"{where}.response_mean"),
         schema.vector(found["response_products"], f"{where}.response_products", k),
         schema.not_negative(found["response_square"], f"{where}.response_square"),
     )
+    square = np.array([[moments.response_square]])
+    require_joint_squares(moments.products, moments.response_products[:, None], square, where)
+    return moments
 
 
 def _controls(value: Any, where: str) -> tuple[int, float, float]:
     found = schema.record(value, where, ("n", "mean", "sd"))
     return (
-        schema.whole(found["n"], f"{where}.n", least=1),
+        schema.whole(found["n"], f"{where}.n", least=1, most=MOST_PERSONS),
         schema.real(found["mean"], f"{where}.mean"),
         schema.not_negative(found["sd"], f"{where}.sd"),
     )
@@ -180,7 +197,10 @@ def read_residuals(content: Any, local_names: Sequence[str], edges: BinEdges) ->
         found["starts"], "starts", lambda one, where: schema.whole(one, where, most=edges.n_bins - 1)
     )
     counts = schema.listed(
-        found["counts"], "counts", lambda one, where: schema.whole(one, where, least=1), length=len(starts)
+        found["counts"],
+        "counts",
+        lambda one, where: schema.whole(one, where, least=1, most=MOST_PERSONS),
+        length=len(starts),
     )
     if not starts or starts[0] != 0 or any(b <= a for a, b in pairwise(starts)):
         raise MessageError("starts: not the first bins of neighbouring groups, from 0 upwards")
@@ -211,16 +231,13 @@ def read_scores(content: Any, tasks: Sequence[Task], agreed: Agreed) -> dict[Tas
     for task in tasks:
         where, p = task.name, n_terms(task, agreed)
         one = schema.record(content[where], where, ("loglik", "score", "information", "expected"))
-        loglik = schema.real(one["loglik"], f"{where}.loglik")
-        if loglik > 1e-9:
-            raise MessageError(f"{where}.loglik: a conditional log-likelihood is not above 0")
-        information = schema.matrix(one["information"], f"{where}.information", p, p)
-        found[task] = Scores(
-            loglik,
+        found[task] = scores = Scores(
+            _loglik(one["loglik"], where),
             schema.vector(one["score"], f"{where}.score", p),
-            (information + information.T) / 2 if task.method == "induced" else information,
+            _information(one["information"], where, task, p),
             schema.gram(one["expected"], f"{where}.expected", p),
         )
+        require_likelihood(scores.score, scores.information, scores.expected, task.method, where)
     return found
 
 
@@ -235,14 +252,27 @@ def read_sandwich(
         one = schema.record(content[where], where, ("loglik", "information", "studies"))
         schema.named(one["studies"], f"{where}.studies", study_names)
         found[task] = SandwichAnswer(
-            schema.real(one["loglik"], f"{where}.loglik"),
-            schema.matrix(one["information"], f"{where}.information", p, p),
+            _loglik(one["loglik"], where),
+            _information(one["information"], where, task, p),
             {
                 name: _meat(one["studies"][name], f"{where}.studies.{name}", task, agreed, name, p)
                 for name in study_names
             },
         )
     return found
+
+
+def _loglik(value: Any, where: str) -> float:
+    loglik = schema.real(value, f"{where}.loglik")
+    if loglik > 1e-9:
+        raise MessageError(f"{where}.loglik: a conditional log-likelihood is not above 0")
+    return loglik
+
+
+def _information(value: Any, where: str, task: Task, p: int) -> FloatArray:
+    """Observed information: the induced likelihood's alone may have directions below 0."""
+    read = schema.symmetric if task.method == "induced" else schema.gram
+    return read(value, f"{where}.information", p)
 
 
 def _meat(value: Any, where: str, task: Task, agreed: Agreed, study: str, p: int) -> StudyMeat:
@@ -254,10 +284,12 @@ def _meat(value: Any, where: str, task: Task, agreed: Agreed, study: str, p: int
     found = schema.record(value, where, keys)
     k = int(line.kept.sum())
     width = k + induced
-    return StudyMeat(
-        schema.gram(found["outcome"], f"{where}.outcome", p),
+    meat = StudyMeat(
+        outcome := schema.gram(found["outcome"], f"{where}.outcome", p),
         schema.matrix(found["bread"], f"{where}.bread", p, width),
-        schema.matrix(found["cross"], f"{where}.cross", p, width),
-        schema.gram(found["calibration"], f"{where}.calibration", width),
+        cross := schema.matrix(found["cross"], f"{where}.cross", p, width),
+        calibration := schema.gram(found["calibration"], f"{where}.calibration", width),
         schema.vector(found["lower"], f"{where}.lower", k) if induced else None,
     )
+    require_joint_squares(outcome, cross, calibration, where)
+    return meat

@@ -28,6 +28,7 @@ from biocal.federated.answers import (
 )
 from biocal.federated.histogram import MergedDistribution, choose_edges
 from biocal.federated.plan import Plan
+from biocal.federated.plausible import require_bins, require_calibrated, require_log_odds, require_residuals
 from biocal.federated.tasks import FloatArray
 from biocal.study.natural_order import natural_key
 from biocal.sums.ascent import AnsweredPoints, Ascents, run_ascents
@@ -99,9 +100,15 @@ class Centre:
             return read_calibration(content, local, reference)
         if step == "residuals":
             assert self.agreed.edges is not None
-            return read_residuals(content, local, self.agreed.edges)
+            found = read_residuals(content, local, self.agreed.edges)
+            self._require_plausible(found, self.inventories[site])
+            return found
         if step == "scores":
-            return read_scores(content, list(tasks), self.agreed)
+            scores = read_scores(content, list(tasks), self.agreed)
+            for task, point in tasks.items():
+                if not point.any():
+                    require_log_odds(scores[task].loglik, self.inventories[site].shapes, task.name)
+            return scores
         names = [one.name for one in self.inventories[site].studies]
         return read_sandwich(content, list(tasks), self.agreed, names)
 
@@ -189,6 +196,21 @@ class Centre:
         for answer in self.calibrations.values():
             found |= answer.studies
         return {name: found[name] for name in self.local_names}
+
+    def _require_plausible(self, found: ResidualAnswer, inventory: Inventory) -> None:
+        """Refuse residual sums that do not follow from what was answered before; raises MessageError."""
+        assert self.agreed.edges is not None
+        kinds = {
+            kind: [one for one in inventory.studies if one.kind == kind] for kind in ("local", "reference")
+        }
+        controls = {kind: sum(one.controls for one in those) for kind, those in kinds.items()}
+        require_bins(found.bins, self.agreed.edges, sum(controls.values()))
+        require_calibrated(found.local_controls, found.calibrated_controls, controls["local"])
+        if self.calibration is not None:
+            for name, (rss, freedom) in found.studies.items():
+                expected = self.calibration.residual_sums(name)
+                total = self.calibration.moments[self.calibration.names.index(name)].response_square
+                require_residuals(rss, freedom, expected, total, f"studies.{name}")
 
     def _take_calibration(self) -> None:
         answers = self.calibrations

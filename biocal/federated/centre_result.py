@@ -44,6 +44,14 @@ def federated_comparison(centre: Centre) -> Comparison:
     return comparison_of_sums(_summed(centre), info, _sample(centre), shown)
 
 
+def require_finite(comparison: Comparison) -> None:
+    """Raise ArithmeticError for a fit that holds what is no number, or a variance below 0."""
+    for fit in comparison.values():
+        variances = np.diagonal(fit.vcov)
+        if not (np.isfinite(fit.estimates).all() and np.isfinite(fit.vcov).all() and (variances > 0).all()):
+            raise ArithmeticError(f"{fit.method}: estimates or variances that cannot be")
+
+
 def _summed(centre: Centre) -> SummedFits:
     basis = centre.agreed.basis
     assert basis is not None

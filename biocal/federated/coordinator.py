@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from biocal.errors import InputError, MessageError, OutputError
+import numpy as np
+
+from biocal.errors import FitError, InputError, MessageError, OutputError
 from biocal.federated.centre import Centre
-from biocal.federated.centre_result import federated_comparison
-from biocal.federated.json_text import message_bytes, read_json
+from biocal.federated.centre_result import federated_comparison, require_finite
+from biocal.federated.json_text import in_a_line, kept_json, message_bytes, read_json
 from biocal.federated.ledger import replace_file
 from biocal.federated.messages import Answer, Request, open_answer, open_request
 from biocal.federated.plan import Plan, read_plan
@@ -77,7 +80,7 @@ def begin_session(folder: Path, plan: Plan, secret_file: str) -> Path:
         The folder is a centre already, or cannot be written.
     """
     secret = read_secret(secret_file)
-    if (folder / SESSION).exists():
+    if os.path.lexists(folder / SESSION):
         raise OutputError(
             f"'{folder}' holds a session already; name another folder for a new one", existing=(str(folder),)
         )
@@ -124,6 +127,7 @@ def take_answers(folder: Path, paths: Sequence[str]) -> Progress:
     if progress.comparison is not None and paths:
         raise InputError(f"the session in '{folder}' is over; its fits need no further answers")
     accepted = _accepted(progress, paths, secret)
+    _require_usable(progress, accepted, secret)
     try:
         for site, message in accepted.items():
             replace_file(_answer_path(folder, progress.request.round, site), message_bytes(message))
@@ -135,6 +139,42 @@ def take_answers(folder: Path, paths: Sequence[str]) -> Progress:
     if progress.missing or progress.comparison is not None:
         return progress
     return _go_on(folder, progress, secret)
+
+
+def _require_usable(progress: Progress, accepted: dict[str, dict[str, Any]], secret: bytes) -> None:
+    """Try the answers out before they are taken in: one that is wrong would block the session for good.
+
+    Raises
+    ------
+    InputError
+        The sites do not fit together, or their sums cannot be calculated with.
+    """
+    request, centre, tasks = progress.request, progress.centre, read_tasks(dict(progress.request.tasks))
+    answers = _answers_of(progress.folder, request, progress.plan, secret)
+    answers |= {site: open_answer(message, secret) for site, message in accepted.items()}
+    if not accepted or any(site not in answers for site in progress.plan.sites):
+        return
+    try:
+        found = {
+            site: centre.read(request.step, tasks, site, answers[site].content)
+            for site in progress.plan.sites
+        }
+        centre.take(request.step, tasks, found)
+        question = centre.question()
+        sums = {} if question is None else {"agreed": question.agreed.to_message()}
+        message_bytes(sums)  # refuses what is not finite
+        if question is None:
+            require_finite(federated_comparison(centre))
+    except FitError:
+        return  # the answers are sound, the model is not: told when they are in
+    except InputError as fault:
+        raise type(fault)(f"{fault}; none of these answers is taken in", **vars(fault)) from fault
+    except (ArithmeticError, ValueError, MemoryError, np.linalg.LinAlgError) as fault:
+        raise MessageError(
+            f"round {request.round}: the answers together cannot be calculated with; some site's sums are not "
+            f"those of its data. None of these answers is taken in; ask the sites ({', '.join(accepted)}) for them "
+            "again"
+        ) from fault
 
 
 def _go_on(folder: Path, progress: Progress, secret: bytes) -> Progress:
@@ -186,11 +226,11 @@ def _replay(folder: Path) -> tuple[bytes, Progress]:
 
 def _read_session(folder: Path) -> dict[str, Any]:
     try:
-        content = json.loads((folder / SESSION).read_text(encoding="utf-8"))
+        content = kept_json(folder / SESSION)
         return {"session": str(content["session"]), "secret_file": str(content["secret_file"])}
     except FileNotFoundError:
         raise InputError(
-            f"'{folder}' holds no session; begin one with: biocal coordinate init SPEC.toml --dir {folder}",
+            f"'{in_a_line(folder)}' holds no session; begin one with: biocal coordinate init SPEC.toml --dir {folder}",
             path=str(folder),
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as fault:
@@ -253,7 +293,7 @@ def _accepted(progress: Progress, paths: Sequence[str], secret: bytes) -> dict[s
             if earlier is not None and earlier != answer.digest:
                 raise MessageError(f"site {answer.site} has answered this round already, and differently")
         except MessageError as fault:
-            faults.append(f"{path}: {fault}")
+            faults.append(f"{in_a_line(path)}: {fault}")
             continue
         accepted[answer.site] = message
     if faults:

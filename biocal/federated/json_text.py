@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from biocal.errors import MessageError
+from biocal.study.file_bytes import file_bytes
 
 #: Largest message that is read: hundreds of times the size of an honest one (our choice).
 MOST_BYTES = 4_000_000
@@ -48,22 +49,41 @@ def read_json(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     MessageError
-        No such file, too large, not JSON, a key twice, NaN or an infinite number, nested too deep.
+        No such file, a pipe or a device, too large, not JSON, a key twice, NaN or an infinite number, nested too
+        deep.
     """
-    place = Path(path)
+    place = in_a_line(path)
     try:
-        with place.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        content = file_bytes(path, most=MOST_BYTES)
     except FileNotFoundError:
-        raise MessageError(f"{place}: there is no such file", path=str(place)) from None
+        raise MessageError(f"{place}: there is no such file", path=str(path)) from None
     except IsADirectoryError:
-        raise MessageError(f"{place}: this is a folder; name the message in it", path=str(place)) from None
+        raise MessageError(f"{place}: this is a folder; name the message in it", path=str(path)) from None
     except OSError as fault:
-        raise MessageError(f"{place}: cannot be read ({fault.strerror})", path=str(place)) from fault
+        raise MessageError(f"{place}: cannot be read ({fault.strerror})", path=str(path)) from fault
     try:
         return parsed(content)
     except MessageError as fault:
-        raise MessageError(f"{place}: {fault}", path=str(place)) from fault
+        raise MessageError(f"{place}: {fault}", path=str(path)) from fault
+
+
+def kept_json(path: Path) -> Any:
+    """JSON that biocal wrote for itself.
+
+    Raises
+    ------
+    OSError, ValueError
+        It cannot be read, or is no JSON.
+    """
+    try:
+        return json.loads(file_bytes(path).decode("utf-8"))
+    except RecursionError as fault:
+        raise ValueError("nested too deep") from fault
+
+
+def in_a_line(path: str | Path) -> str:
+    """The name of a file as a message shows it: line breaks would make two messages of one."""
+    return " ".join(str(path).split())
 
 
 def parsed(content: bytes) -> dict[str, Any]:
@@ -72,7 +92,7 @@ def parsed(content: bytes) -> dict[str, Any]:
         raise MessageError(f"larger than {MOST_BYTES:,} bytes, which no honest message is")
     try:
         value = json.loads(
-            content.decode("utf-8"),
+            content.decode("utf-8-sig"),
             parse_constant=_not_finite,
             parse_float=_finite,
             object_pairs_hook=_distinct_keys,
@@ -83,8 +103,10 @@ def parsed(content: bytes) -> dict[str, Any]:
         raise MessageError(f"not UTF-8 text (byte {fault.start}), so not a message") from fault
     except RecursionError as fault:
         raise MessageError("nested deeper than any message") from fault
-    except ValueError as fault:
+    except json.JSONDecodeError as fault:
         raise MessageError(f"not JSON, or cut short on its way: {fault}") from fault
+    except ValueError as fault:  # Python turns no more than 4,300 digits into a number
+        raise MessageError("a whole number has thousands of digits") from fault
     if not isinstance(value, dict):
         raise MessageError("not a message: JSON, but not an object")
     _require_shallow(value)
@@ -101,9 +123,11 @@ def _not_finite(word: str) -> NoReturn:
 
 
 def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise MessageError("a key stands twice in one object")
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise MessageError(f"the key '{key[:40]}' stands twice in one object")
+        found[key] = value
     return found
 
 

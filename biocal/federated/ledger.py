@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.errors import DisclosureError, InputError
+from biocal.federated.json_text import kept_json
 from biocal.federated.plan import Plan
 from biocal.federated.site_problem import SiteProblem
 from biocal.study.formula_levels import column_kinds
@@ -177,7 +178,7 @@ def read_ledger(path: Path) -> Ledger:
         The file is there but is no ledger: without it nothing may be answered.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = kept_json(path)
         return Ledger(
             tuple(
                 AnsweredSession(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -18,6 +19,14 @@ T = TypeVar("T")
 MOST_LETTERS = 2_000
 #: Most entries of a list or table of records (our choice).
 MOST_ENTRIES = 2_000
+#: Largest number (our choice): squares of larger ones come near the end of what can be calculated with, and no
+#: unit of an exposure needs them.
+LARGEST = 1e100
+#: Rounding in a symmetric matrix without negative directions, its diagonal 1.
+_ROUNDING = 1e-7
+#: Marks that a terminal obeys, half characters, and those that turn the direction of writing.
+_NO_LETTERS = ("Cc", "Cs", "Zl", "Zp")
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def record(value: Any, where: str, keys: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
@@ -59,7 +68,7 @@ def text(value: Any, where: str, *, least: int = 0) -> str:
         raise MessageError(f"{where}: expected a text, found {_kind(value)}")
     if not least <= len(value) <= MOST_LETTERS:
         raise MessageError(f"{where}: a text of {len(value):,} letters")
-    if any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in value):
+    if any(unicodedata.category(letter) in _NO_LETTERS or letter in _TURNING for letter in value):
         raise MessageError(f"{where}: a text with control characters")
     return value
 
@@ -88,7 +97,7 @@ def whole(value: Any, where: str, *, least: int = 0, most: int = 1_000_000_000) 
 
 
 def real(value: Any, where: str) -> float:
-    """A finite number."""
+    """A finite number, not beyond `LARGEST`."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise MessageError(f"{where}: expected a number, found {_kind(value)}")
     try:
@@ -97,6 +106,8 @@ def real(value: Any, where: str) -> float:
         number = math.inf
     if not math.isfinite(number):
         raise MessageError(f"{where}: not a finite number")
+    if abs(number) > LARGEST:
+        raise MessageError(f"{where}: {number:.4g} is beyond what can be calculated with ({LARGEST:g})")
     return number
 
 
@@ -121,13 +132,34 @@ def matrix(value: Any, where: str, rows: int, columns: int) -> FloatArray:
 
 def gram(value: Any, where: str, size: int) -> FloatArray:
     """A symmetric matrix without negative directions, as sums of outer products are: shape (size, size)."""
+    found = symmetric(value, where, size)
+    require_sums_of_squares(found, where)
+    return found
+
+
+def symmetric(value: Any, where: str, size: int) -> FloatArray:
+    """A symmetric matrix, shape (size, size)."""
     found = matrix(value, where, size, size)
     largest = float(np.abs(found).max(initial=0.0))
     if not np.allclose(found, found.T, rtol=1e-9, atol=1e-9 * largest):
         raise MessageError(f"{where}: not symmetric")
-    if (np.diagonal(found) < 0).any():
-        raise MessageError(f"{where}: a sum of squares below 0")
     return np.asarray((found + found.T) / 2)
+
+
+def require_sums_of_squares(found: FloatArray, where: str) -> None:
+    """Refuse a symmetric matrix that no sum of outer products can be."""
+    squares = np.diagonal(found)
+    if (squares < 0).any():
+        raise MessageError(f"{where}: a sum of squares below 0")
+    size = np.sqrt(squares)
+    there = size > 0
+    if found[~there].any():
+        raise MessageError(f"{where}: products of a column whose sum of squares is 0")
+    scaled = found[np.ix_(there, there)] / size[there] / size[there, None]
+    if scaled.size and not np.linalg.eigvalsh(scaled)[0] >= -_ROUNDING * size.size:
+        raise MessageError(
+            f"{where}: these squares and products are of no columns: some combination is below 0"
+        )
 
 
 def named(found: Mapping[str, Any], where: str, names: Sequence[str]) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from biocal.errors import DisclosureError, InputError, MessageError, OptionError, OutputError
-from biocal.federated.agreed import Agreed, read_agreed
+from biocal.errors import DisclosureError, FormulaError, InputError, MessageError, OptionError, OutputError
+from biocal.federated.agreed import Agreed, read_agreed, require_of_plan
 from biocal.federated.guard import DEFAULT_MINIMUM, LEAST_MINIMUM
-from biocal.federated.json_text import digest, read_json
+from biocal.federated.json_text import digest, in_a_line, kept_json, message_bytes, read_json
 from biocal.federated.ledger import (
     AnsweredSession,
     Ledger,
@@ -27,6 +28,7 @@ from biocal.federated.site_problem import SiteProblem, site_problem
 from biocal.federated.site_scores import sandwich_sums, score_sums
 from biocal.federated.site_sums import calibration_sums, inventory, residual_sums
 from biocal.federated.tasks import read_tasks
+from biocal.study.file_bytes import LARGEST_TEXT_OF_OPTIONS, file_bytes
 from biocal.study.pooled import PooledStudies
 
 #: Rounds that a site answers in one session unless it says otherwise (our choice: a fit takes 8 to 15).
@@ -98,7 +100,7 @@ def read_secret(path: str) -> bytes:
     if not path:
         return b""
     try:
-        content = Path(path).read_bytes().strip()
+        content = file_bytes(path, most=LARGEST_TEXT_OF_OPTIONS).strip()
     except OSError as fault:
         raise InputError(f"{path}: the secret cannot be read ({fault.strerror})", path=path) from fault
     if len(content) < 16:
@@ -124,7 +126,7 @@ def create_site(folder: Path, settings: SiteSettings, *, force: bool = False) ->
     settings.require()
     read_secret(settings.secret_file)
     place = folder / SETTINGS
-    if place.exists() and not force:
+    if os.path.lexists(place) and not force:
         raise OutputError(
             f"'{folder}' is a site already; add --force to change its settings (its ledger stays)",
             existing=(str(place),),
@@ -138,7 +140,7 @@ def create_site(folder: Path, settings: SiteSettings, *, force: bool = False) ->
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / KEY).exists():
+        if not os.path.lexists(folder / KEY):
             replace_file(folder / KEY, (secrets.token_hex(32) + "\n").encode())
             (folder / KEY).chmod(0o600)
         replace_file(place, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
@@ -151,17 +153,18 @@ def create_site(folder: Path, settings: SiteSettings, *, force: bool = False) ->
 def read_settings(folder: Path) -> SiteSettings:
     """Settings of a site's folder; raises InputError when it is none."""
     try:
-        content = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        content = kept_json(folder / SETTINGS)
         settings = SiteSettings(
-            content["site"],
-            content["minimum"],
-            content["rounds"],
-            content["reading"],
-            content["secret_file"],
+            str(content["site"]),
+            int(content["minimum"]),
+            int(content["rounds"]),
+            dict(content["reading"]),
+            str(content["secret_file"]),
         )
     except FileNotFoundError:
         raise InputError(
-            f"'{folder}' is not a site's folder; make it with: biocal site init --spec site.toml --dir {folder}",
+            f"'{in_a_line(folder)}' is not a site's folder; make it with: biocal site init --spec site.toml "
+            f"--dir {in_a_line(folder)}",
             path=str(folder),
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as fault:
@@ -175,7 +178,7 @@ def read_settings(folder: Path) -> SiteSettings:
 def site_key(folder: Path) -> bytes:
     """The key of a site's hashes; raises InputError."""
     try:
-        return bytes.fromhex((folder / KEY).read_text(encoding="ascii").strip())
+        return bytes.fromhex(file_bytes(folder / KEY).decode("ascii").strip())
     except (OSError, ValueError) as fault:
         raise InputError(
             f"{folder / KEY}: the site's key cannot be read; put it back from a copy, for without it the ledger "
@@ -216,8 +219,9 @@ def prepare_answer(
         plan, agreed = read_plan(request.plan), read_agreed(request.agreed)
         tasks = read_tasks(request.tasks)
         earlier = _require_in_turn(request, settings, plan, ledger)
+        require_of_plan(agreed, request.step, tasks, plan)
     except MessageError as fault:
-        raise MessageError(f"{path}: {fault}", path=path) from fault
+        raise MessageError(f"{in_a_line(path)}: {fault}", path=path) from fault
     try:
         site = site_problem(read_pool(settings.reading), plan, agreed)
         population = population_of(site, plan, site_key(folder))
@@ -228,10 +232,12 @@ def prepare_answer(
             )
         ledger.require_no_small_difference(request.session, population, settings.minimum)
         content = _content(request, site, plan, agreed, tasks, settings.minimum)
-    except MessageError as fault:
-        raise MessageError(f"{path}: {fault}", path=path) from fault
+        _require_finite(content, request.step)
+    except (MessageError, FormulaError) as fault:
+        raise MessageError(f"{in_a_line(path)}: {fault}", path=path) from fault
     except DisclosureError as fault:
-        raise DisclosureError(f"{path} is refused, nothing is written: {fault}", path=path) from fault
+        refused = f"{in_a_line(path)} is refused, nothing is written"
+        raise DisclosureError(f"{refused}: {fault}", path=path) from fault
     answer = Answer(request.session, settings.name, request.round, request.digest, request.step, content)
     requests = () if earlier is None else earlier.requests[: request.round]
     entered = AnsweredSession(
@@ -322,6 +328,16 @@ def _content(
     if request.step == "scores":
         return score_sums(site, agreed, tasks, minimum)
     return sandwich_sums(site, agreed, tasks, minimum)
+
+
+def _require_finite(content: dict[str, Any], step: str) -> None:
+    """Refuse a point at which the sums are beyond what can be calculated."""
+    try:
+        message_bytes(content)
+    except ValueError as fault:
+        raise MessageError(
+            f"{step}: with what is agreed, or at the coefficients asked for, the sums are not finite"
+        ) from fault
 
 
 def _words(request: Request, site: SiteProblem) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from biocal.errors import FormulaError
 from biocal.study.formula_grammar import columns_of_factor
+from biocal.study.formula_size import require_moderate
 from biocal.study.pooled import PooledStudies
 
 #: Transformations that learn from the rows they see, and so differ between studies coded apart.
@@ -48,7 +49,10 @@ def factor_codes(formula: str) -> tuple[str, ...]:
     from patsy import ModelDesc, PatsyError
 
     try:
+        require_moderate(formula)
         description = ModelDesc.from_formula(formula)
+    except FormulaError:
+        raise
     except (PatsyError, SyntaxError, ValueError, RecursionError) as failure:
         reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
         raise FormulaError(

@@ -76,6 +76,18 @@ class SummedCalibration:
             )
         return found
 
+    def residual_sums(self, name: str) -> tuple[float, float]:
+        """Residual sum of squares and sum of 1 - h of a study, as they follow from its moments."""
+        s = self.names.index(name)
+        one, own = self.moments[s], self.positions(s)
+        intercept, *slopes = self.coefficients()[s]
+        b = np.asarray(slopes)
+        left = one.response_mean - intercept - float(b @ one.means)
+        rss = one.response_square - 2 * float(b @ one.response_products) + float(b @ one.products @ b)
+        kept = self.layout.position[s, 1:] >= 0
+        leverage = float(np.sum(self.inverse_bread[np.ix_(own, own)] * _uncentred(one, kept)))
+        return max(rss, 0.0) + one.n * left**2, one.n - leverage
+
     def covariance(self) -> FloatArray:
         """Least-squares covariance with each study's own residual variance, (G, G)."""
         meat = np.zeros_like(self.inverse_bread)

@@ -15,11 +15,12 @@ if __name__ == "__main__":
 from corpus.hostile_binaries import BINARIES
 from corpus.hostile_designs import DESIGNS
 from corpus.hostile_input import HostileInput
+from corpus.hostile_messages import MESSAGES
 from corpus.hostile_places import PLACES
 from corpus.hostile_specs import SPECS
 from corpus.hostile_tables import TABLES
 
-ALL: tuple[HostileInput, ...] = (*TABLES, *BINARIES, *PLACES, *SPECS, *DESIGNS)
+ALL: tuple[HostileInput, ...] = (*TABLES, *BINARIES, *PLACES, *SPECS, *DESIGNS, *MESSAGES)
 
 
 def folder_name(name: str) -> str:

@@ -36,11 +36,11 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Session:
         (b'{"a": NaN}', "holds NaN"),
         (b'{"a": 1e999}', "holds 1e999"),
         (b'{"a": -Infinity}', "holds -Infinity"),
-        (b'{"a": 1, "a": 2}', "a key stands twice"),
+        (b'{"a": 1, "a": 2}', "the key 'a' stands twice"),
         (b"\xff\xfe", "not UTF-8"),
         (b'{"a": ' + b"[" * 100 + b"]" * 100 + b"}", "nested deeper"),
         (b'{"a": ' + b"[" * 200_000, "nested deeper"),
-        (b'{"a": ' + b"1" * 5_000 + b"}", "not JSON"),
+        (b'{"a": ' + b"1" * 5_000 + b"}", "thousands of digits"),
         (b'{"a": "' + b"x" * MOST_BYTES + b'"}', "larger than"),
     ],
     ids=[

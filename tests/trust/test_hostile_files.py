@@ -15,7 +15,7 @@ from limited_commands import MEMORY, SECONDS, LimitedCommands
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs commands in forked processes")
 
 #: Counted in docs/trust.md; what is taken out must be taken out there too.
-AT_LEAST = 300
+AT_LEAST = 550
 #: A command takes a tenth of a second: one in so many is in every run of the tests, all are in make test-fuzz.
 ONE_IN = 6
 #: Inputs that once ended in an internal error, took all time or memory, or killed the process; in every run.
@@ -42,8 +42,25 @@ MENDED = {
     *("formula: a spline of a billion columns", "a design of tables in tables", "a design with 10^12 sets"),
     *("a factorial of 2.5 million scenarios", "a design with 10^9 copies of a study"),
     *("a design with 10^18 replicates", "a record of lists in lists", "a record of wrong types"),
-    *("a design with a mean beyond all bounds", "a name that is blank"),
+    *("a design with a mean beyond all bounds", "a name that is blank", "results to a name longer than any"),
+    *("a request: a pipe", "an answer: a pipe", "a request: a plan with crossed terms without end"),
+    *("a request: a calibration of huge coefficients", "a request: knots beyond all bounds"),
+    *("a request: a plan with a terminal's escape", "a request: a basis that the plan does not have"),
+    *(
+        "an answer to a name longer than any",
+        "an answer: means of huge numbers",
+        "an answer: a billion controls",
+    ),
+    *(
+        "an answer: a study twice",
+        "an answer: more sets than cases",
+        "an answer: a matrix that is indefinite",
+    ),
+    *("an answer: a sandwich whose sums contradict one another", "an answer: a residual sum above the total"),
+    *("an answer: a study with a name of later control characters",),
 }
+#: Bytes of a file whose content is looked at, before and after.
+SMALL = 1_000_000
 #: Those that go through a process of their own, started like a user's.
 INSTALLED = (
     "a named pipe",
@@ -66,7 +83,14 @@ def is_in_every_run(number, one):
 
 
 def listing(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    """What is in a folder, and what the small files of it hold."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        if path.is_file() and path.stat().st_size < SMALL
+        else b""
+        for path in folder.rglob("*")
+        if not path.is_symlink()
+    }
 
 
 def assert_told(one, code, err):
