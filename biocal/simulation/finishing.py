@@ -73,7 +73,7 @@ def _figures(results: SimulationResults, design: Design) -> Iterator[tuple[str, 
     yield "bias", results.plot_lollipop
     yield "coverage", partial(results.plot_lollipop, "coverage")
     yield "curves", results.plot_curves
-    for key in design.varied:
+    for key in results.varied:
         name = key.replace(".", "_")
         yield f"bias_by_{name}", partial(results.plot_bias, key)
         yield f"coverage_by_{name}", partial(results.plot_coverage, key)

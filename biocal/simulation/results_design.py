@@ -19,6 +19,8 @@ __all__ = ["DesignFacts", "facts_of_design"]
 
 FloatArray = NDArray[np.float64]
 
+#: Sections that may vary as a whole, and whose names are columns of the tables.
+_TAKEN = ("truth", "exposure")
 #: Points of a true curve, enough to look smooth.
 _CURVE_POINTS = 201
 
@@ -51,14 +53,17 @@ def facts_of_design(design: Any) -> DesignFacts:
 
 
 def _levels(design: Any) -> pd.DataFrame:
-    """scenario, and a column for each varied key."""
+    """scenario, and a column for each varied key; truth and exposure as a whole are truth.label, exposure.label."""
     import pandas as pd
 
     levels = pd.DataFrame({"scenario": range(len(design.scenarios))})
     for key in design.varied:
         values = [level[key] for level in design.levels]
+        name = f"{key}.label" if key in _TAKEN else key
         # A list is one level, not one row a member.
-        levels[key] = pd.Series(values, dtype=None if all(np.isscalar(value) for value in values) else object)
+        levels[name] = pd.Series(
+            values, dtype=None if all(np.isscalar(value) for value in values) else object
+        )
     return levels
 
 

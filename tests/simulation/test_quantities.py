@@ -211,3 +211,17 @@ def test_a_section_varied_as_a_whole_leaves_the_keys_varied_within_it() -> None:
     vary = {"studies.calibrators": [20, 25], "studies": studies}
     scenarios = Design.from_mapping(spec(vary=vary)).scenarios
     assert [scenario.studies[1].calibrators for scenario in scenarios] == [20, 25]
+
+
+def test_a_truth_varied_as_a_whole_does_not_hide_the_true_values(tmp_path: Path) -> None:
+    truths = [
+        {"label": name, "value": {"type": "linear", "beta": [beta]}}
+        for name, beta in (("a", 0), ("b", -0.01))
+    ]
+    results = simulate(read_design(spec(vary={"truth": truths})), out=tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out" / "performance.csv")
+    assert table.columns.is_unique
+    assert table.loc[table["truth.label"] == "a", "truth"].eq(0).all()
+    assert table.loc[table["truth.label"] == "b", "truth"].ne(0).all()
+    assert results.plot_bias("truth.label").axes
+    assert (tmp_path / "out" / "figures" / "coverage_by_truth_label.png").exists()
