@@ -167,7 +167,8 @@ def combine_estimates(
     tau_squared, tau_error, loglik, search, remarks = _between_variance(b, v, method, heterogeneity)
     precision = 1 / (v + (0.0 if np.isnan(tau_squared) else tau_squared))
     weights = precision / precision.sum()
-    mean = float(b[0] + weights @ (b - b[0]))
+    sure = b[np.argmin(v)]
+    mean = float(sure + weights @ (b - sure))
     k = len(b)
     ratio = float(precision @ (b - mean) ** 2 / (k - 1)) if k > 1 else np.nan
     used, factor, told = _variance_factor(standard_error, ratio, method)

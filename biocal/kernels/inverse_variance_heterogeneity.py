@@ -53,9 +53,36 @@ def heterogeneity_from_q(q: float, df: int) -> Heterogeneity:
 def heterogeneity_of_numbers(estimates: FloatArray, variances: FloatArray) -> Heterogeneity:
     """Cochran's Q of scalar estimates (k,) about their fixed-effect mean."""
     weights = 1 / variances
-    shifted = estimates - estimates[0]
+    shifted = estimates - estimates[np.argmin(variances)]
     centred = shifted - weights @ shifted / weights.sum()
     return heterogeneity_from_q(float(weights @ centred**2), len(estimates) - 1)
+
+
+def sums_of_others(weights: FloatArray) -> FloatArray:
+    """Sum of the other studies' weights, along the last axis, added up and never subtracted.
+
+    One study may outweigh the others by more than there are digits; the total less its weight would be rounding.
+    """
+    before = np.cumsum(weights, axis=-1)
+    behind = np.cumsum(weights[..., ::-1], axis=-1)[..., ::-1]
+    others = np.zeros_like(weights)
+    others[..., 1:] = before[..., :-1]
+    others[..., :-1] += behind[..., 1:]
+    return others
+
+
+def trace_of_projection(weights: FloatArray) -> FloatArray:
+    """tr P = sum w - sum w^2 / sum w along the last axis, P the weights' residual projection."""
+    return np.asarray(np.sum(weights * sums_of_others(weights), axis=-1) / weights.sum(axis=-1))
+
+
+def trace_of_squared_projection(weights: FloatArray) -> FloatArray:
+    """tr PP = sum w^2 - 2 sum w^3 / sum w + (sum w^2 / sum w)^2 along the last axis."""
+    total = weights.sum(axis=-1, keepdims=True)
+    diagonal = weights * sums_of_others(weights) / total
+    share = weights / total
+    aside = weights**2 * sums_of_others(share**2)
+    return np.asarray(np.sum(diagonal**2 + aside, axis=-1))
 
 
 def measures_from_tau(tau_squared: float, variances: FloatArray) -> tuple[float, float]:
@@ -66,7 +93,7 @@ def measures_from_tau(tau_squared: float, variances: FloatArray) -> tuple[float,
     if len(variances) < 2:
         return np.nan, np.nan
     w = 1 / variances
-    typical = float((len(w) - 1) / (w.sum() - np.sum(w**2) / w.sum()))
+    typical = float((len(w) - 1) / trace_of_projection(w))
     return tau_squared / (tau_squared + typical), tau_squared / typical + 1
 
 
@@ -79,11 +106,10 @@ def tau_squared_by_moments(
     2 sum_ij P_ij^2 (v_i + t)(v_j + t) / (tr P)^2, in which P V P = P simplifies the sums.
     """
     w = 1 / variances
-    total = w.sum()
-    trace = float(total - np.sum(w**2) / total)
+    trace = float(trace_of_projection(w))
     raw = (heterogeneity.q - heterogeneity.df) / trace
     tau_squared = max(0.0, raw)
-    trace_of_square = float(np.sum(w**2) - 2 * np.sum(w**3) / total + (np.sum(w**2) / total) ** 2)
+    trace_of_square = float(trace_of_squared_projection(w))
     variance = 2 * (heterogeneity.df + 2 * tau_squared * trace + tau_squared**2 * trace_of_square) / trace**2
     told = f"The DerSimonian-Laird moment estimate of tau^2 is negative ({raw:.4g}) and is set to 0."
     return tau_squared, float(np.sqrt(variance)), ((told,) if raw < 0 else ())

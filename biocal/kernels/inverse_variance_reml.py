@@ -24,6 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.kernels.inverse_variance_heterogeneity import trace_of_projection, trace_of_squared_projection
+
 FloatArray = NDArray[np.float64]
 
 # Points at which the univariate score is looked at.  They are equally spaced in the logarithm of
@@ -130,9 +132,8 @@ def largest_possible_tau_squared(estimates: FloatArray, variances: FloatArray) -
 
 def restricted_score(tau_squared: FloatArray, estimates: FloatArray, variances: FloatArray) -> FloatArray:
     """Derivative of l in tau^2, 1/2 (y'PPy - tr P), at each of ``tau_squared`` (m,); shape (m,)."""
-    weights, total, centred = _weights_and_residuals(tau_squared, estimates, variances)
-    trace_p = total - np.sum(weights**2, axis=1) / total
-    score: FloatArray = 0.5 * (np.sum((weights * centred) ** 2, axis=1) - trace_p)
+    weights, _, centred = _weights_and_residuals(tau_squared, estimates, variances)
+    score: FloatArray = 0.5 * (np.sum((weights * centred) ** 2, axis=1) - trace_of_projection(weights))
     return score
 
 
@@ -152,8 +153,9 @@ def _weights_and_residuals(
     """Weights (m, k), their sums (m,) and residuals from the weighted mean (m, k)."""
     weights = 1 / (variances + tau_squared[:, None])
     total = weights.sum(axis=1)
-    # A first centring keeps the precision when the estimates are large beside their spread.
-    shifted = estimates - estimates.mean()
+    # A first centring keeps the precision when the estimates are large beside their spread: on the most precise
+    # study, since those that hardly count may be anywhere.
+    shifted = estimates - estimates[np.argmin(variances)]
     return weights, total, shifted - ((weights @ shifted) / total)[:, None]
 
 
@@ -172,9 +174,8 @@ def _refine_root(low: float, high: float, estimates: FloatArray, variances: Floa
 
 
 def _tau_squared_std_error(tau_squared: float, variances: FloatArray) -> float:
-    weights = 1 / (variances + tau_squared)
-    first, second, third = weights.sum(), np.sum(weights**2), np.sum(weights**3)
-    return float(np.sqrt(2 / (second - 2 * third / first + (second / first) ** 2)))
+    information = float(trace_of_squared_projection(1 / (variances + tau_squared)))
+    return float(np.sqrt(2 / information)) if information > 0 else float("inf")
 
 
 def restricted_constant(n_studies: int, n_columns: int) -> float:

@@ -16,7 +16,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ LONGEST_STEP = 3.0  # of the Cholesky factor; keeps the first steps from oversho
 UPHILL_TOLERANCE = 1e-7  # eigenvalue of dl/dT above which an absent direction of T would raise l
 NULL_EIGENVALUE = 1e-10  # eigenvalues of T below this are zero: the maximum lies on the boundary
 SAME_MAXIMUM = 1e-8  # two values of l that differ less are one maximum
+FARTHEST_START = 1e6  # of an eigenvalue of a starting value: beyond, a study that hardly counts speaks
 MAX_ITERATIONS = 200
 
 
@@ -106,14 +107,20 @@ def between_covariance_by_reml(
     """
     k, p = estimates.shape
     root = _typical_root(covariances)
-    white = np.linalg.solve(root, (estimates - estimates.mean(axis=0)).T).T
     half = np.linalg.solve(root, covariances)
     within = np.linalg.solve(root, np.swapaxes(half, 1, 2))
     within = (within + np.swapaxes(within, 1, 2)) / 2
+    # On the most precise study: the others' distances lose no digits to one that hardly counts and lies far away.
+    sure = estimates[np.argmin(np.trace(within, axis1=1, axis2=2))]
+    white = np.linalg.solve(root, (estimates - sure).T).T
     climbs = [_climb(white, within, start, max_iterations) for start in _starting_values(white, within)]
     best = max(climbs, key=lambda climb: climb.loglik)
     _require_convergence(best, [c for c in climbs if c.converged])
     heights = [climb.loglik for climb in climbs if climb.converged]
+    none = _terms(white, within, np.zeros((p, p)))
+    if best.loglik - none.loglik < SAME_MAXIMUM:
+        # Level ground, as where one study outweighs all others: no heterogeneity explains them as well.
+        best = replace(best, between=np.zeros((p, p)), loglik=none.loglik, score_norm=0.0)
     between = root @ best.between @ root.T
     log_scale = float(np.sum(np.log(np.diag(root))))
     search = RemlSearch(
@@ -154,8 +161,13 @@ def _starting_values(estimates: FloatArray, covariances: FloatArray) -> list[Flo
     centred = estimates - estimates.mean(axis=0)
     observed = centred.T @ centred / (len(estimates) - 1)
     value, vector = np.linalg.eigh(observed - covariances.mean(axis=0))
-    moments = (vector * np.maximum(value, 0)) @ vector.T
-    single = [between_variance_by_reml(centred[:, j], covariances[:, j, j]).tau_squared for j in range(p)]
+    moments = (vector * np.clip(value, 0, FARTHEST_START)) @ vector.T
+    single = np.array(
+        [between_variance_by_reml(centred[:, j], covariances[:, j, j]).tau_squared for j in range(p)]
+    )
+    value, vector = np.linalg.eigh(observed)
+    observed = (vector * np.clip(value, 0, FARTHEST_START)) @ vector.T
+    single = np.minimum(single, FARTHEST_START)
     unit = np.eye(p)
     matrices = [
         moments + 0.01 * unit,

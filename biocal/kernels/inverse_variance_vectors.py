@@ -185,9 +185,11 @@ def _weighted_mean(
     precisions = (precisions + np.swapaxes(precisions, 1, 2)) / 2
     total = precisions.sum(axis=0)
     covariance = np.linalg.inv(total)
-    shifted = (estimates - estimates[0]) / size
+    # Centred on the most precise study: those that hardly count may be anywhere.
+    sure = estimates[np.argmax(np.trace(precisions, axis1=1, axis2=2))]
+    shifted = (estimates - sure) / size
     mean = np.linalg.solve(total, np.einsum("sij,sj->i", precisions, shifted))
-    return estimates[0] + mean * size, (covariance + covariance.T) / 2 * outer, precisions / outer
+    return sure + mean * size, (covariance + covariance.T) / 2 * outer, precisions / outer
 
 
 def _between_covariance(

@@ -165,7 +165,7 @@ def maximise(
         promise = np.einsum("bp,bp->b", step, score) / 2
         fresh = ~done & (shrink == 1.0)
         decrement[fresh], last_step[fresh] = promise[fresh], step[fresh]
-        reached = fresh & (np.abs(promise) <= tolerance * (np.abs(loglik) + 1.0))
+        reached = fresh & (np.abs(promise) <= tolerance * (np.abs(loglik) + 1.0)) & _sees(information, score)
         point[reached] += step[reached]
         converged |= reached
         done |= reached
@@ -194,6 +194,14 @@ def maximise(
         converged,
         _flatness(information, first_information),
     )
+
+
+def _sees(information: FloatArray, score: FloatArray) -> BoolArray:
+    """Whether no direction that still rises has lost all its information to underflow, (B,).
+
+    So it is far from any maximum, where a step of 0 would pass for convergence.
+    """
+    return np.asarray(((np.diagonal(information, axis1=-2, axis2=-1) > 0) | (score == 0)).all(axis=-1))
 
 
 def _approach(

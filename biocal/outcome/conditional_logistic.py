@@ -123,7 +123,10 @@ def maximise_identified(
     require_identified(likelihood, columns, names, likelihood.evaluate(start).information[0])
     optimum = maximise(likelihood.evaluate, start, slope=slope)
     if not optimum.converged[0] or optimum.flatness[0] < _MAYBE_FLAT:
-        require_maximum(_pressed_on(optimum, likelihood), likelihood, names)
+        pressed = _pressed_on(optimum, likelihood)
+        require_maximum(pressed, likelihood, names)
+        # Near separation the log-likelihood is close to 0, and the ordinary rule stops with few digits of beta.
+        return pressed
     return optimum
 
 
@@ -161,11 +164,12 @@ def _varies_within_sets(layout: SetLayout, column: FloatArray) -> bool:
 
 
 def _pressed_on(optimum: Optimum, likelihood: MatchedLikelihood) -> Optimum:
-    """Continue the ascent far beyond the stopping rule; flatness and count are those of the whole ascent."""
+    """Continue the ascent far beyond the stopping rule; flatness, count and start are those of the whole ascent."""
     small = _NOTHING_LEFT / (float(np.abs(optimum.loglik).max()) + 1.0)
     further = maximise(likelihood.evaluate, optimum.point, tolerance=small)
     return replace(
         further,
+        loglik_start=optimum.loglik_start,
         converged=optimum.converged,
         flatness=optimum.flatness * further.flatness,
         iterations=optimum.iterations + further.iterations,

@@ -21,6 +21,7 @@ from biocal.report.table import ReportTable
 from biocal.results.bootstrap import Bootstrap
 from biocal.results.csv_text import csv_bytes
 from biocal.results.fits import Fit
+from biocal.results.odds_ratios import odds_ratio
 from biocal.results.tables import fit_tables
 from biocal.results.text import count, exact, number, p_value
 
@@ -106,7 +107,9 @@ def _percentiles(bootstrap: Bootstrap, j: int, k: int) -> str:
     if limits.std_error[j, k] == 0:
         return "1 (reference)"
     with np.errstate(over="ignore"):
-        values = np.exp([bootstrap.curve[j, k], limits.percentile_low[j, k], limits.percentile_high[j, k]])
+        values = odds_ratio(
+            [bootstrap.curve[j, k], limits.percentile_low[j, k], limits.percentile_high[j, k]]
+        )
     return f"{values[0]:.2f} ({values[1]:.2f} to {values[2]:.2f})"
 
 

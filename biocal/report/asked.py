@@ -19,6 +19,7 @@ from biocal.results.increments import (
     increment_words,
     increments_of,
 )
+from biocal.results.odds_ratios import odds_ratio
 
 
 def asked_tables(fits: Sequence[Fit]) -> list[ReportTable]:
@@ -44,7 +45,7 @@ def _increments(fits: Sequence[Fit]) -> list[ReportTable]:
 
 def _interval(row: IncrementOddsRatio) -> str:
     with np.errstate(over="ignore"):
-        low, middle, high = (ratio(float(v)) for v in np.exp([row.limits[0], row.log_or, row.limits[1]]))
+        low, middle, high = (ratio(float(v)) for v in odds_ratio([row.limits[0], row.log_or, row.limits[1]]))
     return f"{middle} ({low} to {high})" if np.isfinite(row.std_error) else middle
 
 
@@ -71,7 +72,7 @@ def _joint_cell(log_or: float, half: float) -> str:
     if half == 0:
         return "1 (reference)"
     with np.errstate(over="ignore"):
-        low, middle, high = (ratio(float(v)) for v in np.exp([log_or - half, log_or, log_or + half]))
+        low, middle, high = (ratio(float(v)) for v in odds_ratio([log_or - half, log_or, log_or + half]))
     return middle if np.isnan(half) else f"{middle} ({low} to {high})"
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from biocal.report.table import ReportTable
 from biocal.results.dose_response import DoseResponse
 from biocal.results.fits import Fit
+from biocal.results.odds_ratios import odds_ratio
 from biocal.results.text import exact, number, percent
 
 FloatArray = NDArray[np.float64]
@@ -203,7 +204,7 @@ def interval(response: DoseResponse, k: int) -> str:
         return "1 (reference)"
     log_or = float(response.log_or[k])
     with np.errstate(over="ignore"):
-        low, middle, high = (ratio(float(np.exp(v))) for v in (log_or - half, log_or, log_or + half))
+        low, middle, high = (ratio(float(odds_ratio(v))) for v in (log_or - half, log_or, log_or + half))
     return middle if math.isnan(half) else f"{middle} ({low} to {high})"
 
 

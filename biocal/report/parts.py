@@ -16,6 +16,7 @@ from biocal.results.group_contrasts import Place, chosen_contrasts, interval_of
 from biocal.results.group_estimates import Counts, GroupEstimate, LeaveOneOut, Subgroups
 from biocal.results.group_figures import draw_leave_one_out, draw_subgroups
 from biocal.results.group_text import largest_changes
+from biocal.results.odds_ratios import odds_ratio
 from biocal.results.text import number
 
 #: Columns of result tables that hold counts of persons.
@@ -146,7 +147,7 @@ def _row(group: GroupEstimate, contrasts: list[tuple[str, Place]], told: bool) -
 
 def _odds_ratio(fit: Fit, place: Place) -> str:
     with np.errstate(over="ignore"):
-        middle, low, high = np.exp(interval_of(fit, place))
+        middle, low, high = odds_ratio(interval_of(fit, place))
     return f"{middle:.2f} ({low:.2f} to {high:.2f})" if np.isfinite(low) else f"{middle:.2f}"
 
 

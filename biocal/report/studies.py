@@ -13,6 +13,7 @@ from biocal.report.figures import ReportFigure, report_figure
 from biocal.report.participants import Participants
 from biocal.report.table import ReportTable
 from biocal.results.fits import Fit
+from biocal.results.odds_ratios import odds_ratio
 from biocal.results.studies import StudyEstimates
 from biocal.results.study_contrast import StudyContrast, pooling_name
 from biocal.results.text import number, percent
@@ -94,7 +95,7 @@ def _pooled_table(contrast: StudyContrast) -> ReportTable:
             pooling_name(way),
             _ratio_of(way.estimate, way.conf_low, way.conf_high),
             number(way.tau_squared, 3),
-            f"{ratio(float(np.exp(way.prediction_low)))} to {ratio(float(np.exp(way.prediction_high)))}"
+            f"{ratio(float(odds_ratio(way.prediction_low)))} to {ratio(float(odds_ratio(way.prediction_high)))}"
             if np.isfinite(way.prediction_low)
             else "",
         )
@@ -142,5 +143,5 @@ def _heterogeneity(contrast: StudyContrast) -> str:
 
 def _ratio_of(estimate: float, low: float, high: float) -> str:
     with np.errstate(over="ignore"):
-        middle, lower, upper = (ratio(float(np.exp(value))) for value in (estimate, low, high))
+        middle, lower, upper = (ratio(float(odds_ratio(value))) for value in (estimate, low, high))
     return f"{middle} ({lower} to {upper})"

@@ -9,6 +9,7 @@ import numpy as np
 
 from biocal.results.curve_models import aic_lines
 from biocal.results.increments import increment_lines
+from biocal.results.odds_ratios import odds_ratio
 from biocal.results.text import exact, number, paragraph, table
 
 if TYPE_CHECKING:
@@ -79,5 +80,5 @@ def _ratio(log_or: float, half: float) -> str:
     if half == 0:
         return "1 (reference)"
     with np.errstate(over="ignore"):
-        low, middle, high = np.exp([log_or - half, log_or, log_or + half])
+        low, middle, high = odds_ratio([log_or - half, log_or, log_or + half])
     return f"{middle:.2f}" if np.isnan(half) else f"{middle:.2f} ({low:.2f} to {high:.2f})"

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from biocal.results.bootstrap import Bootstrap
 from biocal.results.contrasts import ResponseAxis
+from biocal.results.odds_ratios import odds_ratio
 from biocal.results.text import exact, number, paragraph, table
 
 FloatArray = NDArray[np.float64]
@@ -80,7 +81,7 @@ def _shown(axis: ResponseAxis) -> list[int]:
 
 def _ratio(log_or: float) -> str:
     with np.errstate(over="ignore"):
-        return f"{np.exp(log_or):.2f}"
+        return f"{odds_ratio(log_or):.2f}"
 
 
 def _interval(low: float, high: float) -> str:

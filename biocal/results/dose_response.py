@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from biocal.kernels.delta import interval_quantile
 from biocal.results.model import Labels
+from biocal.results.odds_ratios import odds_ratio
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,9 +105,9 @@ class DoseResponse:
                 "reference_exposure": reference,
                 "log_or": self.log_or,
                 "std_error": self.std_error,
-                "or": np.exp(self.log_or),
-                "or_low": np.exp(self.log_or - self.half_width),
-                "or_high": np.exp(self.log_or + self.half_width),
+                "or": odds_ratio(self.log_or),
+                "or_low": odds_ratio(self.log_or - self.half_width),
+                "or_high": odds_ratio(self.log_or + self.half_width),
             }
         return pd.DataFrame(frame)
 

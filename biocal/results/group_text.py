@@ -9,6 +9,7 @@ import numpy as np
 
 from biocal.results.group_contrasts import Place, chosen_contrasts, interval_of
 from biocal.results.group_estimates import GroupEstimate, LeaveOneOut, Subgroups
+from biocal.results.odds_ratios import odds_ratio
 from biocal.results.text import WIDTH, number, p_value, paragraph, percent, table
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def largest_changes(left_out: LeaveOneOut, contrasts: Sequence[tuple[str, Place]
             direction = "up" if change > 0 else "down"
             told.append(
                 f"{label}: leaving out {name} moves the odds ratio most, {direction} by "
-                f"{percent(abs(float(np.expm1(change))))}, from {np.exp(before):.2f} to {np.exp(before + change):.2f}"
+                f"{percent(abs(float(np.expm1(change))))}, from {odds_ratio(before):.2f} to {odds_ratio(before + change):.2f}"
             )
     return told
 
@@ -102,7 +103,7 @@ def _short(label: str) -> str:
 
 def _odds_ratio(fit: Fit, place: Place) -> str:
     with np.errstate(over="ignore"):
-        middle, low, high = np.exp(interval_of(fit, place))
+        middle, low, high = odds_ratio(interval_of(fit, place))
     interval = f" ({low:.2f} to {high:.2f})" if np.isfinite(low) else ""
     return f"{middle:.2f}{interval}"
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from biocal.errors import OptionError
 from biocal.kernels.delta import normal_quantile, two_sided_p
 from biocal.results.compared_exposures import modifier_multipliers
+from biocal.results.odds_ratios import odds_ratio
 from biocal.results.text import exact, number, p_value, paragraph, table
 
 if TYPE_CHECKING:
@@ -187,8 +188,8 @@ def increment_table(rows: Sequence[IncrementOddsRatio]) -> pd.DataFrame:
     import pandas as pd
 
     with np.errstate(over="ignore"):
-        limits = np.exp(np.array([row.limits for row in rows])).reshape(-1, 2)
-        ratios = np.exp(np.array([row.log_or for row in rows]))
+        limits = odds_ratio(np.array([row.limits for row in rows])).reshape(-1, 2)
+        ratios = odds_ratio(np.array([row.log_or for row in rows]))
     frame = pd.DataFrame(
         {
             "method": [row.method for row in rows],
@@ -250,8 +251,12 @@ def increment_lines(fits: Sequence[Fit]) -> list[str]:
         for row in increment_odds_ratios(fit, increments_of(fit, asked.per, per_sd=asked.per_sd)):
             low, high = row.limits
             with np.errstate(over="ignore"):
-                ratio = f"{np.exp(row.log_or):.3f}"
-                ratio += f" ({np.exp(low):.3f} to {np.exp(high):.3f})" if np.isfinite(row.std_error) else ""
+                ratio = f"{odds_ratio(row.log_or):.3f}"
+                ratio += (
+                    f" ({odds_ratio(low):.3f} to {odds_ratio(high):.3f})"
+                    if np.isfinite(row.std_error)
+                    else ""
+                )
             step = increment_words(fit, row.increment)
             where = (row.modifier,) if fit.info.modifier_levels else ()
             rows.append((fit.method, step, *where, curve_words(row), ratio, p_value(row.p_value)))

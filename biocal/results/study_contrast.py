@@ -16,6 +16,7 @@ from biocal.kernels.inverse_variance import (
     combine_estimates,
     leave_one_study_out,
 )
+from biocal.results.odds_ratios import odds_ratio
 from biocal.results.text import number, p_value, paragraph, percent, table
 
 if TYPE_CHECKING:
@@ -141,9 +142,9 @@ class StudyContrast:
                 "cases": self.cases,
                 "log_or": self.estimates,
                 "std_error": self.std_errors,
-                "or": np.exp(self.estimates),
-                "or_low": np.exp(self.estimates - half),
-                "or_high": np.exp(self.estimates + half),
+                "or": odds_ratio(self.estimates),
+                "or_low": odds_ratio(self.estimates - half),
+                "or_high": odds_ratio(self.estimates + half),
                 "weight": self.pooled.weights,
             }
         )
@@ -154,8 +155,8 @@ class StudyContrast:
                 "cases": int(self.cases.sum()),
                 **_pooled_row(p),
                 **_heterogeneity_row(p),
-                "prediction_low": float(np.exp(p.prediction_low)),
-                "prediction_high": float(np.exp(p.prediction_high)),
+                "prediction_low": float(odds_ratio(p.prediction_low)),
+                "prediction_high": float(odds_ratio(p.prediction_high)),
             }
             for p in (self.pool(*shown) for shown in _SHOWN)
         ]
@@ -202,7 +203,7 @@ class StudyContrast:
             f"I2 = {percent(found.i_squared)}, tau2 = {number(pooled.tau_squared, 3)} ({pooling_name(pooled)})"
         ]
         if np.isfinite(pooled.prediction_low):
-            low, high = np.exp(pooled.prediction_low), np.exp(pooled.prediction_high)
+            low, high = odds_ratio(pooled.prediction_low), odds_ratio(pooled.prediction_high)
             lines.append(f"prediction interval for a new study: {low:.2f} to {high:.2f}")
         return lines
 
@@ -250,9 +251,9 @@ def _pooled_row(pooled: PooledEstimate) -> dict[str, float]:
     return {
         "log_or": pooled.estimate,
         "std_error": pooled.std_error,
-        "or": float(np.exp(pooled.estimate)),
-        "or_low": float(np.exp(pooled.conf_low)),
-        "or_high": float(np.exp(pooled.conf_high)),
+        "or": float(odds_ratio(pooled.estimate)),
+        "or_low": float(odds_ratio(pooled.conf_low)),
+        "or_high": float(odds_ratio(pooled.conf_high)),
     }
 
 
@@ -268,7 +269,7 @@ def _heterogeneity_row(pooled: PooledEstimate) -> dict[str, float]:
 
 
 def _interval(estimate: float, low: float, high: float) -> str:
-    return f"{np.exp(estimate):.2f} ({np.exp(low):.2f} to {np.exp(high):.2f})"
+    return f"{odds_ratio(estimate):.2f} ({odds_ratio(low):.2f} to {odds_ratio(high):.2f})"
 
 
 def _in_short(reason: str) -> str:

@@ -11,6 +11,7 @@ from biocal.results.asked_summary import aic_line, asked_lines
 from biocal.results.bootstrap_summary import bootstrap_lines
 from biocal.results.group_text import leave_one_out_lines, subgroup_lines
 from biocal.results.model import ModelInfo
+from biocal.results.odds_ratios import odds_ratio
 from biocal.results.sample_text import sample_lines, study_lines
 from biocal.results.text import (
     WIDTH,
@@ -260,7 +261,7 @@ def _interval(log_or: float, half: float) -> str:
     if half == 0 or (np.isnan(half) and log_or == 0):
         return "1 (reference)"
     with np.errstate(over="ignore"):
-        low, middle, high = np.exp([log_or - half, log_or, log_or + half])
+        low, middle, high = odds_ratio([log_or - half, log_or, log_or + half])
     if np.isnan(half):
         return _ratio(middle)
     return f"{_ratio(middle)} ({_ratio(low)} to {_ratio(high)})"
