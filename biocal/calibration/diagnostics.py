@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.calibration.huber import fit_huber
+from biocal.errors import ConvergenceError
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 
@@ -14,6 +17,8 @@ IntArray = NDArray[np.intp]
 PAIRS_FOR_SIGNS = 10
 #: Fewer pairs are no batch (our choice).
 PAIRS_A_BATCH = 5
+#: Residuals below this share of the response are rounding: the line is exact (our choice).
+EXACT_LINE = 1e-10
 
 _NAN = float("nan")
 
@@ -25,8 +30,10 @@ class OwnLine:
     Attributes
     ----------
     slope, se_slope : float
-    residuals, leverage, slope_change : ndarray, shape (n,)
-        `slope_change`: slope with a pair minus slope without it.
+    residuals, leverage, slope_change, cook : ndarray, shape (n,)
+        `slope_change`: slope with a pair minus slope without it.  `cook`: Cook's distance.
+    huber_slope : float
+        Slope of Huber's M-estimate; NaN where it does not settle, as where most pairs lie on one exact line.
     """
 
     slope: float
@@ -34,6 +41,12 @@ class OwnLine:
     residuals: FloatArray
     leverage: FloatArray
     slope_change: FloatArray
+    cook: FloatArray
+    huber_slope: float
+
+    def is_exact(self, response: FloatArray) -> bool:
+        """Whether what is left of the response is rounding."""
+        return float(np.abs(self.residuals).max()) <= EXACT_LINE * float(np.abs(response).max())
 
 
 def own_line(columns: FloatArray, response: FloatArray) -> OwnLine:
@@ -49,17 +62,32 @@ def own_line(columns: FloatArray, response: FloatArray) -> OwnLine:
     Notes
     -----
     b - b_(i) = (D'D)^-1 D_i r_i / (1 - h_i) (Belsley, Kuh and Welsch, Regression Diagnostics, 1980, section 2.1).
+    Cook's distance: r_i^2 h_i / (k s^2 (1 - h_i)^2) (Cook, Technometrics 1977;19:15-18).
     """
     design = columns.T
     n, k = design.shape
     q, r = np.linalg.qr(design)
     inverse = np.linalg.inv(r)
-    residuals = response - design @ (inverse @ (q.T @ response))
+    coefficients = inverse @ (q.T @ response)
+    residuals = response - design @ coefficients
     leverage = np.einsum("ij,ij->i", q, q)
     variance = float(residuals @ residuals) / max(n - k, 1)
-    change = (q @ inverse[1]) * residuals / np.maximum(1.0 - leverage, 1e-12)
-    slope = float(inverse[1] @ (q.T @ response))
-    return OwnLine(slope, float(np.sqrt(variance * (inverse[1] @ inverse[1]))), residuals, leverage, change)
+    outside = np.maximum(1.0 - leverage, 1e-12)
+    change = (q @ inverse[1]) * residuals / outside
+    cook = residuals**2 * leverage / (k * max(variance, 1e-300) * outside**2)
+    error = float(np.sqrt(variance * (inverse[1] @ inverse[1])))
+    robust = _huber_slope(design, response, coefficients, n - k)
+    return OwnLine(float(coefficients[1]), error, residuals, leverage, change, cook, robust)
+
+
+def _huber_slope(design: FloatArray, response: FloatArray, start: FloatArray, freedom: int) -> float:
+    if freedom < 1:
+        return _NAN
+    try:
+        one = np.zeros(response.size, dtype=np.intp)
+        return float(fit_huber(design, response, one, np.array([float(freedom)]), start).gamma[1])
+    except (ConvergenceError, np.linalg.LinAlgError):
+        return _NAN
 
 
 def unequal_variance(local: FloatArray, residuals: FloatArray) -> float:

@@ -17,18 +17,20 @@ from biocal.pooling.calibration_quality import read_batches
 from biocal.pooling.calibration_step import calibrate_or_explain, left_out_of_calibration
 from biocal.pooling.curve_models import compare_curves, linear_trend, straight_fit
 from biocal.pooling.estimate import METHODS, estimate_method, require_methods
-from biocal.pooling.exposure_scale import lay_out_scale, learn_basis, scale_notes
+from biocal.pooling.exposure_scale import common_exposure, lay_out_scale, learn_basis, scale_notes
 from biocal.pooling.fit_choices import estimation_options, wants_leverage_scores
 from biocal.pooling.independent_units import shared_person_notes
 from biocal.pooling.joint_levels import own_effects, require_joint_level
 from biocal.pooling.missing_covariates import missing_rule
 from biocal.pooling.modifier_levels import modifier_levels
+from biocal.pooling.offsets import outcome_digit_notes
 from biocal.pooling.parts import PartsAsked
 from biocal.pooling.prepare import ModelFormulas, prepare
 from biocal.pooling.refit import Analysis
 from biocal.pooling.season_request import season_request
 from biocal.pooling.season_results import season_remarks, season_results
 from biocal.pooling.selection import restricted_pool
+from biocal.pooling.soundness import knot_notes
 from biocal.pooling.two_stage import heterogeneity_between_studies
 from biocal.results.calibration import model_notes
 from biocal.results.calibration_quality import quality_note
@@ -267,6 +269,7 @@ def fit(
             *((obstacle,) if obstacle else ()),
             *selected,
             *scale_notes(scale, unit),
+            *outcome_digit_notes(problem),
             *below_limit_notes(pool, methods),
             *prepared.notes,
             *shared_person_notes(prepared.problem.set_unit),
@@ -285,6 +288,7 @@ def fit(
         try:
             basis = learn_basis(specification, problem, name, calibration, knot_rule=knot_rule)
             found = estimate_method(problem, name, basis, calibration, options)
+            found = found.with_told((), knot_notes(basis, common_exposure(problem, calibration)[0]))
             straight = straight_fit(problem, found, specification, calibration, options)
             trend = () if straight is found else trend_test(straight)
             linear = linear_trend(straight)

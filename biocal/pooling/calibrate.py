@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,7 @@ from biocal.kernels.delta import WaldTest, wald_test
 from biocal.pooling.calibration_form import learn_form, reference_censored
 from biocal.pooling.calibration_quality import Batches, read_batches, study_qualities
 from biocal.pooling.independent_units import distinct_pairs
+from biocal.pooling.offsets import require_digits
 from biocal.results.calibration import (
     CalibrationResults,
     CovariateCoefficient,
@@ -124,6 +127,7 @@ def calibrate(
     )
     if not local_names:
         return calibration_results(pool, None, rows, everybody.take(rows), design.names, Labels(unit=unit))
+    told = require_digits(everybody.take(rows), design.names, local_names)
     batches = read_batches(pool, batch)
     censored = reference_censored(pool, rows)
     fitted = fit_calibration_model(
@@ -135,9 +139,10 @@ def calibrate(
         form=form,
         censored=censored,
     )
-    return calibration_results(
+    found = calibration_results(
         pool, fitted, rows, everybody.take(rows), design.names, Labels(unit=unit), batches
     )
+    return replace(found, notes=(*found.notes, *told))
 
 
 def require_coefficients(choice: str) -> bool:
@@ -218,8 +223,11 @@ def calibration_covariance(fitted: CalibrationFit, rows: CalibrationRows) -> Flo
         influence = fitted.joint.scores @ inverse[:size].T
         return np.asarray(influence.T @ influence)
     design = dense_rows(fitted.form.columns(rows), fitted.layout)
-    meat = (design * fitted.variance[rows.group][:, None]).T @ design
-    return np.asarray(fitted.inverse_bread @ meat @ fitted.inverse_bread.T)
+    scale = np.linalg.norm(design, axis=0)
+    q, r = np.linalg.qr(design / scale)
+    # A product of influences, so that no variance is negative, however close to 1 the other columns lie.
+    influence = np.linalg.solve(r, q.T) / scale[:, None]
+    return np.asarray((influence * fitted.variance[rows.group]) @ influence.T)
 
 
 def partial_association(

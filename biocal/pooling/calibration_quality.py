@@ -19,7 +19,14 @@ from biocal.calibration.regression import CalibrationFit, CalibrationRows
 from biocal.errors import OptionError
 from biocal.kernels.method_comparison import bland_altman, deming, passing_bablok
 from biocal.results.calibration import StudyCalibration
-from biocal.results.calibration_quality import MOVES_SLOPE, BatchLine, InfluentialPair, StudyQuality
+from biocal.results.calibration_quality import (
+    LARGE_COOK,
+    LARGE_LEVERAGE,
+    MOVES_SLOPE,
+    BatchLine,
+    InfluentialPair,
+    StudyQuality,
+)
 from biocal.study.cells import as_ids
 from biocal.study.columns import did_you_mean
 from biocal.study.pooled import PooledStudies
@@ -101,16 +108,24 @@ def _study_quality(
     line = own_line(columns[_distinct(columns)], response)
     w = columns[1]
     order = np.argsort(-np.abs(line.slope_change), kind="stable")
-    moved = line.slope_change / line.se_slope if line.se_slope > 0 else np.zeros(w.size)
+    exact = line.is_exact(response)
+    cook = np.zeros(w.size) if exact else line.cook
+    moved = np.zeros(w.size) if exact else line.slope_change / line.se_slope
+    # In a handful of pairs the outermost two always hold much of the line.
+    held = max(LARGE_LEVERAGE, 3 * own / w.size)
+    decides = ((np.abs(moved) > MOVES_SLOPE) | (cook > LARGE_COOK) | (line.leverage > held)) & (not exact)
     influential = tuple(
         InfluentialPair(
             place_of(pool, int(pool_rows[mine[i]])),
             float(study.pairs_local[i]),
             float(reference[i]),
             float(moved[i]),
+            float(line.leverage[i]),
+            float(cook[i]),
+            float(line.slope - line.slope_change[i]),
         )
         for i in order
-        if abs(moved[i]) > MOVES_SLOPE
+        if decides[i]
     )
     lines: tuple[BatchLine, ...] = ()
     p_batch = float("nan")
@@ -126,8 +141,8 @@ def _study_quality(
         r_squared=study.r_squared,
         residual_sd=study.residual_sd,
         sd_by_third=spread_by_third(w, residuals),
-        p_unequal=unequal_variance(w, line.residuals),
-        p_curved=float("nan") if own > 2 else curvature(columns, response),
+        p_unequal=float("nan") if exact else unequal_variance(w, line.residuals),
+        p_curved=float("nan") if own > 2 or exact else curvature(columns, response),
         outside=study.outside,
         slope=study.slope if own == 2 else line.slope,
         se_slope=study.se_slope if own == 2 else line.se_slope,
@@ -142,6 +157,10 @@ def _study_quality(
         local=study.pairs_local,
         reference=reference,
         residuals=residuals,
+        largest_leverage=float(line.leverage.max()),
+        largest_cook=float(cook.max()),
+        huber_slope=line.huber_slope,
+        exact=exact,
         below=0 if fitted.censored is None else int(fitted.censored[mine].sum()),
     )
 

@@ -8,6 +8,7 @@ from biocal.calibration.regression import CalibrationFit
 from biocal.errors import CalibrationDesignError
 from biocal.pooling.calibrate import partial_association
 from biocal.pooling.estimate import calibrate_problem
+from biocal.pooling.offsets import require_digits
 from biocal.pooling.prepare import ModelFormulas, PreparedPool
 from biocal.study.covariates import design_columns
 from biocal.study.pooled import PooledStudies
@@ -19,9 +20,11 @@ _MATTERS = 0.05
 def calibrate_or_explain(
     prepared: PreparedPool, methods: tuple[str, ...]
 ) -> tuple[CalibrationFit | None, str]:
-    """The calibration; when only naive is asked, an obstacle to it is told instead of raised."""
+    """The calibration, and what is to be told of it; when only naive is asked, an obstacle is told, not raised."""
+    calibrators, names = prepared.problem.calibrators, prepared.problem.local_names
     try:
-        return calibrate_problem(prepared.problem), ""
+        told = require_digits(calibrators.rows, prepared.calibration_names, names)
+        return calibrate_problem(prepared.problem), "; ".join(told)
     except CalibrationDesignError as error:
         if set(methods) != {"naive"}:
             raise

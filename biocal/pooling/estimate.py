@@ -18,6 +18,8 @@ from biocal.pooling.induced import ResidualLaw, fit_induced, induced_coefficient
 from biocal.pooling.model_columns import ModelColumns
 from biocal.pooling.plug_in import PLUG_IN_METHODS, fit_plug_in, fit_plug_in_outcome, plug_in_exposure
 from biocal.pooling.problem import PooledProblem
+from biocal.pooling.quadrature_check import quadrature_notes
+from biocal.pooling.soundness import covariance_notes, informative_units, require_variance
 from biocal.pooling.two_stage import TWO_STAGE_VARIANCE, fit_two_stage
 from biocal.results.studies import StudyEstimates
 
@@ -155,7 +157,7 @@ def estimate_method(
     exposure = plug_in_exposure(problem, method, calibration)
     model, outcome, stacked = fit_plug_in(problem, exposure, basis, calibration)
     covariance = stacked_covariance(stacked, len(problem.local_names))
-    notes = _plug_in_notes(problem, method, basis)
+    notes = _plug_in_notes(problem, method, basis) + _sound_notes(problem, model, outcome, covariance)
     return MethodEstimate(method, model, outcome, covariance, sandwich_words(stacked), notes=notes)
 
 
@@ -205,7 +207,18 @@ def _estimate_induced(
         )
         return MethodEstimate("induced", model, outcome, covariance, NO_SANDWICH)
     covariance = stacked_covariance(stacked, len(problem.local_names))
-    return MethodEstimate("induced", model, outcome, covariance, sandwich_words(stacked))
+    notes = _sound_notes(problem, model, outcome, covariance)
+    notes += quadrature_notes(problem, basis, calibration, model, outcome.beta, options.nodes)
+    return MethodEstimate("induced", model, outcome, covariance, sandwich_words(stacked), notes=notes)
+
+
+def _sound_notes(
+    problem: PooledProblem, model: ModelColumns, outcome: OutcomeFit, covariance: SandwichCovariance
+) -> tuple[str, ...]:
+    """Refuse standard errors that are rounding; tell of few sets and near-collinear columns."""
+    units = informative_units(problem, outcome)
+    require_variance(covariance, model, units)
+    return covariance_notes(covariance, outcome, model, units)
 
 
 def _estimate_two_stage(

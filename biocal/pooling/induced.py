@@ -26,6 +26,7 @@ from biocal.pooling.model_columns import ModelColumns, lay_out_columns
 from biocal.pooling.plug_in import PlugInExposure, exposure_derivative, fit_plug_in, plug_in_exposure, stack
 from biocal.pooling.problem import PooledProblem
 from biocal.pooling.season import stack_season
+from biocal.pooling.soundness import require_moderate_slope
 
 FloatArray = NDArray[np.float64]
 
@@ -100,6 +101,9 @@ def fit_induced(
     )
     if start is None:
         start = _full_estimate(problem, model, basis.columns(exposure.value))
+    if start is not None:
+        slopes = start @ model.slopes(basis.slopes(exposure.value), problem)
+        require_moderate_slope(slopes, exposure.value, exposure.calibrated, problem, calibration)
     outcome, details = fit_induced_likelihood(likelihood, start, model.terms)
     if residual_law == "smearing":
         return model, outcome, None
@@ -167,6 +171,21 @@ def induced_likelihood(
     interpolate: bool | None,
 ) -> InducedLikelihood:
     """The induced likelihood of local and reference studies together."""
+    law, terms = exposure_law(problem, basis, calibration, exposure, residual_law=residual_law)
+    return InducedLikelihood(
+        problem.layout, _design(model, problem), law, terms, nodes=nodes, interpolate=interpolate
+    )
+
+
+def exposure_law(
+    problem: PooledProblem,
+    basis: Basis,
+    calibration: CalibrationFit,
+    exposure: PlugInExposure,
+    *,
+    residual_law: ResidualLaw = "normal",
+) -> tuple[ExposureLaw, ExposureBasis]:
+    """Law of every person's exposure among controls, and the terms as functions of what it is the law of."""
     group = np.where(exposure.calibrated, problem.calibration_rows.group, -1)
     residuals = _residuals_by_group(problem, calibration) if residual_law == "smearing" else None
     mean = exposure.value
@@ -178,10 +197,7 @@ def induced_likelihood(
         )
     if calibration.form.logarithmic:
         mean, terms = _log_mean(problem, calibration, exposure), on_log_scale(basis)
-    law = ExposureLaw(mean, group, calibration.variance, residuals)
-    return InducedLikelihood(
-        problem.layout, _design(model, problem), law, terms, nodes=nodes, interpolate=interpolate
-    )
+    return ExposureLaw(mean, group, calibration.variance, residuals), terms
 
 
 def _log_mean(problem: PooledProblem, calibration: CalibrationFit, exposure: PlugInExposure) -> FloatArray:

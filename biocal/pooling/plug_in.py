@@ -18,6 +18,7 @@ from biocal.outcome.conditional_logistic import OutcomeFit, fit_conditional_logi
 from biocal.pooling.model_columns import ModelColumns, lay_out_columns
 from biocal.pooling.problem import PooledProblem
 from biocal.pooling.season import SeasonFit, fit_season, stack_season
+from biocal.pooling.soundness import require_moderate_slope
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -105,6 +106,8 @@ def fit_plug_in(
     if depends or season is not None:
         by_exposure = exposure_derivative(model, outcome, basis, exposure.value, problem)
     if calibration is not None and depends:
+        slopes = outcome.beta @ model.slopes(basis.slopes(exposure.value), problem)
+        require_moderate_slope(slopes, exposure.value, exposure.calibrated, problem, calibration)
         # dU/dc = sum_i dU/dx_i C_i', and the bread is minus that.
         weights = np.where(exposure.calibrated, by_exposure, 0.0)
         cross = -calibration.fold(weights, problem.calibration_rows)

@@ -335,7 +335,8 @@ def calibration_notes(studies: tuple[StudyCalibration, ...]) -> tuple[str, ...]:
         notes.append(
             f"local values beyond the range of the calibrators, where the line is extrapolated: {', '.join(beyond)}"
         )
-    falling = [s.study for s in local if s.slope <= 0]
+    # without spread among the reference values the slope is rounding, and R2 not a number
+    falling = [s.study for s in local if s.slope <= 0 or s.r_squared != s.r_squared]
     if falling:
         notes.append(
             f"slope not positive: {', '.join(falling)}; are local and reference columns what they should be?"

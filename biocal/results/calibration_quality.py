@@ -32,6 +32,9 @@ AMBER_OUTSIDE, RED_OUTSIDE = 0.10, 0.20
 SIGN = 0.01
 #: A pair that moves the slope by more than its standard error decides it by itself (our choice; DFBETAS over 1).
 MOVES_SLOPE = 1.0
+#: Cook's distance above which a pair moves the whole line far (Cook and Weisberg 1982), and leverage above which
+#: it holds more of the line than all others together (Huber, Robust Statistics, 1981, section 7.2).
+LARGE_COOK, LARGE_LEVERAGE = 1.0, 0.5
 #: Median reference over local value beyond which units are doubted, 25(OH)D in ng/mL being 2.5 (our choice).
 UNIT_RATIO = 1.5
 #: A slope less than this many standard errors above 0 is no calibration (our choice).
@@ -47,7 +50,7 @@ WHY_LEAST_SQUARES = (
 
 @dataclass(frozen=True, slots=True)
 class InfluentialPair:
-    """A pair that moves its study's slope by more than a standard error.
+    """A pair that decides its study's line: by slope, Cook's distance or leverage.
 
     Attributes
     ----------
@@ -56,12 +59,21 @@ class InfluentialPair:
     local, reference : float
     change : float
         Slope with the pair minus slope without, in standard errors of the slope.
+    leverage : float
+        Of the pair among the study's pairs, 0 to 1.
+    cook : float
+        Cook's distance.
+    slope_without : float
+        Slope of the study's own line without the pair.
     """
 
     place: str
     local: float
     reference: float
     change: float
+    leverage: float
+    cook: float
+    slope_without: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +108,8 @@ class StudyQuality:
     largest_change : float
         Largest move of the slope by one pair, in its standard errors.
     influential : tuple of InfluentialPair
-        Those above 1, largest first.
+        Those that move the slope by more than its standard error, have a Cook's distance above 1 or a leverage
+        above .5; by their move of the slope, largest first.
     agreement : Agreement
         Bland and Altman, reference minus local.
     deming, passing_bablok : ComparisonLine
@@ -108,6 +121,12 @@ class StudyQuality:
         F test of one line against a line a batch.
     local, reference, residuals : ndarray, shape (pairs,)
         For the figures.
+    largest_leverage, largest_cook : float
+        Over the pairs.
+    huber_slope : float
+        Slope of Huber's M-estimate of the study's own line; NaN where it does not settle.
+    exact : bool
+        Residuals are rounding: the reference values are calculated from the local ones, or all the same.
     below : int
         Pairs with a reference value below its detection limit.
     """
@@ -133,6 +152,10 @@ class StudyQuality:
     local: FloatArray
     reference: FloatArray
     residuals: FloatArray
+    largest_leverage: float = 0.0
+    largest_cook: float = 0.0
+    huber_slope: float = float("nan")
+    exact: bool = False
     below: int = 0
 
     @property
@@ -176,6 +199,12 @@ class StudyQuality:
         return None
 
     def _of_slope(self) -> tuple[Light, str] | None:
+        if np.ptp(self.reference) == 0:
+            return "red", "all pairs have the same reference value: the local value predicts nothing"
+        if self.exact:
+            return "amber", (
+                "the reference values lie on an exact line of the local ones: were they measured, or calculated?"
+            )
         if self.slope <= 0:
             return "red", "the slope is not positive: are local and reference columns what they should be?"
         if self.slope < SLOPE_ERRORS * self.se_slope:
@@ -230,18 +259,39 @@ class StudyQuality:
     def _of_influence(self, places: bool) -> tuple[Light, str] | None:
         if not self.influential:
             return None
-        n = len(self.influential)
-        if not places:
-            which = "one pair moves" if n == 1 else f"{n} pairs each move"
-            return "amber", f"{which} the slope by more than its standard error"
-        which = "; ".join(
-            f"{one.place} (local {number(one.local, 4)}, reference {number(one.reference, 4)}, {one.change:+.1f} SE)"
-            for one in self.influential
-        )
-        return "amber", (
-            f"{'this pair moves' if n == 1 else 'these pairs each move'} the slope by more than its standard error: "
-            f"{which}; check the specimen, and compare with the calibration estimator huber"
-        )
+        by_slope = [one for one in self.influential if abs(one.change) > MOVES_SLOPE]
+        others = [one for one in self.influential if abs(one.change) <= MOVES_SLOPE]
+        parts = []
+        if by_slope:
+            n = len(by_slope)
+            subject = (
+                ("this pair moves" if n == 1 else "these pairs each move")
+                if places
+                else ("one pair moves" if n == 1 else f"{n} pairs each move")
+            )
+            parts.append(f"{subject} the slope by more than its standard error{_pairs_at(by_slope, places)}")
+        if others:
+            n = len(others)
+            subject = (
+                ("this pair alone decides" if n == 1 else "these pairs each decide")
+                if places
+                else ("one pair alone decides" if n == 1 else f"{n} pairs each decide")
+            )
+            parts.append(f"{subject} much of the line{_pairs_at(others, places)}")
+        advice = f"; {self._huber_advice()}" if places else ""
+        return "amber", f"{'; '.join(parts)}{advice}"
+
+    def _huber_advice(self) -> str:
+        """What the robust alternative says, and what it cannot say."""
+        if not math.isfinite(self.huber_slope):
+            return "check the specimen"
+        said = f"slope {number(self.slope, 3)}, by Huber's estimator {number(self.huber_slope, 3)}"
+        if max(one.leverage for one in self.influential) > LARGE_LEVERAGE:
+            return (
+                f"check the specimen ({said}: it guards against outlying reference values, not against outlying local "
+                "ones)"
+            )
+        return f"check the specimen, and compare with the calibration estimator huber ({said})"
 
     def _of_batches(self) -> tuple[Light, str] | None:
         if not self.p_batch < SIGN:
@@ -262,11 +312,25 @@ class StudyQuality:
         )
 
 
+def _pairs_at(pairs: Sequence[InfluentialPair], places: bool) -> str:
+    """Where some pairs are and what they do, after a colon; nothing where single persons are not to be named."""
+    if not places:
+        return ""
+    said = "; ".join(
+        f"{one.place} (local {number(one.local, 4)}, reference {number(one.reference, 4)}, {one.change:+.1f} SE, "
+        f"slope without it {number(one.slope_without, 3)}, leverage {one.leverage:.2f}, Cook's distance "
+        f"{number(one.cook, 2)})"
+        for one in pairs
+    )
+    return f": {said}"
+
+
 #: Columns of calibration_quality.csv, in order.
 QUALITY_COLUMNS = (
     *("study", "light", "reasons", "form", "estimator", "pairs", "below_limit", "r_squared", "residual_sd"),
     *("residual_sd_low", "residual_sd_middle", "residual_sd_high", "p_unequal_variance", "p_curvature"),
     *("outside", "slope", "se_slope", "largest_slope_change", "influential"),
+    *("most_influential", "largest_leverage", "largest_cook_distance", "huber_slope"),
     *("bias", "agreement_low", "agreement_high", "deming_intercept", "deming_slope"),
     *(
         "passing_bablok_intercept",
@@ -301,6 +365,10 @@ def quality_table(qualities: Sequence[StudyQuality], form: str, estimator: str) 
             q.se_slope,
             q.largest_change,
             len(q.influential),
+            q.influential[0].place if q.influential else "",
+            q.largest_leverage,
+            q.largest_cook,
+            q.huber_slope,
             q.agreement.bias,
             q.agreement.low,
             q.agreement.high,

@@ -68,7 +68,8 @@ def largest_changes(left_out: LeaveOneOut, contrasts: Sequence[tuple[str, Place]
             direction = "up" if change > 0 else "down"
             told.append(
                 f"{label}: leaving out {name} moves the odds ratio most, {direction} by "
-                f"{percent(abs(float(np.expm1(change))))}, from {odds_ratio(before):.2f} to {odds_ratio(before + change):.2f}"
+                f"{percent(abs(float(np.expm1(change))))}, from {odds_ratio(before):.2f} to "
+                f"{odds_ratio(before + change):.2f}"
             )
     return told
 

@@ -1,0 +1,71 @@
+"""Are induced's integrals exact enough where the fit ended?  The rule is compared with one of three times its nodes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.calibration.regression import CalibrationFit
+from biocal.exposure.terms import Basis
+from biocal.kernels.quadrature import MAX_NODES
+from biocal.outcome.induced_persons import own_coefficients
+from biocal.outcome.induced_risk import NodeRisk
+from biocal.pooling.induced import exposure_law
+from biocal.pooling.model_columns import ModelColumns
+from biocal.pooling.plug_in import plug_in_exposure
+from biocal.pooling.problem import PooledProblem
+
+#: Error of a log relative risk from which it is told: a tenth of the standard error of a good study (our choice).
+_TOLD = 0.01
+#: Persons whose integrals are looked at, evenly over the calibrated means.
+_PERSONS = 200
+
+
+def quadrature_notes(
+    problem: PooledProblem,
+    basis: Basis,
+    calibration: CalibrationFit | None,
+    model: ModelColumns,
+    beta: NDArray[np.float64],
+    nodes: int,
+) -> tuple[str, ...]:
+    """Tell where log relative risks by `nodes` Gauss-Hermite nodes differ from those by three times as many.
+
+    Parameters
+    ----------
+    problem : PooledProblem
+    basis : Basis
+        Linear terms and categories have closed forms, and nothing to tell.
+    calibration : CalibrationFit or None
+    model : ModelColumns
+    beta : ndarray, shape (p,)
+    nodes : int
+
+    Notes
+    -----
+    A common shift of all persons cancels within the sets: it is taken off by the median.
+    """
+    if calibration is None or basis.kind == "categories":
+        return ()
+    exposure = plug_in_exposure(problem, "full", calibration)
+    law, terms = exposure_law(problem, basis, calibration, exposure)
+    uncertain = np.flatnonzero(~law.known)
+    if terms.kind == "linear" or not uncertain.size:
+        return ()
+    ordered = uncertain[np.argsort(law.mean[uncertain], kind="stable")]
+    some = ordered[np.unique(np.linspace(0, ordered.size - 1, _PERSONS).astype(int))]
+    multipliers = np.vstack([np.ones(some.size), problem.modifier[:, some]])
+    own = own_coefficients(beta[model.exposure_positions], multipliers)
+    finer = min(3 * nodes, MAX_NODES)
+    few, many = (
+        NodeRisk(law.take(some), terms, nodes=n).terms(own, covariance=False).log_risk for n in (nodes, finer)
+    )
+    off = few - many
+    worst = float(np.abs(off - np.median(off)).max())
+    if not worst > _TOLD:
+        return ()
+    return (
+        f"the integrals over the calibration's error are off by up to {worst:.2g} in a log relative risk ({nodes} "
+        f"against {finer} nodes): the error is large beside the distances of the knots, or the curve very steep; use "
+        "fewer knots, wider apart, or method full",
+    )
