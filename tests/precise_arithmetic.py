@@ -6,11 +6,13 @@ differences at steps of 1e-26, which 80 digits leave exact to about 25.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import mpmath as mp
 import numpy as np
+from mpmath.libmp import fone, fzero, mpf_add, mpf_mul
 
 DIGITS = 80
 STEP = mp.mpf(10) ** -26
@@ -23,6 +25,7 @@ Vector = list
 def in_80_digits(function):
     """Run a function with so many digits, and leave mpmath as it was."""
 
+    @functools.wraps(function)
     def wrapped(*arguments, **options):
         with mp.workdps(DIGITS):
             return function(*arguments, **options)
@@ -43,14 +46,17 @@ def as_array(values) -> np.ndarray:
 
 
 def log_subsets(eta: Sequence, m: int):
-    """log of the sum, over all m-subsets, of exp(sum of eta): B(d, k) = B(d, k-1) + u_k B(d-1, k-1)."""
-    n, top = len(eta), max(eta)
-    ways = [mp.mpf(1)] + [mp.mpf(0)] * m
+    """log of the sum, over all m-subsets, of exp(sum of eta): B(d, k) = B(d, k-1) + u_k B(d-1, k-1).
+
+    By the functions under mpmath's numbers, which take a third of the time.
+    """
+    n, top, precision = len(eta), max(eta), mp.mp.prec
+    ways = [fone] + [fzero] * m
     for k, one in enumerate(eta, start=1):
-        u = mp.exp(one - top)
+        u = mp.exp(one - top)._mpf_
         for d in range(min(k, m), max(0, m - n + k - 1), -1):
-            ways[d] += u * ways[d - 1]
-    return mp.log(ways[m]) + m * top
+            ways[d] = mpf_add(ways[d], mpf_mul(u, ways[d - 1], precision), precision)
+    return mp.log(mp.make_mpf(ways[m])) + m * top
 
 
 def set_loglik(eta: Sequence, case: Sequence):
