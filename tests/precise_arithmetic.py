@@ -102,6 +102,8 @@ def maximum(function: Callable[[Vector], object], start: Vector, *, most: int = 
     for _ in range(most):
         here = derivatives(function, point)
         move = mp.lu_solve(-here.second, mp.matrix(here.first))
+        if max(abs(one) for one in move) <= NOTHING * (1 + max(abs(one) for one in point)):
+            return point
         share = mp.mpf(1)
         while share > STEP:
             trial = [one + share * move[k] for k, one in enumerate(point)]
@@ -109,8 +111,6 @@ def maximum(function: Callable[[Vector], object], start: Vector, *, most: int = 
                 break
             share /= 2
         point = trial
-        if max(abs(one) for one in move) <= NOTHING * (1 + max(abs(one) for one in point)):
-            return point
     raise AssertionError("no maximum in high precision")
 
 
@@ -185,11 +185,11 @@ class PreciseFit:
     knots: tuple = ()
     covariates: tuple = ()
     calibration: tuple = ()
-    unit: object = 1
 
     def solve(self, start: Sequence | None = None) -> PreciseFit:
         """Fit it; `start` of beta saves time."""
         self._read()
+        self.precise_knots = precise(self.knots)
         self.gamma = self._calibrate()
         size = (len(self.knots) - 1 if self.knots else 1) + len(self.covariates)
         begin = precise(start) if start is not None else [mp.mpf(0)] * size
@@ -248,10 +248,26 @@ class PreciseFit:
     def _loglik(self, gamma: Vector, beta: Vector):
         return mp.fsum(self._set_loglik(members, gamma, beta) for members in self.sets.values())
 
+    def _by_gamma(self, score: Vector):
+        """Second derivatives in beta (rows) and gamma, from the score at gamma."""
+        found = mp.matrix(len(self.beta), len(self.gamma))
+        for j in range(len(self.gamma)):
+            gamma = list(self.gamma)
+            gamma[j] += STEP
+            value = self._loglik(gamma, self.beta)
+            for i in range(len(self.beta)):
+                beta = list(self.beta)
+                beta[i] += STEP
+                found[i, j] = ((self._loglik(gamma, beta) - value) / STEP - score[i]) / STEP
+        return found
+
     def _sandwich(self):
         g, p = len(self.gamma), len(self.beta)
-        every = derivatives(lambda theta: self._loglik(theta[:g], theta[g:]), [*self.gamma, *self.beta])
-        bread = -every.second
+        here = derivatives(lambda beta: self._loglik(self.gamma, beta), self.beta)
+        bread = mp.matrix(g + p, g + p)
+        bread[g:, g:] = -here.second
+        if g:
+            bread[g:, :g] = -self._by_gamma(here.first)
         psi: dict = {}
         for one in self.pairs:
             row = psi.setdefault(one["unit"], mp.matrix(1, g + p))
