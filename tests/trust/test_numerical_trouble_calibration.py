@@ -74,21 +74,15 @@ def test_hubers_slope_shows_what_a_gross_reference_value_does():
     assert "compare with the calibration estimator huber (slope" in row["reasons"]
 
 
-def test_a_command_names_file_and_line_of_an_outlying_pair(tmp_path):
-    from typer.testing import CliRunner
-
-    from biocal.cli.app import app
-
+def test_file_and_line_of_an_outlying_pair_are_told(tmp_path):
     frame = pool_frame(larger=True)
     rows = np.flatnonzero(is_calibrator(frame) & (frame["study"] == "B"))
     frame.loc[rows[0], "local"] += 50.0
     path = tmp_path / "pool.csv"
     frame.to_csv(path, index=False)
-    done = CliRunner().invoke(app, ["calibrate", str(path), "--out", str(tmp_path / "out")])
-    assert done.exit_code == 0, done.output
-    table = pd.read_csv(tmp_path / "out" / "calibration_quality.csv").set_index("study")
+    table = bc.calibrate(bc.read_studies([path])).tidy_quality().set_index("study")
     assert table.loc["B", "most_influential"].endswith(f"pool.csv:{rows[0] + 2}")
-    assert table.loc["B", "largest_leverage"] > 0.9
+    assert f"pool.csv:{rows[0] + 2} (local" in table.loc["B", "reasons"]
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -23,7 +23,9 @@ def log_mean_risk(log_risk, mean, sd, breaks, tilts):
     with mp.workdps(20):
         mean, sd = mp.mpf(mean), mp.mpf(sd)
         centres = [mean, *(mean + slope * sd**2 for slope in tilts)]
-        points = sorted({*map(mp.mpf, breaks), *(c + j * sd for c in centres for j in (-20, -6, 0, 6, 20))})
+        points = sorted(
+            {*map(mp.mpf, breaks), *(c + j * sd for c in centres for j in (-20, -10, -4, 0, 4, 10, 20))}
+        )
         at_mean = log_risk(mean)
         total = mp.quad(lambda x: mp.exp(log_risk(x) - at_mean - ((x - mean) / sd) ** 2 / 2), points)
         return float(at_mean + mp.log(total / (sd * mp.sqrt(2 * mp.pi))))
