@@ -3,7 +3,8 @@
     make bench        (or: python benchmarks/engine.py [--quick] [--json FILE])
 
 CPU seconds on one thread, medians.  Peers: R's survival::clogit (method "exact"), survival's bare C fitter,
-statsmodels' ConditionalLogit.  R is optional: without Rscript its columns are empty, and that is said.
+statsmodels' ConditionalLogit, lifelines' CoxPHFitter.  R and lifelines are optional: without them their rows are
+left out, and that is said.
 The floor is what any method must do in a pass: exp of the linear predictors and one weighted Gram matrix of
 the columns, on pieces that stay in the cache; times the passes that plain Newton takes from zero, whatever the
 fit itself takes.  1:m passes read all difference rows from memory; the n*m free cells of n:m sets are stored
@@ -20,7 +21,6 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import argparse
 import json
-import platform
 import resource
 import shutil
 import statistics
@@ -32,6 +32,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from environment import machine, peers_python, versions
+from page_tables import engine_table
+from processes import ProcessFailed, cost_of
 
 from biocal.kernels.matched_set import ConditionalLikelihood
 from biocal.kernels.newton import maximise
@@ -164,6 +167,45 @@ def statsmodels_seconds(code: np.ndarray, is_case: np.ndarray, columns: np.ndarr
     return statistics.median(seconds)
 
 
+def beside_lifelines(
+    code: np.ndarray, is_case: np.ndarray, columns: np.ndarray, sets: int
+) -> dict[str, float] | None:
+    """CPU seconds of lifelines and of ours on the first sets, and how far coefficients are apart; or None.
+
+    lifelines takes hundredths of a second a set, so that it is given few; nothing is scaled up.
+    """
+    python = peers_python()
+    if python is None:
+        print("lifelines is not installed (pip install 'biocal[bench]'): its rows are left out")
+        return None
+    some = code < sets
+    data = code[some], is_case[some], np.ascontiguousarray(columns[:, some])
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "sets.bin"
+        np.vstack(data).tofile(file)
+        command = [
+            python,
+            "-W",
+            "ignore",
+            str(HERE / "growth_one.py"),
+            str(file),
+            str(data[0].size),
+            "lifelines",
+        ]
+        try:
+            answer = cost_of(command).out.split()
+        except ProcessFailed as failure:
+            print("lifelines failed:", failure)
+            return None
+    apart = np.abs(np.array(answer[2:], dtype=float) - prepare_and_fit(*data)[0]).max()
+    return {
+        "sets": sets,
+        "lifelines": float(answer[0]),
+        "biocal": cpu(lambda: prepare_and_fit(*data), 25),
+        "largest difference": float(apart),
+    }
+
+
 def command_cpu(arguments: list[str], times: int = 7) -> float:
     """CPU seconds (user and system) of a command."""
     seconds = []
@@ -204,7 +246,7 @@ def measure(*, quick: bool) -> dict[str, object]:
     one_to_four = matched_data(rng, np.ones(50_000, int), np.full(50_000, 4), 6)
     many = matched_data(rng, rng.integers(2, 11, 5000), rng.integers(3, 21, 5000), 6)
     small = [matched_data(rng, np.ones(600, int), np.ones(600, int), 3) for _ in range(500)]
-    found: dict[str, object] = {"machine": machine()}
+    found: dict[str, object] = {}
     seconds = {
         "pairs": cpu(lambda: prepare_and_fit(*pairs), 25),
         "one_to_four": cpu(lambda: prepare_and_fit(*one_to_four), 15),
@@ -234,6 +276,11 @@ def measure(*, quick: bool) -> dict[str, object]:
         for name, beta in (("many_to_many", beta_many), ("one_to_four", beta_four)):
             theirs = np.array([r[f"beta.{name}.{k + 1}"] for k in range(6)], dtype=float)
             found[f"largest difference from R, {name}"] = float(np.abs(beta - theirs).max())
+    few = 100 if quick else 500
+    found["lifelines"] = {
+        "pairs": beside_lifelines(*pairs, sets=few),
+        "one_to_four": beside_lifelines(*one_to_four, sets=few),
+    }
     found["statsmodels"] = {"pairs": statsmodels_seconds(*pairs)}
     if not quick:
         found["statsmodels"]["one_to_four"] = statsmodels_seconds(*one_to_four)  # type: ignore[index]
@@ -274,100 +321,22 @@ def free_cells(code: np.ndarray, is_case: np.ndarray) -> int:
     return int((cases * (size - cases)).sum())
 
 
-def machine() -> dict[str, str]:
-    """What the numbers were measured on."""
-    import numpy
-    import scipy
-    import statsmodels
-
-    model = platform.processor()
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
-        if line.startswith("model name"):
-            model = line.split(":", 1)[1].strip()
-            break
-    return {
-        "processor": f"{model}, {os.cpu_count()} cores, one thread used",
-        "python": platform.python_version(),
-        "numpy": numpy.__version__,
-        "scipy": scipy.__version__,
-        "statsmodels": statsmodels.__version__,
-    }
-
-
-GATES = (
-    ("pairs", "1:1, 5,000 sets, p 4", "clogit", 20),
-    ("one_to_four", "1:4, 50,000 sets, p 6", "clogit", 40),
-    ("many_to_many", "2:3 to 10:20, 5,000 sets, p 6", "clogit", 15),
-    ("small_pairs", "500 fits of 1:1, 600 sets, p 3", "clogit", None),
-    ("one_to_four", "1:4, 50,000 sets, p 6", "bare", 2),
-    ("one_to_four", "1:4, 50,000 sets, p 6", "statsmodels", 500),
-    ("pairs", "1:1, 5,000 sets, p 4", "statsmodels", None),
-)
-
-
-def table(found: dict[str, object]) -> str:
-    """The results as a Markdown table."""
-    ours, r, sm, floor = (found[k] for k in ("biocal", "R", "statsmodels", "floor"))
-    lines = ["| data | peer | peer, ms | biocal, ms | ratio | gate | |", "|---|---|---|---|---|---|---|"]
-    for name, what, peer, gate in GATES:
-        theirs = sm.get(name) if peer == "statsmodels" else r.get(f"{peer}.{name}")  # type: ignore[attr-defined]
-        if theirs is None:
-            continue
-        ratio = float(theirs) / ours[name]  # type: ignore[index]
-        verdict = "" if gate is None else ("met" if ratio >= gate else "NOT met")
-        label = {"clogit": "R clogit, exact", "bare": "R bare C fitter", "statsmodels": "statsmodels"}[peer]
-        lines.append(
-            f"| {what} | {label} | {1e3 * float(theirs):,.1f} | {1e3 * ours[name]:.2f} | {ratio:,.0f} x | "  # type: ignore[index]
-            f"{'' if gate is None else f'>= {gate} x'} | {verdict} |"
-        )
-    for name, what, gate in (("one_to_four", "1:4, 50,000 sets", 3), ("many_to_many", "n:m cells", 7)):
-        timed = floor[name]  # type: ignore[index]
-        for part, label in (("fit", "fit alone"), ("both", "prepare + fit")):
-            ratio = timed[f"{part}_ratio"]
-            lines.append(
-                f"| {what}, {label} | arithmetic floor, {timed['passes']} passes | {1e3 * timed['floor']:.2f} | "
-                f"{1e3 * timed[part]:.2f} | {ratio:.1f} x the floor | <= {gate} x | "
-                f"{'met' if ratio <= gate else 'NOT met'} |"
-            )
-    if "five_million_rows" in found:
-        big = found["five_million_rows"]
-        lines.append(
-            f"| 5 million rows, p 6, prepare + fit | | | {1e3 * big['seconds']:,.0f} | | <= 2,000 ms | "  # type: ignore[index]
-            f"{'met' if big['seconds'] <= 2 else 'NOT met'} |"  # type: ignore[index]
-        )
-        lines.append(
-            f"| the same, extra memory | | | | {big['designs']:.2f} x the design | <= 2.5 x | "  # type: ignore[index]
-            f"{'met' if big['designs'] <= 2.5 else 'NOT met'} |"  # type: ignore[index]
-        )
-    for name, what, gate in (
-        ("version", "`biocal --version`", 0.2),
-        ("fit imports", "imports of `biocal fit` before reading data", 0.9),
-    ):
-        value = found["start"][name]  # type: ignore[index]
-        lines.append(
-            f"| {what} | | | {1e3 * value:.0f} | | <= {1e3 * gate:.0f} ms | {'met' if value <= gate else 'NOT met'} |"
-        )
-    return "\n".join(lines)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="without statsmodels on the large data, and 5 million rows"
+        "--quick",
+        action="store_true",
+        help="without statsmodels on the large data and 5 million rows; 100 sets for lifelines",
     )
     parser.add_argument("--json", type=Path, default=HERE / "engine.json", help="where the numbers go")
     options = parser.parse_args()
-    found = measure(quick=options.quick)
-    options.json.write_text(json.dumps(found, indent=2) + "\n")
-    for key, value in found["machine"].items():  # type: ignore[attr-defined]
+    for key, value in (machine() | versions()).items():
         print(f"{key}: {value}")
-    print(f"R: {found['R'].get('version', 'not installed')}\n")  # type: ignore[attr-defined]
-    print(table(found))
-    for key, value in found.items():
-        if key.startswith("largest difference"):
-            print(f"\n{key}: {value:.1e}")
+    found = measure(quick=options.quick)
+    options.json.write_text(json.dumps(found, indent=1) + "\n")
+    print(engine_table(found))
 
 
 if __name__ == "__main__":

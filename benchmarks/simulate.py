@@ -1,8 +1,8 @@
-"""Whole replicates of a simulation: python benchmarks/simulate.py [--long]
+"""Whole replicates of a simulation: python benchmarks/simulate.py [--long] [--json FILE]
 
 A replicate has 6,000 rows (2,000 sets 1:2 in 4 studies): drawn, calibrated, three spline fits (naive,
 internalized, full) with their stacked sandwich.  Peers do the three fits alone, no drawing, no calibration,
-no stacked variance.  --long adds the rate of two jobs and peak memory at 1,000 and 10,000 replicates.
+no stacked variance.  --long adds the rates of several jobs and peak memory at 1,000 and 10,000 replicates.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from engine import HERE, cpu, machine
+from engine import HERE, cpu
+from environment import load as load_average
+from page_tables import simulate_table
 
 from biocal.kernels.matched_set import ConditionalLikelihood
 from biocal.kernels.newton import maximise
@@ -106,9 +109,14 @@ def peers(scenario: object) -> tuple[float | None, float]:
             table = np.column_stack([drawn.set_code, drawn.is_case, *named.values()])
             np.savetxt(path, table, delimiter=",", header=",".join(["set", "case", *named]), comments="")
             done = subprocess.run(
-                ["Rscript", str(HERE / "simulate.R"), str(path)], capture_output=True, text=True, check=True
+                ["Rscript", str(HERE / "simulate.R"), str(path)], capture_output=True, text=True, check=False
             )
-            r_seconds = float(done.stdout.split()[-1])
+            if done.returncode:
+                print("R failed:", done.stderr.strip())
+            else:
+                r_seconds = float(done.stdout.split()[-1])
+    else:
+        print("Rscript is not installed: its row is left out")
     start = time.process_time()
     for name in exposures:
         columns = np.column_stack([named[f"{name}1"], named[f"{name}2"]])
@@ -132,13 +140,13 @@ def run_command(spec: Path, out: Path, *, replicates: int, jobs: int) -> tuple[f
 
 
 def rate_of_command(spec: Path, folder: Path, *, jobs: int) -> float:
-    """Replicates a second of wall time, from what 4,000 more replicates take: starting up does not count."""
+    """Replicates a second of wall time, from what 3,000 more replicates take: starting up does not count."""
     seconds = []
-    for replicates in (1000, 5000):
+    for replicates in (1000, 4000):
         out = folder / f"jobs{jobs}-{replicates}"
         seconds.append(run_command(spec, out, replicates=replicates, jobs=jobs)[0])
         shutil.rmtree(out)
-    return 4000 / (seconds[1] - seconds[0])
+    return 3000 / (seconds[1] - seconds[0])
 
 
 def one_core_program(seconds: float) -> list[str]:
@@ -162,57 +170,78 @@ def rate_of_processes(spec: Path, count: int, seconds: float = 8.0) -> float:
     return sum(float(process.communicate()[0]) for process in running)
 
 
-def gains_of_two_jobs(spec: Path, folder: Path, turns: int = 5) -> None:
-    """Print what two jobs gain over one, beside what two independent processes gain, in turns."""
-    print(f"load average before: {os.getloadavg()[0]:.1f} (two free cores are wanted)")
-    of_jobs, of_machine = [], []
+def gains_of_jobs(spec: Path, folder: Path, turns: int = 3) -> dict[str, object]:
+    """Rates of one to as many jobs as cores (at least two), beside those of independent processes, in turns."""
+    counts = job_counts()
+    rates: dict[int, list[float]] = {count: [] for count in counts}
+    machine: dict[int, list[float]] = {count: [] for count in counts}
+    load = load_average()
     for turn in range(turns):
-        one, two = (rate_of_command(spec, folder, jobs=jobs) for jobs in (1, 2))
-        alone, pair = (rate_of_processes(spec, count) for count in (1, 2))
-        of_jobs.append(two / one)
-        of_machine.append(pair / alone)
-        print(
-            f"  turn {turn + 1}: one job {one:.0f} a second, two jobs {two:.0f}: {two / one:.2f} x; ", end=""
-        )
-        print(f"independent processes {pair / alone:.2f} x", flush=True)
-    print(f"two jobs, median of {turns} turns: {np.median(of_jobs):.2f} x (gate: >= 1.7); ", end="")
-    print(f"independent processes: {np.median(of_machine):.2f} x")
+        for count in counts:
+            rates[count].append(rate_of_command(spec, folder, jobs=count))
+            machine[count].append(rate_of_processes(spec, count, seconds=5.0))
+        told = "; ".join(f"{count} jobs {rates[count][-1]:.0f} a second" for count in counts)
+        print(f"  turn {turn + 1}: {told}", flush=True)
+    return {
+        "turns": turns,
+        "load_before": load,
+        "jobs": [
+            {
+                "jobs": count,
+                "replicates_a_second": float(np.median(rates[count])),
+                "gain": _median_gain(rates, count),
+                "gain_of_independent_processes": _median_gain(machine, count),
+            }
+            for count in counts
+        ],
+    }
+
+
+def job_counts() -> list[int]:
+    """1, 2, 4, ... up to the cores, which are the last; two jobs are tried on any machine."""
+    cores = os.cpu_count() or 1
+    counts = [1, 2]
+    while counts[-1] * 2 <= cores:
+        counts.append(counts[-1] * 2)
+    return counts if counts[-1] >= cores else [*counts, cores]
+
+
+def _median_gain(rates: dict[int, list[float]], count: int) -> float:
+    """Median over the turns of the rate against that of one in the same turn."""
+    return float(np.median(np.array(rates[count]) / np.array(rates[1])))
+
+
+def memory_of_command(spec: Path, folder: Path) -> dict[str, float]:
+    """Peak memory (MB) at 1,000 and 10,000 replicates."""
+    sizes = (1000, 10_000)
+    return {
+        str(size): run_command(spec, folder / f"memory-{size}", replicates=size, jobs=1)[1] for size in sizes
+    }
 
 
 def main() -> None:
+    """Measure, print, and write the JSON."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--long", action="store_true", help="rate of two jobs, and memory (some minutes)")
+    parser.add_argument(
+        "--long", action="store_true", help="rates of several jobs, and memory (some minutes)"
+    )
+    parser.add_argument("--json", type=Path, help="write the numbers there")
     options = parser.parse_args()
-    for key, value in machine().items():
-        print(f"{key}: {value}")
-    with tempfile.TemporaryDirectory() as folder:
-        spec = Path(folder) / "design.toml"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        spec = folder / "design.toml"
         spec.write_text(design_text())
         scenario = read_design(spec).scenarios[0]
         seconds = batch_seconds(scenario)
-        each = {name: value / len(BATCH) for name, value in seconds.items()}
-        rate = 1 / each["whole"]
-        r_seconds, sm_seconds = peers(scenario)
-        print(f"\nwhole replicate: {1e3 * each['whole']:.2f} ms, {rate:.0f} a second (gate: >= 300)")
-        print(f"  of it drawing {1e3 * each['draw']:.2f} ms, likelihood {1e3 * each['likelihood']:.2f} ms")
-        print(
-            f"  share of time outside the likelihood: {100 * (1 - each['likelihood'] / each['whole']):.0f} %"
-        )
-        if r_seconds is not None:
-            print(
-                f"R clogit, three fits alone: {1e3 * r_seconds:.0f} ms, {r_seconds * rate:.0f} x a whole replicate"
-            )
-        print(f"statsmodels, three fits alone: {1e3 * sm_seconds:.0f} ms, {sm_seconds * rate:.0f} x")
+        found: dict[str, object] = {part: value / len(BATCH) for part, value in seconds.items()}
+        found["R clogit"], found["statsmodels"] = peers(scenario)
         if options.long:
-            gains_of_two_jobs(spec, Path(folder))
-            _, small = run_command(spec, Path(folder) / "small", replicates=1000, jobs=1)
-            _, large = run_command(spec, Path(folder) / "large", replicates=10_000, jobs=1)
-            print(
-                f"peak memory: {small:.0f} MB at 1,000, {large:.0f} MB at 10,000: {large / small:.2f} x "
-                "(gate: <= 1.1)"
-            )
+            found |= {"gains": gains_of_jobs(spec, folder), "memory_MB": memory_of_command(spec, folder)}
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    print(simulate_table(found))
 
 
 if __name__ == "__main__":
