@@ -26,7 +26,8 @@ TABLES = {
     "induced": page_tables.induced_table,
     "simulate": page_tables.simulate_table,
     "federated": page_tables.federated_table,
-    "distributed": page_tables.plain_table,
+    "distributed": page_tables.distributed_table,
+    "distributed_large": page_tables.distributed_table,
 }
 
 

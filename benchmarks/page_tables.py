@@ -155,7 +155,7 @@ def fit_table(found: Found) -> str:
             f"{row['wall_s']:,.1f}",
             f"{row['cpu_s']:,.1f}",
             f"{row['peak_MB']:,.0f}",
-            f"{memory:,.1f} x",
+            times(memory),
         ]
         rows.append([f"{sets:,}", run, *seconds, ratio, gate, judged])
     head = ("sets", "run", "wall s", "CPU s", "peak MB", "of the numbers", "wall, of our CSV", "gate", "")
@@ -289,19 +289,23 @@ def federated_table(found: Found) -> str:
     return table(("what", "measured", "gate", ""), rows)
 
 
-def plain_table(found: Found) -> str:
-    """Names and values as they are, nested names joined."""
-    rows: list[list[str]] = []
-
-    def enter(name: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                enter(f"{name}: {key}" if name else str(key), inner)
-        elif isinstance(value, list):
-            for i, inner in enumerate(value):
-                enter(f"{name} {i + 1}", inner)
-        else:
-            rows.append([name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value)])
-
-    enter("", found)
-    return table(("what", "measured"), rows)
+def distributed_table(found: Found) -> str:
+    """A fit from partitions on a cluster of processes of this machine."""
+    judged_memory = ["<= 0.33 x the numbers", verdict(found["memory_met"])]
+    share, rounds = found["peak_over_data"], f"{found['rounds']} rounds, {found['seconds_fitting']:.0f} s"
+    rows = [
+        ["rows, and sets", f"{found['rows']:,}, {found['sets']:,}", "", ""],
+        ["fit on two worker processes", rounds, "", ""],
+        ["peak memory of the largest worker", f"{share:.2f} x the numbers", *judged_memory],
+    ]
+    if "seconds_in_memory" in found:
+        taken = f"{found['seconds_in_memory']:.0f} s"
+        agreed = ["<= 1e-08", verdict(found["agreement_met"])]
+        apart = found["largest_difference_in_standard_errors"]
+        errors = found["largest_relative_difference_of_standard_errors"]
+        rows += [
+            ["the same rows read and fitted in memory", taken, "", ""],
+            ["largest difference of a coefficient, in standard errors", f"{apart:.0e}", *agreed],
+            ["largest relative difference of a standard error", f"{errors:.0e}", *agreed],
+        ]
+    return table(("what", "measured", "gate", ""), rows)

@@ -23,21 +23,23 @@ import environment
 from page import write_page
 
 HERE = Path(__file__).resolve().parent
-#: Part -> its script, and its options in a quick, a usual and a long run.
-PARTS: dict[str, tuple[str, list[str], list[str], list[str]]] = {
+#: Part -> its script, and its options in a quick, a usual and a long run; None where it is run only if asked for.
+PARTS: dict[str, tuple[str, list[str] | None, list[str] | None, list[str]]] = {
     "engine": ("engine.py", ["--quick"], [], []),
     "growth": ("growth.py", ["--quick"], [], []),
     "fit": ("fit.py", ["--quick"], [], ["--long"]),
     "induced": ("induced.py", ["--quick"], [], []),
     "simulate": ("simulate.py", [], ["--long"], ["--long"]),
     "federated": ("federated.py", [], [], []),
-    "distributed": ("distributed.py", [], [], []),
+    "distributed": ("partitioned.py", ["--quick"], ["--quick"], ["--quick"]),
+    "distributed_large": ("partitioned.py", None, None, []),
 }
 
 
 def run_part(name: str, size: int) -> dict[str, Any]:
     """Run one script and return what it found, with the state of the machine around it."""
     script, *options = PARTS[name]
+    options = [given if given is not None else options[-1] for given in options]
     part: dict[str, Any] = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": environment.commit(),
@@ -75,11 +77,15 @@ def main() -> None:
     )
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--quick", action="store_true", help="small sizes, into benchmarks/quick")
-    sizes.add_argument("--long", action="store_true", help="R and bc.fit up to a million sets as well")
-    parser.add_argument("--only", default=",".join(PARTS), help="some parts, with commas between")
+    sizes.add_argument(
+        "--long", action="store_true", help="R and bc.fit up to a million sets, 20 million rows distributed"
+    )
+    parser.add_argument("--only", help=f"some parts, with commas between: {', '.join(PARTS)}")
     parser.add_argument("--out", type=Path, help="folder of results.json, README.md and figures")
     options = parser.parse_args()
-    wanted = [name.strip() for name in options.only.split(",")]
+    size = 0 if options.quick else 2 if options.long else 1
+    usual = [name for name, (_, *given) in PARTS.items() if given[size] is not None]
+    wanted = [name.strip() for name in options.only.split(",")] if options.only else usual
     unknown = sorted(set(wanted) - PARTS.keys())
     if unknown:
         parser.error(f"there is no part {', '.join(unknown)}: choose from {', '.join(PARTS)}")
@@ -90,8 +96,9 @@ def main() -> None:
     failed = []
     for name in (name for name in PARTS if name in wanted):
         if not (HERE / PARTS[name][0]).is_file():
+            print(f"\n{name}: there is no {PARTS[name][0]} yet")
             continue
-        part = run_part(name, 0 if options.quick else 2 if options.long else 1)
+        part = run_part(name, size)
         if "failed" in part:
             failed.append(name)
             if "found" in results["parts"].get(name, {}):

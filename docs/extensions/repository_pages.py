@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path, PurePosixPath
@@ -35,6 +36,8 @@ PAGES = {
     "data/simulation/PROTOCOL.md": "data/protocol",
     "data/simulation/RESULTS.md": "data/simulation-results",
 }
+#: Folder of pictures -> the folder they are copied to.
+PICTURES = {"benchmarks/figures": "project/figures"}
 COMMANDS = ("check", "calibrate", "fit", "simulate", "example", "site", "coordinate")
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 _CODE = re.compile(r"(^```.*?^```|`[^`\n]*`)", flags=re.MULTILINE | re.DOTALL)
@@ -56,12 +59,15 @@ def turn_links(text: str, home: PurePosixPath, page: str) -> str:
         name = PAGES.get(str(file))
         if file.parent == PurePosixPath("vignettes") and file.suffix == ".py":
             name = f"vignettes/{file.stem}"
+        if str(file.parent) in PICTURES:
+            name = f"{PICTURES[str(file.parent)]}/{file.name}"
         if name is None and file.parts[0] == "docs" and (ROOT / file).is_file():
             name = str(file.relative_to("docs").with_suffix("" if file.suffix == ".md" else file.suffix))
         if name is None:
             return f"`{label.strip('`')}`"
         there = os.path.relpath(name, PurePosixPath(page).parent)
-        suffix = "" if (DOCS / name).is_file() else ".md"
+        is_page = str(file.parent) not in PICTURES and not (DOCS / name).is_file()
+        suffix = ".md" if is_page else ""
         return f"{mark}[{label}]({there}{suffix}{'#' + anchor if anchor else ''})"
 
     parts = _CODE.split(text)
@@ -111,7 +117,15 @@ def command_page() -> str:
     return "\n".join(parts)
 
 
+def _copy_pictures() -> None:
+    for folder, target in PICTURES.items():
+        (DOCS / target).mkdir(parents=True, exist_ok=True)
+        for picture in sorted((ROOT / folder).iterdir()):
+            shutil.copyfile(picture, DOCS / target / picture.name)
+
+
 def _write_pages(app: Sphinx) -> None:
+    _copy_pictures()
     for file, page in PAGES.items():
         home = PurePosixPath(file).parent
         text = (ROOT / file).read_text(encoding="utf-8")

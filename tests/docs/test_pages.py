@@ -156,3 +156,11 @@ def test_a_script_that_fails_tells_its_name_and_the_error(tmp_path):
 def test_links_of_the_repository_lead_to_pages(written, turned):
     home, page = PurePosixPath("docs/how-to"), "how-to/units"
     assert repository_pages.turn_links(written, home, page) == turned
+
+
+def test_a_picture_of_the_benchmarks_is_linked_where_it_is_copied_to():
+    text = repository_pages.turn_links(
+        "![t](figures/fit.png)", PurePosixPath("benchmarks"), "project/benchmarks"
+    )
+    assert text == "![t](figures/fit.png)"
+    assert repository_pages.PICTURES["benchmarks/figures"] == "project/figures"
