@@ -59,7 +59,7 @@ def read_batches(pool: PooledStudies, column: str | None) -> Batches | None:
         )
     values: pd.Series[str] = pool.frame[column]
     cells = as_ids(values)
-    return Batches(cells.codes, tuple(cells.words))
+    return Batches(cells.codes.astype(np.intp), tuple(cells.words))
 
 
 def study_qualities(

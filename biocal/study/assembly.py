@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biocal.study.below_limit import below_limit_problems, with_below_limit
+from biocal.study.cells import Codes
 from biocal.study.columns import DEFAULT_PERSON, ColumnRoles
 from biocal.study.conversion import case_status, concentrations, stacked_ids, studies, within_study
 from biocal.study.covariate_frame import covariate_column
@@ -73,6 +74,8 @@ def assemble(
     )
     local, has_local = limits.local.fill(local, has_local)
     reference, has_reference = limits.reference.fill(reference, has_reference)
+    for column in (roles.study, roles.set, roles.case, roles.local, roles.reference):
+        stack.release(column)
     presence = AssayPresence(study, has_local, has_reference)
     is_reference = np.zeros(len(study_names), dtype=np.bool_)
     assays = (roles.study, roles.local, roles.reference)
@@ -84,6 +87,8 @@ def assemble(
     log.require_no_errors()
 
     person_code, person_id, person_words = _persons(stack, roles, study)
+    if roles.person is not None:
+        stack.release(roles.person)
     if person_code is not None and (person_code < 0).any():
         n_blank = int((person_code < 0).sum())
         message = f"{counted(n_blank, 'row')} with a blank person; each counts as a person of its own"
@@ -111,7 +116,7 @@ def assemble(
         frame=frame,
         roles=roles,
         study_names=study_names,
-        study=study,
+        study=study.astype(np.intp),
         set_code=set_code,
         set_labels=tuple(set_words[i] for i in id_of_code),
         is_case=is_case,
@@ -121,7 +126,7 @@ def assemble(
         in_calibration=in_calibration,
         person_code=person_code,
         files=pool_files,
-        file_index=stack.file_index() if pool_files else np.full(stack.n_rows, -1, dtype=np.intp),
+        file_index=stack.file_index() if pool_files else np.broadcast_to(np.int32(-1), (stack.n_rows,)),
         line=stack.line(),
         problems=log.require_no_errors(),
         below_limit=limits.of_pool(local, reference, factors_of_rows(options, study, study_names)),
@@ -133,22 +138,24 @@ def assemble(
 
 
 def _persons(
-    stack: TableStack, roles: ColumnRoles, study: NDArray[np.intp]
-) -> tuple[NDArray[np.intp] | None, NDArray[np.intp], tuple[str, ...]]:
+    stack: TableStack, roles: ColumnRoles, study: Codes
+) -> tuple[NDArray[np.intp] | None, Codes, tuple[str, ...]]:
     if roles.person is None:
-        return None, np.empty(0, dtype=np.intp), ()
+        return None, np.empty(0, dtype=np.int32), ()
     ids, words = stacked_ids(stack, roles.person)
     codes, _ = within_study(study, ids, len(words))
     return codes, ids, words
 
 
-def _labelled(codes: NDArray[np.intp], labels: tuple[str, ...]) -> pd.Series[Any]:
+def _labelled(codes: Codes, labels: tuple[str, ...]) -> pd.Series[Any]:
     return pd.Series(pd.Categorical.from_codes(codes, pd.Index(list(labels), dtype=object)))
 
 
 def _frame(stack: TableStack, parts: Mapping[str, pd.Series[Any]], log: ProblemLog) -> pd.DataFrame:
     """All columns in the order of the files; those with a part that no file has come last."""
-    names = stack.column_names()
-    columns = {name: parts[name] if name in parts else covariate_column(stack, name, log) for name in names}
+    columns: dict[str, pd.Series[Any]] = {}
+    for name in stack.column_names():
+        columns[name] = parts[name] if name in parts else covariate_column(stack, name, log)
+        stack.release(name)
     columns |= {name: column for name, column in parts.items() if name not in columns}
     return pd.DataFrame(columns, copy=False)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 # A pyarrow Array or ChunkedArray of strings, or a pandas Series of any other type.
 RawColumn: TypeAlias = Any
+#: Codes of words or ids; a table of more than 2^31 rows is not one file.
+Codes: TypeAlias = NDArray[np.int32]
 
 MISSING_WORDS = frozenset({"", ".", "na", "n/a", "#n/a", "nan", "<na>", "null"})
 # The same for pyarrow, which compares letter by letter; other spellings take the slower way.
@@ -34,6 +36,9 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
 _WHOLE_WITH_ZEROS = re.compile(r"([+-]?\d+)\.0*", re.ASCII)
 # Doubles represent every whole number up to this one.
 _LARGEST_EXACT_WHOLE = 2.0**53
+# Cells that are tried before the rest: Arrow takes long to refuse very many words that are no numbers.
+_HEAD = 100
+_LARGEST_INTEGER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class WordCells:
         Distinct trimmed words, in order of first appearance.
     """
 
-    codes: NDArray[np.intp]
+    codes: Codes
     words: list[str]
 
     def cells(self, rows: NDArray[np.intp]) -> list[str]:
@@ -101,16 +106,16 @@ def as_words(column: RawColumn, spelling: Callable[[str], str] = str.strip) -> W
     """
     if isinstance(column, pd.Series) and isinstance(column.dtype, pd.CategoricalDtype):
         words = [_cell_text(value) for value in column.cat.categories]
-        return _merge_words(column.cat.codes.to_numpy().astype(np.intp), words, spelling)
+        return _merge_words(column.cat.codes.to_numpy(), words, spelling)
     if isinstance(column, pd.Series) and not _holds_text(column):
         codes, distinct = pd.factorize(column)
-        return _merge_words(codes.astype(np.intp), [_cell_text(value) for value in distinct], spelling)
+        return _merge_words(codes, [_cell_text(value) for value in distinct], spelling)
     encoded = _text_array(column).dictionary_encode()
     if hasattr(encoded, "chunks"):
         encoded = encoded.unify_dictionaries().combine_chunks()
         if hasattr(encoded, "chunks"):  # older pyarrow leaves an empty or single chunk wrapped
             encoded = encoded.chunk(0) if encoded.num_chunks else _text_array([]).dictionary_encode()
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     words = encoded.dictionary.to_numpy(zero_copy_only=False).tolist()
     return _merge_words(codes, words, spelling)
 
@@ -123,26 +128,53 @@ def as_ids(column: RawColumn) -> WordCells:
 
 def _whole_numbers(column: RawColumn) -> WordCells | None:
     """Ids that are all whole numbers typed plainly, without a Python step per id; None when they are not."""
+    missing: NDArray[np.bool_] | None = None
+    if isinstance(column, pd.Series):
+        if column.dtype.kind not in "iu" or column.isna().any() or (column > _LARGEST_INTEGER).any():
+            return None
+        numbers = column.to_numpy(dtype=np.int64)
+    else:
+        cast = _whole_text(column)
+        if cast is None:
+            return None
+        numbers, missing = cast
+    if missing is None:
+        codes, distinct = pd.factorize(numbers)
+        all_codes = codes.astype(np.int32)
+    else:
+        codes, distinct = pd.factorize(numbers[~missing])
+        all_codes = np.full(numbers.size, -1, dtype=np.int32)
+        all_codes[~missing] = codes
+    return WordCells(all_codes, [str(number) for number in distinct.tolist()])
+
+
+def _whole_text(column: RawColumn) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None] | None:
+    """Plain whole numbers of a column of text, and where it is missing; None when something else is there."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if isinstance(column, pd.Series):
-        if column.dtype.kind not in "iu" or column.isna().any():
-            return None
-        numbers, missing = column.to_numpy(dtype=np.int64), np.zeros(len(column), dtype=np.bool_)
-    else:
+    numbers = np.empty(len(column), dtype=np.int64)
+    missing = np.zeros(len(column), dtype=np.bool_) if column.null_count else None
+    for rows, chunk in _chunks(column):
         try:
-            cast = pc.cast(column, pa.int64())
+            pc.cast(chunk[:_HEAD], pa.int64())
+            cast = pc.cast(chunk, pa.int64())
         except pa.ArrowInvalid:
             return None
-        if not pc.all(pc.equal(pc.cast(cast, pa.string()), column)).as_py():
+        if not pc.all(pc.equal(pc.cast(cast, chunk.type), chunk)).as_py():
             return None  # 007 and 7 are two ids
-        missing = np.asarray(pc.is_null(cast))
-        numbers = np.asarray(pc.fill_null(cast, 0))
-    codes, distinct = pd.factorize(numbers[~missing])
-    all_codes = np.full(numbers.size, -1, dtype=np.intp)
-    all_codes[~missing] = codes
-    return WordCells(all_codes, [str(number) for number in distinct.tolist()])
+        numbers[rows] = pc.fill_null(cast, 0)
+        if missing is not None:
+            missing[rows] = pc.is_null(cast)
+    return numbers, missing
+
+
+def _chunks(column: RawColumn) -> Iterator[tuple[slice, Any]]:
+    """Pieces of an array of Arrow's with their places, so that what is made of them is small."""
+    start = 0
+    for chunk in getattr(column, "chunks", [column]):
+        yield slice(start, start + len(chunk)), chunk
+        start += len(chunk)
 
 
 def as_numbers(column: RawColumn, *, decimal_comma: bool = False) -> NumberCells:
@@ -157,11 +189,11 @@ def as_numbers(column: RawColumn, *, decimal_comma: bool = False) -> NumberCells
     """
     if isinstance(column, pd.Series):
         if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
-            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            values = _floats(column)
             infinite = np.flatnonzero(np.isinf(values))
-            return NumberCells(
-                np.where(np.isinf(values), np.nan, values), infinite, [str(x) for x in values[infinite]]
-            )
+            words = [str(x) for x in values[infinite]]
+            values[infinite] = np.nan
+            return NumberCells(values, infinite, words)
         if not _holds_text(column) and not isinstance(column.dtype, pd.CategoricalDtype):
             return _numbers_of_words(as_words(column), decimal_comma=False)
     else:
@@ -169,6 +201,13 @@ def as_numbers(column: RawColumn, *, decimal_comma: bool = False) -> NumberCells
         if values_or_none is not None:
             return NumberCells(values_or_none, np.empty(0, dtype=np.intp), [])
     return _numbers_of_words(as_words(column), decimal_comma=decimal_comma)
+
+
+def _floats(column: pd.Series[Any]) -> NDArray[np.float64]:
+    """A typed column as an array of its own, NaN where missing."""
+    if isinstance(column.dtype, np.dtype):
+        return np.array(column.to_numpy(), dtype=np.float64)
+    return column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
 
 
 def _numbers_of_words(cells: WordCells, *, decimal_comma: bool) -> NumberCells:
@@ -189,6 +228,30 @@ def _numbers_of_words(cells: WordCells, *, decimal_comma: bool) -> NumberCells:
     return NumberCells(parsed[cells.codes], bad_rows, cells.cells(bad_rows), n_commas)
 
 
+def zeros_and_ones(column: RawColumn) -> NDArray[np.bool_] | None:
+    """Where a column is 1, shape (n,), when each cell is plainly 1 or 0; None when one needs a closer look."""
+    import pyarrow.compute as pc
+
+    if isinstance(column, pd.Series):
+        if not isinstance(column.dtype, np.dtype) or column.dtype.kind not in "iuf":
+            return None
+        values = column.to_numpy()
+        ones: NDArray[np.bool_] = values == 1
+        return ones if (ones | (values == 0)).all() else None
+    ones = np.empty(len(column), dtype=np.bool_)
+    for rows, chunk in _chunks(column):
+        is_one = pc.equal(chunk, "1")
+        if chunk.null_count or not pc.all(pc.or_(is_one, pc.equal(chunk, "0"))).as_py():
+            return None
+        ones[rows] = is_one
+    return ones
+
+
+def no_numbers(n_rows: int) -> NDArray[np.float64]:
+    """Return NaN seen n_rows times, in the room of one."""
+    return np.broadcast_to(np.float64(np.nan), (n_rows,))
+
+
 def parse_number(word: str) -> float:
     """Return a word as a number, NaN when it is not one; "1e400" gives infinity."""
     if not _NUMBER.fullmatch(word):
@@ -206,15 +269,16 @@ def _cast(column: RawColumn) -> NDArray[np.float64] | None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    try:
-        numbers = pc.cast(column, pa.float64())
-    except pa.ArrowInvalid:
-        return None
-    values = np.asarray(
-        numbers.to_numpy() if hasattr(numbers, "chunks") else numbers.to_numpy(zero_copy_only=False)
-    )
-    values = values.astype(np.float64, copy=True)
-    return None if np.isinf(values).any() else values
+    values = np.empty(len(column))
+    for rows, chunk in _chunks(column):
+        try:
+            pc.cast(chunk[:_HEAD], pa.float64())
+            values[rows] = pc.cast(chunk, pa.float64()).to_numpy(zero_copy_only=False)
+        except pa.ArrowInvalid:
+            return None
+        if np.isinf(values[rows]).any() or np.isnan(values[rows]).sum() > chunk.null_count:
+            return None
+    return values
 
 
 def _holds_text(series: pd.Series[Any]) -> bool:
@@ -250,10 +314,12 @@ def _finite_text(value: float) -> str:
     return "-inf" if math.isinf(value) else number_text(value)
 
 
-def _merge_words(codes: NDArray[np.intp], words: list[str], spelling: Callable[[str], str]) -> WordCells:
+def _merge_words(
+    codes: NDArray[np.integer[Any]], words: list[str], spelling: Callable[[str], str]
+) -> WordCells:
     """Spell words alike, join those that become equal, and give missing ones the code -1."""
     place: dict[str, int] = {}
-    new_code = np.full(len(words) + 1, -1, dtype=np.intp)
+    new_code = np.full(len(words) + 1, -1, dtype=np.int32)
     for i, word in enumerate(words):
         spelt = spelling(word)
         if spelt.casefold() not in MISSING_WORDS:

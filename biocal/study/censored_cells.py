@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.study.cells import as_words, parse_number
+from biocal.study.cells import as_words, no_numbers, parse_number
 from biocal.study.columns import did_you_mean
 from biocal.study.notices import ProblemLog
 from biocal.study.table_stack import TableStack
@@ -123,6 +123,8 @@ def settle_limits(
         How a limit is stated, for messages.
     """
     below = cells.below | flagged
+    if not below.any():
+        return no_numbers(below.size)
     limit = np.where(below, np.where(np.isnan(cells.limit), stated, cells.limit), np.nan)
     rows = np.flatnonzero(below)
     place = {"column": column}

@@ -8,15 +8,30 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from biocal.study.cells import NumberCells, as_ids, as_numbers, as_words, id_text, parse_number
+from biocal.study.cells import (
+    Codes,
+    NumberCells,
+    as_ids,
+    as_numbers,
+    as_words,
+    id_text,
+    no_numbers,
+    parse_number,
+    zeros_and_ones,
+)
 from biocal.study.censored_cells import CensoredCells, limit_of
 from biocal.study.natural_order import natural_ranks
 from biocal.study.notices import ProblemLog, counted
 from biocal.study.source_table import SourceTable
 from biocal.study.table_stack import TableStack
 
+# Pairs of study and id are counted in a table of all that could be when it has no more entries than this a row
+# (and some); else they are sorted.  Our choice: the table then takes less room than sorting would.
+_PAIRS_PER_ROW = 2
+_FEW_PAIRS = 1_000
 
-def stacked_ids(stack: TableStack, column: str) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+
+def stacked_ids(stack: TableStack, column: str) -> tuple[Codes, tuple[str, ...]]:
     """Ids of a column over all tables, numbered in natural order.
 
     Returns
@@ -25,29 +40,28 @@ def stacked_ids(stack: TableStack, column: str) -> tuple[NDArray[np.intp], tuple
         -1 where blank or where the table has no such column.
     labels : tuple of str
     """
-    codes = np.full(stack.n_rows, -1, dtype=np.intp)
+    if len(stack.tables) == 1 and column in stack.tables[0].columns:
+        cells = as_ids(stack.tables[0].columns[column])
+        return in_natural_order(cells.codes, cells.words)
+    codes = np.full(stack.n_rows, -1, dtype=np.int32)
     place: dict[str, int] = {}
     for table, rows in stack.parts():
         if column in table.columns:
             cells = as_ids(table.columns[column])
             numbered = [place.setdefault(word, len(place)) for word in cells.words]
-            codes[rows] = np.array([*numbered, -1], dtype=np.intp)[cells.codes]
+            codes[rows] = np.array([*numbered, -1], dtype=np.int32)[cells.codes]
     return in_natural_order(codes, list(place))
 
 
-def in_natural_order(
-    codes: NDArray[np.intp], labels: Sequence[str]
-) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+def in_natural_order(codes: Codes, labels: Sequence[str]) -> tuple[Codes, tuple[str, ...]]:
     """Renumber codes (-1 stays) so that their labels are in natural order."""
-    ranks = natural_ranks(labels)
+    ranks = natural_ranks(labels).astype(np.int32)
     ordered = np.empty(len(labels), dtype=object)
     ordered[ranks] = labels
-    return np.append(ranks, -1)[codes], tuple(ordered.tolist())
+    return np.append(ranks, np.int32(-1))[codes], tuple(ordered.tolist())
 
 
-def within_study(
-    study: NDArray[np.intp], ids: NDArray[np.intp], n_ids: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def within_study(study: Codes, ids: Codes, n_ids: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Number the distinct pairs (study, id), by study and then id.
 
     Returns
@@ -56,14 +70,31 @@ def within_study(
         -1 where the id is blank.
     id_of_code : ndarray, shape (n_codes,)
     """
-    codes = np.full(ids.size, -1, dtype=np.intp)
-    known = (ids >= 0) & (study >= 0)
-    pairs, inverse = np.unique(study[known] * max(n_ids, 1) + ids[known], return_inverse=True)
-    codes[known] = inverse
-    return codes, (pairs % max(n_ids, 1)).astype(np.intp)
+    n_studies, n_ids = int(study.max(initial=-1)) + 1, max(n_ids, 1)
+    # the last pair stands for a row without a study or id
+    blank = n_studies * n_ids
+    pair = study.astype(np.int64)
+    pair *= n_ids
+    pair += ids
+    pair[(ids < 0) | (study < 0)] = blank
+    if blank <= _PAIRS_PER_ROW * ids.size + _FEW_PAIRS:
+        there = np.zeros(blank + 1, dtype=np.bool_)
+        there[pair] = True
+        there[blank] = False
+        distinct = np.flatnonzero(there)
+        number = np.cumsum(there, dtype=np.int32)
+        number -= 1
+        number[blank] = -1
+        codes = number[pair].astype(np.intp)
+    else:
+        distinct, codes = np.unique(pair, return_inverse=True)
+        if distinct.size and distinct[-1] == blank:
+            codes[codes == distinct.size - 1] = -1
+            distinct = distinct[:-1]
+    return codes, (distinct % n_ids).astype(np.intp)
 
 
-def studies(stack: TableStack, column: str, log: ProblemLog) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+def studies(stack: TableStack, column: str, log: ProblemLog) -> tuple[Codes, tuple[str, ...]]:
     """Study of every row, from the column or else from the file's name."""
     codes, labels = stacked_ids(stack, column)
     names = list(labels)
@@ -101,6 +132,10 @@ def case_status(stack: TableStack, column: str, log: ProblemLog) -> NDArray[np.b
         if column not in table.columns:
             continue
         raw = table.columns[column]
+        plain = zeros_and_ones(raw)
+        if plain is not None:
+            is_case[rows] = plain
+            continue
         if isinstance(raw, pd.Series) and pd.api.types.is_bool_dtype(raw.dtype) and not raw.isna().any():
             is_case[rows] = raw.to_numpy(dtype=np.bool_)
             continue
@@ -149,15 +184,20 @@ def concentrations(
     present : ndarray of bool, shape (n_rows,)
     censored : CensoredCells
     """
-    below, limit = np.zeros(stack.n_rows, dtype=np.bool_), np.full(stack.n_rows, np.nan)
-    values = np.full(stack.n_rows, np.nan)
+    below, limit = np.zeros(stack.n_rows, dtype=np.bool_), no_numbers(stack.n_rows)
+    values = np.empty(0) if len(stack.tables) == 1 else np.full(stack.n_rows, np.nan)
     present = np.zeros(stack.n_rows, dtype=np.bool_)
     for table, rows in stack.parts():
         if column not in table.columns:
             continue
         cells = numbers_of(table, column, log)
-        values[rows] = cells.values
-        present[rows] = ~np.isnan(cells.values)
+        if len(stack.tables) == 1:
+            values = cells.values
+        else:
+            values[rows] = cells.values
+        np.logical_not(np.isnan(cells.values), out=present[rows])
+        if not cells.bad_words:
+            continue
         bad_rows = rows.start + cells.bad_rows
         present[bad_rows] = True
         decimal_comma = table.delimiter not in ("", ",")
@@ -165,6 +205,7 @@ def concentrations(
         ignored = unneeded[bad_rows]
         says_below = np.array([one is not None for one in limits], dtype=np.bool_) & ~ignored
         below[bad_rows[says_below]] = True
+        limit = limit if limit.flags.writeable else limit.copy()
         limit[bad_rows] = [np.nan if one is None else one for one in limits]
         for level, chosen in (("error", ~ignored & ~says_below), ("warning", ignored)):
             words = [word for word, wanted in zip(cells.bad_words, chosen, strict=True) if wanted]
@@ -177,7 +218,7 @@ def concentrations(
                 lambda k, words=words, after=after: _bad_number(words[k]) + after,  # type: ignore[misc]
                 column=column,
             )
-    return values, present, CensoredCells(below, limit)
+    return values if values.size else no_numbers(stack.n_rows).copy(), present, CensoredCells(below, limit)
 
 
 def numbers_of(table: SourceTable, column: str, log: ProblemLog) -> NumberCells:

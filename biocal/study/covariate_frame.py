@@ -32,7 +32,7 @@ def covariate_column(stack: TableStack, name: str, log: ProblemLog) -> pd.Series
     odd = {word for part in cells for word in set(part.bad_words)}
     if all(_infinite(word) for word in odd):
         _tell_infinite(stack, name, cells, log)
-        values = np.concatenate([part.values for part in cells])
+        values = cells[0].values if len(cells) == 1 else np.concatenate([part.values for part in cells])
         return pd.Series(values.astype(np.int64) if _whole(values) else values, name=name)
     words = [as_words(column) if column is not None else None for column in raw]
     return _categorical(stack, words, name)
@@ -40,7 +40,10 @@ def covariate_column(stack: TableStack, name: str, log: ProblemLog) -> pd.Series
 
 def _whole(values: NDArray[np.float64]) -> bool:
     """Whether all are present, whole, and within what doubles hold exactly."""
-    return bool(values.size and np.all(values == np.floor(values)) and np.abs(values).max() < 2.0**53)
+    head = values[:1000]
+    if not values.size or np.any(head != np.floor(head)):  # most columns of numbers need no look further
+        return False
+    return bool(np.all(values == np.floor(values)) and np.abs(values).max() < 2.0**53)
 
 
 def _own_type(raw: list[Any]) -> pd.Series[Any] | None:
@@ -77,13 +80,13 @@ def _tell_infinite(stack: TableStack, name: str, cells: list[NumberCells], log: 
 
 def _categorical(stack: TableStack, parts: list[WordCells | None], name: str) -> pd.Series[Any]:
     place: dict[str, int] = {}
-    codes = np.full(stack.n_rows, -1, dtype=np.intp)
+    codes = np.full(stack.n_rows, -1, dtype=np.int32)
     for (_, rows), part in zip(stack.parts(), parts, strict=True):
         if part is not None:
             numbered = [place.setdefault(word, len(place)) for word in part.words]
-            codes[rows] = np.array([*numbered, -1], dtype=np.intp)[part.codes]
+            codes[rows] = np.array([*numbered, -1], dtype=np.int32)[part.codes]
     ordered = sorted(place)
-    new_code = np.full(len(place) + 1, -1, dtype=np.intp)
+    new_code = np.full(len(place) + 1, -1, dtype=np.int32)
     for rank, word in enumerate(ordered):
         new_code[place[word]] = rank
     return pd.Series(pd.Categorical.from_codes(new_code[codes], pd.Index(ordered, dtype=object)), name=name)

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from biocal.study.cells import MISSING_SPELLINGS, RawColumn
 from biocal.study.notices import ProblemLog, counted
+from biocal.study.source_table import RowNumbers, numbered_lines
 from biocal.study.text_bytes import as_utf8
 
 _SOMETHING = re.compile(rb"[^\s,;|]")
@@ -42,7 +42,7 @@ class DelimitedText:
 
     header: list[str]
     columns: list[RawColumn]
-    line: NDArray[np.intp]
+    line: RowNumbers
     delimiter: str
 
 
@@ -154,7 +154,7 @@ def _split(text: str, delimiter: str) -> list[str]:
     return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
 
 
-def _read_fast(body: _Body) -> tuple[list[RawColumn], NDArray[np.intp]] | None:
+def _read_fast(body: _Body) -> tuple[list[RawColumn], RowNumbers] | None:
     """Columns of text and the line of each row; None when a slower look is needed."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
@@ -178,7 +178,7 @@ def _read_fast(body: _Body) -> tuple[list[RawColumn], NDArray[np.intp]] | None:
         return None
     n_lines = body.utf8.count(b"\n", body.start) + (not body.utf8.endswith(b"\n"))
     if table.num_rows == n_lines:
-        return table.columns, np.arange(n_lines, dtype=np.intp) + body.first_line
+        return table.columns, numbered_lines(body.first_line, n_lines)
     # Blank lines, or line breaks inside quotes: row numbers are not line numbers.
     try:
         line = np.fromiter((line for line, _ in body.rows()), dtype=np.intp)
@@ -197,7 +197,7 @@ def _text_after_quote(body: _Body) -> bool:
     )
 
 
-def _read_slowly(body: _Body, name: str, log: ProblemLog) -> tuple[list[RawColumn], NDArray[np.intp]] | None:
+def _read_slowly(body: _Body, name: str, log: ProblemLog) -> tuple[list[RawColumn], RowNumbers] | None:
     """The same row by row; ragged rows are told, filled up or cut; None when quotes are not closed."""
     import pyarrow as pa
 
@@ -233,8 +233,8 @@ def _read_slowly(body: _Body, name: str, log: ProblemLog) -> tuple[list[RawColum
 
 
 def _without_blank_rows(
-    columns: list[RawColumn], line: NDArray[np.intp], name: str, log: ProblemLog
-) -> tuple[list[RawColumn], NDArray[np.intp]]:
+    columns: list[RawColumn], line: RowNumbers, name: str, log: ProblemLog
+) -> tuple[list[RawColumn], RowNumbers]:
     """Leave out rows such as ``,,,`` that spreadsheets write below the data, and say so."""
     import pyarrow as pa
     import pyarrow.compute as pc

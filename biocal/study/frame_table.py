@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from biocal.errors import ColumnError
-from biocal.study.source_table import SourceTable
+from biocal.study.file_columns import FileColumns
+from biocal.study.source_table import SourceTable, numbered_lines
 
 
 def frame_as_table(
@@ -29,11 +29,15 @@ def frame_as_table(
         place = f"{name}: " if name else ""
         message = f"{place}columns that occur more than once: {', '.join(doubled)}; keep one of each"
         raise ColumnError(message, columns=tuple(doubled))
-    columns = {column: _plain(frame.iloc[:, i].reset_index(drop=True)) for i, column in enumerate(names)}
-    line = np.arange(1, len(frame) + 1, dtype=np.intp)
-    return SourceTable(columns, line, name=name, stem=stem, sha256=sha256)
+    columns = {
+        column: without_unused_levels(frame.iloc[:, i].reset_index(drop=True))
+        for i, column in enumerate(names)
+    }
+    return SourceTable(
+        FileColumns.held(columns), numbered_lines(1, len(frame)), name=name, stem=stem, sha256=sha256
+    )
 
 
-def _plain(column: pd.Series[Any]) -> pd.Series[Any]:
-    """The column; a categorical one without the levels that no row has, as after selecting rows."""
+def without_unused_levels(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the column; a categorical one without the levels that no row has, as after selecting rows."""
     return column.cat.remove_unused_categories() if isinstance(column.dtype, pd.CategoricalDtype) else column

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from biocal.study.below_limit import BelowLimit
+from biocal.study.cells import no_numbers
 from biocal.study.censored_cells import CensoredCells, flagged_rows, settle_limits
 from biocal.study.columns import ColumnRoles
 from biocal.study.limit_options import LimitOptions
@@ -18,7 +20,7 @@ from biocal.study.table_stack import TableStack
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.intp]
+IntArray = NDArray[np.signedinteger[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class AssayLimits:
 
     def fill(self, values: FloatArray, present: BoolArray) -> tuple[FloatArray, BoolArray]:
         """Values with the limit in the place of those below it, and where there is a value."""
+        if not self.below.any():
+            return values, present
         return np.where(self.below, self.limit, values), present | self.below
 
 
@@ -73,6 +77,8 @@ class RowLimits:
         log: ProblemLog,
     ) -> None:
         """Note numbers below a limit that was stated: they are used as they were measured."""
+        if not (np.isfinite(self.local.stated).any() or np.isfinite(self.reference.stated).any()):
+            return
         factor = factors_of_rows(options, rows.study, study_names)
         for assay, own, stated, below in (
             ("local", values[0], self.local.stated * factor, self.local.below),
@@ -113,15 +119,18 @@ def limits_of_rows(
     """
     study, names = studies
     by_study = np.array([*(options.detection_limit.get(name, np.nan) for name in names), np.nan])
-    reference = options.reference_detection_limit
+    of_local = by_study[study] if np.isfinite(by_study).any() else no_numbers(stack.n_rows)
+    reference = np.float64(
+        np.nan if options.reference_detection_limit is None else options.reference_detection_limit
+    )
     found = []
     for column, own, flag, stated, option in (
-        (roles.local, cells[0], options.local_flag, by_study[study], "--detection-limit STUDY=5"),
+        (roles.local, cells[0], options.local_flag, of_local, "--detection-limit STUDY=5"),
         (
             roles.reference,
             cells[1],
             options.reference_flag,
-            np.full(stack.n_rows, np.nan if reference is None else reference),
+            np.broadcast_to(reference, (stack.n_rows,)),
             "--reference-detection-limit 5",
         ),
     ):
@@ -135,5 +144,7 @@ def limits_of_rows(
 
 def factors_of_rows(options: PoolOptions, study: IntArray, study_names: tuple[str, ...]) -> FloatArray:
     """Factor of ``scale_local`` that applies to each row."""
+    if not options.scale_local:
+        return np.broadcast_to(np.float64(1.0), study.shape)
     factors = np.array([options.scale_local.get(name, 1.0) for name in study_names])
     return np.asarray(factors[study])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.study.cells import Codes
 from biocal.study.columns import ColumnRoles
 from biocal.study.notices import Level, ProblemLog
 from biocal.study.pool_options import PoolOptions
@@ -20,7 +21,7 @@ LARGEST, SMALLEST = 1e50, 1e-50
 class AssayRows:
     """Arrays of shape (n,) that go together."""
 
-    study: NDArray[np.intp]
+    study: Codes
     set_code: NDArray[np.intp]
     is_case: NDArray[np.bool_]
     local: NDArray[np.float64]
@@ -41,8 +42,11 @@ def use_measurements(
     Returns
     -------
     local_assay, reference_assay, in_calibration : ndarrays of shape (n,)
+        The assays are those of ``rows`` where nothing is scaled or hidden.
     """
-    local, reference = rows.local.copy(), rows.reference.copy()
+    local, reference = rows.local, rows.reference
+    if options.scale_local:
+        local = local.copy()
     for name, factor in options.scale_local.items():
         mine = rows.study == study_names.index(name)
         with np.errstate(over="ignore"):  # told below
@@ -58,9 +62,10 @@ def use_measurements(
             )
     require_usable_sizes(stack, roles, local, reference, log)
     in_local_study = ~is_reference[rows.study]
+    no_local, no_reference = np.isnan(local), np.isnan(reference)
     by_study = _TellByStudy(stack, study_names, rows.study, log)
     by_study(
-        ~in_local_study & ~np.isnan(local),
+        ~in_local_study & ~no_local,
         "note",
         "local-ignored",
         "local values in a reference study are not used",
@@ -69,7 +74,7 @@ def use_measurements(
     by_study(local < 0, "warning", "negative-value", "negative values, used as they are", roles.local)
     by_study(reference < 0, "warning", "negative-value", "negative values, used as they are", roles.reference)
     by_study(
-        in_local_study & np.isnan(local),
+        in_local_study & no_local,
         "warning",
         "without-local",
         "rows of a local study without a local value, dropped in every method",
@@ -82,7 +87,7 @@ def use_measurements(
         "cases with a blank set, which enter no outcome model",
         roles.set,
     )
-    pair = in_local_study & ~np.isnan(local) & ~np.isnan(reference)
+    pair = in_local_study & ~no_local & ~no_reference
     by_study(
         (rows.set_code < 0) & ~pair,
         "warning",
@@ -90,7 +95,7 @@ def use_measurements(
         "rows with a blank set (for calibration only) that are no calibration pair, not used",
         roles.set,
     )
-    measured_cases = in_local_study & rows.is_case & ~np.isnan(reference)
+    measured_cases = in_local_study & rows.is_case & ~no_reference
     if options.calibrate_with_cases:
         words = "cases of a local study with a reference value, used as calibrators as asked"
         by_study(measured_cases, "note", "case-with-reference", words, roles.reference)
@@ -100,7 +105,8 @@ def use_measurements(
             "(--calibrate-with-cases uses them as calibrators)"
         )
         by_study(measured_cases, "warning", "case-with-reference", words, roles.reference)
-        reference[measured_cases] = np.nan
+        if measured_cases.any():
+            reference = np.where(measured_cases, np.nan, reference)
     in_calibration = in_local_study & ~np.isnan(local) & ~np.isnan(reference)
     return local, reference, in_calibration
 
@@ -114,9 +120,9 @@ def require_usable_sizes(
 ) -> None:
     """Note as errors values whose cubes leave what a computer holds: a slip, or a unit no laboratory has."""
     for column, values in ((roles.local, local), (roles.reference, reference)):
-        size = np.abs(values)
         with np.errstate(invalid="ignore"):
-            rows = np.flatnonzero((size > LARGEST) | ((size < SMALLEST) & (size > 0)))
+            small = (values < SMALLEST) & (values > -SMALLEST) & (values != 0)
+            rows = np.flatnonzero((values > LARGEST) | (values < -LARGEST) | small)
         stack.tell_rows(
             log,
             "error",
@@ -136,7 +142,7 @@ class _TellByStudy:
 
     stack: TableStack
     study_names: tuple[str, ...]
-    study: NDArray[np.intp]
+    study: Codes
     log: ProblemLog
 
     def __call__(self, marked: NDArray[np.bool_], level: Level, code: str, words: str, column: str) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from biocal.study.below_limit import BelowLimit
 from biocal.study.columns import DEFAULT_PERSON, ColumnRoles
 from biocal.study.notices import Problem
-from biocal.study.source_table import InputFile
+from biocal.study.source_table import InputFile, RowNumbers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +26,8 @@ class PooledStudies:
     ----------
     frame : DataFrame, n rows
         Every row kept and all original columns under a RangeIndex; a covariate is numeric when all
-        its values are numbers, otherwise categorical with sorted categories.
+        its values are numbers, otherwise categorical with sorted categories.  The arrays below may share its
+        memory: take a copy before changing values in place.
     roles : ColumnRoles
         Which column is what.
     study_names : tuple of str
@@ -83,8 +84,8 @@ class PooledStudies:
     in_calibration: NDArray[np.bool_]
     person_code: NDArray[np.intp] | None
     files: tuple[InputFile, ...]
-    file_index: NDArray[np.intp]
-    line: NDArray[np.intp]
+    file_index: RowNumbers
+    line: RowNumbers
     problems: tuple[Problem, ...]
     below_limit: BelowLimit | None = None
     levels: Mapping[str, Mapping[str, tuple[Any, ...]]] | None = None

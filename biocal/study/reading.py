@@ -16,12 +16,14 @@ from biocal.study.cells import RawColumn
 from biocal.study.columns import DEFAULT_PERSON, ColumnRoles
 from biocal.study.delimited import DelimitedText, read_delimited
 from biocal.study.file_bytes import file_bytes
+from biocal.study.file_columns import FileColumns
 from biocal.study.frame_table import frame_as_table
 from biocal.study.limit_options import LimitOptions
 from biocal.study.notices import ProblemLog
+from biocal.study.parquet_columns import LongColumns
 from biocal.study.pool_options import PoolOptions
 from biocal.study.pooled import PooledStudies
-from biocal.study.source_table import SourceTable
+from biocal.study.source_table import SourceTable, numbered_lines
 from biocal.study.statistical_files import SUFFIXES, read_statistical_file
 
 PathLike = str | os.PathLike[str]
@@ -131,17 +133,15 @@ def read_tables(
     tables: list[SourceTable] = []
     seen: dict[str, str] = {}
     for path in paths:
-        content = _content(path, seen, log)
-        if content is not None:
-            table = _table(path, content, roles, log)
-            tables += [] if table is None else [table]
+        table = _table(path, seen, roles, log)
+        tables += [] if table is None else [table]
     if not tables:
         log.require_no_errors()
     return tables
 
 
-def _content(path: str, seen: dict[str, str], log: ProblemLog) -> bytes | None:
-    """Bytes of a file; None, and told, when it cannot be read or was read already."""
+def _content(path: str, seen: dict[str, str], log: ProblemLog) -> tuple[bytes, str] | None:
+    """Bytes of a file and their hash; None, and told, when it cannot be read or was read already."""
     if not path.strip():
         log.add("error", "no-file", "the name of a file is blank", file=f"'{path}'")
         return None
@@ -167,27 +167,32 @@ def _content(path: str, seen: dict[str, str], log: ProblemLog) -> bytes | None:
             log.add("error", "file-twice", message, file=path)
             return None
         seen.setdefault(digest, path)
-        return content
+        return content, digest
     return None
 
 
-def _table(path: str, content: bytes, roles: ColumnRoles, log: ProblemLog) -> SourceTable | None:
+def _table(path: str, seen: dict[str, str], roles: ColumnRoles, log: ProblemLog) -> SourceTable | None:
     """One file as a source table; None when it cannot be read (the log says why)."""
+    found = _content(path, seen, log)
+    if found is None:
+        return None
+    content, digest = found
     suffix, stem = Path(path).suffix.lower(), Path(path).stem
-    digest = hashlib.sha256(content).hexdigest()
     if suffix in SUFFIXES:
         if not content:
             log.add("error", "empty-file", "the file is empty", file=path)
             return None
-        frame = read_statistical_file(content, suffix, path, log)
-        if frame is None:
+        read = read_statistical_file(content, suffix, path, log)
+        if read is None:
             return None
-        frame = _asked_names(frame, suffix, roles, path, log)
+        if isinstance(read, LongColumns):
+            return SourceTable(read.columns, numbered_lines(1, read.n_rows), path, stem=stem, sha256=digest)
+        frame = _asked_names(read, suffix, roles, path, log)
         return frame_as_table(frame, path, stem=stem, sha256=digest)
     text = read_delimited(content, path, log)
     if text is None:
         return None
-    columns = _named_columns(text, path, roles, log)
+    columns = FileColumns.held(_named_columns(text, path, roles, log))
     return SourceTable(columns, text.line, path, stem=stem, sha256=digest, delimiter=text.delimiter)
 
 

@@ -12,8 +12,11 @@ from biocal.study.table_stack import TableStack
 
 # With so few distinct values of the biomarker, equal rows are expected by chance.  Our choice.
 _FEW_VALUES = 20
+_LOOKED_AT = 100_000
 # Above this share of persons in several sets the ids probably restart in each set.  Our choice.
 _MANY_SHARED = 0.5
+# Sets of no more rows than this are compared row against row rather than sorted.  Our choice.
+_SMALL_SET = 30
 
 
 def tell_repeated_rows(
@@ -49,8 +52,7 @@ def tell_repeated_rows(
         )
     local, reference = assays
     measured = np.where(np.isnan(local), reference, local)
-    values = measured[~np.isnan(measured)]
-    if np.unique(values[:100_000]).size <= _FEW_VALUES:
+    if np.unique(_first_known(measured, _LOOKED_AT)).size <= _FEW_VALUES:
         return
     candidates = _rows_with_equal_keys(set_code, measured)
     if candidates.size:
@@ -71,8 +73,10 @@ def tell_shared_persons(
 ) -> None:
     """Count the persons who are in several sets; so many that the ids look wrong are a warning."""
     known = (person_code >= 0) & (set_code >= 0)
-    pairs = np.unique(np.stack([person_code[known], set_code[known]]), axis=1)
-    n_sets = np.unique(pairs[0], return_counts=True)[1]
+    width = int(set_code.max(initial=0)) + 1
+    pairs = pd.unique(person_code[known].astype(np.int64) * width + set_code[known])
+    n_sets = np.bincount(pairs // width)
+    n_sets = n_sets[n_sets > 0]
     n_shared = int((n_sets > 1).sum())
     if n_shared == 0:
         return
@@ -86,12 +90,35 @@ def tell_shared_persons(
 
 def _rows_with_equal_keys(set_code: NDArray[np.intp], measured: NDArray[np.float64]) -> NDArray[np.intp]:
     """Rows that share set and value with another, increasing."""
+    largest = int(np.bincount(set_code + 1).max(initial=0))
+    if largest <= _SMALL_SET and (set_code[1:] >= set_code[:-1]).all():
+        return _equal_in_turn(set_code, measured, largest)
     order = np.lexsort((measured, set_code))
     same = (np.diff(set_code[order]) == 0) & (np.diff(measured[order]) == 0)
     marked = np.zeros(order.size, dtype=np.bool_)
     marked[order[1:][same]] = True
     marked[order[:-1][same]] = True
     return np.flatnonzero(marked)
+
+
+def _equal_in_turn(
+    set_code: NDArray[np.intp], measured: NDArray[np.float64], largest: int
+) -> NDArray[np.intp]:
+    """The same where each set's rows follow one another: every row against those after it, nothing sorted."""
+    marked = np.zeros(measured.size, dtype=np.bool_)
+    for step in range(1, largest):
+        same = measured[step:] == measured[:-step]
+        same &= set_code[step:] == set_code[:-step]
+        marked[step:] |= same
+        marked[:-step] |= same
+    return np.flatnonzero(marked)
+
+
+def _first_known(measured: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """The first values that are not missing, not more than so many."""
+    head = measured[:most]
+    known = head[~np.isnan(head)]
+    return known if known.size == head.size else measured[~np.isnan(measured)][:most]
 
 
 def _repeats(key: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

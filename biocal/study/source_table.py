@@ -9,6 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.study.cells import RawColumn
+from biocal.study.file_columns import FileColumns
+
+#: Lines of a file, or rows of the pool: as many bits as they need.
+RowNumbers = NDArray[np.int32] | NDArray[np.int64]
+
+
+def numbered_lines(first: int, n_rows: int) -> RowNumbers:
+    """Return line numbers that follow one another, shape (n_rows,)."""
+    if first + n_rows < np.iinfo(np.int32).max:
+        return np.arange(first, first + n_rows, dtype=np.int32)
+    return np.arange(first, first + n_rows, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +63,7 @@ class SourceTable:
     """
 
     columns: Mapping[str, RawColumn]
-    line: NDArray[np.intp]
+    line: RowNumbers
     name: str
     stem: str | None = None
     sha256: str = ""
@@ -62,3 +73,8 @@ class SourceTable:
     def n_rows(self) -> int:
         """Number of data rows."""
         return int(self.line.size)
+
+    def release(self, name: str) -> None:
+        """Let go of the cells of a column that was read from a file: the pool has an array of its own by now."""
+        if isinstance(self.columns, FileColumns) and name in self.columns:
+            self.columns.release(name)

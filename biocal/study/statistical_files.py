@@ -9,8 +9,9 @@ from typing import Any, Literal
 import pandas as pd
 
 from biocal.study.notices import ProblemLog
+from biocal.study.parquet_columns import LongColumns, read_parquet_columns
 from biocal.study.r_files import INSTALL, read_rds
-from biocal.study.unpacked_size import require_gzip_fits, require_parquet_fits
+from biocal.study.unpacked_size import require_gzip_fits
 
 # 5.4e-79.  pandas turns the all-zero bits of IBM's hexadecimal zero into it (seen in 2.2 and 3.1).
 _IBM_SMALLEST = 16.0**-65
@@ -22,14 +23,17 @@ _READER_FAILURES = (
 SUFFIXES = (".dta", ".sas7bdat", ".xpt", ".parquet", ".rds")
 
 
-def read_statistical_file(content: bytes, suffix: str, name: str, log: ProblemLog) -> pd.DataFrame | None:
+def read_statistical_file(
+    content: bytes, suffix: str, name: str, log: ProblemLog
+) -> pd.DataFrame | LongColumns | None:
     """Read a file of a statistics program; None when it is broken (the log says why).
+
+    Columns of a Parquet file come one at a time where that can be.
 
     Value labels are not applied: a variable keeps its codes, as in Stata's and SAS's own models.
     """
-    buffer = io.BytesIO(content)
     try:
-        frame = _read(buffer, suffix)
+        read = read_parquet_columns(content) if suffix == ".parquet" else _read(content, suffix)
     except ModuleNotFoundError:
         log.add("error", "needs-package", INSTALL, file=name)
         return None
@@ -41,12 +45,12 @@ def read_statistical_file(content: bytes, suffix: str, name: str, log: ProblemLo
         message = f"cannot be read as {suffix} ({reason[0]})"
         log.add("error", "unreadable", message, file=name)
         return None
-    if frame.index.names != [None]:
-        frame = frame.reset_index()
-    if not len(frame):
+    if isinstance(read, pd.DataFrame) and read.index.names != [None]:
+        read = read.reset_index()
+    if not (len(read) if isinstance(read, pd.DataFrame) else read.n_rows):
         log.add("error", "header-only", "there are columns but no data rows", file=name)
         return None
-    return frame
+    return read
 
 
 def _read_sas(buffer: io.BytesIO, kind: Literal["xport", "sas7bdat"]) -> pd.DataFrame:
@@ -62,16 +66,14 @@ def _with_zeros(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{name: frame[name].mask(frame[name] == _IBM_SMALLEST, 0.0) for name in numbers})
 
 
-def _read(buffer: io.BytesIO, suffix: str) -> pd.DataFrame:
+def _read(content: bytes, suffix: str) -> pd.DataFrame:
     frame: Any
+    buffer = io.BytesIO(content)
     if suffix == ".dta":
         frame = pd.read_stata(buffer, convert_categoricals=False)
-    elif suffix == ".parquet":
-        require_parquet_fits(buffer.getvalue())
-        frame = pd.read_parquet(buffer)
     elif suffix == ".rds":
-        require_gzip_fits(buffer.getvalue())
-        frame = read_rds(buffer.getvalue())
+        require_gzip_fits(content)
+        frame = read_rds(content)
     else:
         frame = _read_sas(buffer, "xport" if suffix == ".xpt" else "sas7bdat")
     assert isinstance(frame, pd.DataFrame)

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.study.cells import Codes
 from biocal.study.columns import ColumnRoles, near_names
 from biocal.study.notices import ProblemLog
 from biocal.study.table_stack import TableStack
@@ -17,7 +18,7 @@ from biocal.study.table_stack import TableStack
 class AssayPresence:
     """Where each assay's cells hold something, with the study of every row; arrays of shape (n_rows,)."""
 
-    study: NDArray[np.intp]
+    study: Codes
     local: NDArray[np.bool_]
     reference: NDArray[np.bool_]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.study.notices import Level, ProblemLog
-from biocal.study.source_table import SourceTable
+from biocal.study.source_table import RowNumbers, SourceTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,23 @@ class TableStack:
         """Index of the table that holds each row."""
         return (np.searchsorted(self.start, rows, side="right") - 1).astype(np.intp)
 
-    def file_index(self) -> NDArray[np.intp]:
-        """Table of every row, shape (n_rows,)."""
-        return np.repeat(np.arange(len(self.tables)), np.diff(self.start)).astype(np.intp)
+    def file_index(self) -> NDArray[np.int32]:
+        """Table of every row, shape (n_rows,); a single value seen n_rows times where there is one table."""
+        if len(self.tables) == 1:
+            return np.broadcast_to(np.int32(0), self.n_rows)
+        return np.repeat(np.arange(len(self.tables), dtype=np.int32), np.diff(self.start))
 
-    def line(self) -> NDArray[np.intp]:
+    def line(self) -> RowNumbers:
         """Line of every row, shape (n_rows,)."""
-        return np.concatenate([table.line for table in self.tables]).astype(np.intp)
+        if len(self.tables) == 1:
+            return self.tables[0].line
+        lines: RowNumbers = np.concatenate([table.line for table in self.tables])
+        return lines
+
+    def release(self, column: str) -> None:
+        """Let go of a column's cells in every table, the pool having its own array of them."""
+        for table in self.tables:
+            table.release(column)
 
     def place(self, row: int) -> dict[str, Any]:
         """``file`` and ``line`` of a row, as `Problem` takes them."""

@@ -1,0 +1,92 @@
+"""A Parquet file as raw columns, each turned from Arrow's form into pandas' only when it is needed."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from biocal.study.cells import RawColumn
+from biocal.study.file_columns import FileColumns, itself
+from biocal.study.frame_table import without_unused_levels
+from biocal.study.unpacked_size import require_parquet_fits
+
+
+@dataclass(frozen=True, slots=True)
+class LongColumns:
+    """Columns of one length.
+
+    Attributes
+    ----------
+    columns : FileColumns
+        Text as Arrow's strings, others as pandas has them.
+    n_rows : int
+    """
+
+    columns: FileColumns
+    n_rows: int
+
+
+def read_parquet_columns(content: bytes) -> LongColumns | pd.DataFrame:
+    """Read the content of a Parquet file.
+
+    Returns
+    -------
+    LongColumns, or DataFrame where pandas' own notes in the file turn columns into an index, or names occur twice.
+
+    Raises
+    ------
+    ValueError, OSError, TypeError, KeyError and others
+        A broken file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    require_parquet_fits(content)
+    with pq.ParquetFile(pa.BufferReader(content)) as file:
+        if not _columns_alone(file.schema_arrow):
+            return pd.read_parquet(io.BytesIO(content))
+        table = file.read()
+    names = [name.strip() for name in table.column_names]
+    pieces = [table.select([i]) for i in range(table.num_columns)]
+    n_rows = table.num_rows
+    del table  # a column then lives as long as its piece
+    columns = {name: _loader(piece) for name, piece in zip(names, pieces, strict=True)}
+    return LongColumns(FileColumns(columns), n_rows)
+
+
+def _columns_alone(schema: Any) -> bool:
+    """Whether every column is one of the table, under a name of its own."""
+    names = {name.strip() for name in schema.names}
+    notes = (schema.metadata or {}).get(b"pandas")
+    if len(names) < len(schema.names):
+        return False
+    if notes is None:
+        return True
+    index = (schema.pandas_metadata or {}).get("index_columns", [None])
+    return all(
+        isinstance(one, dict) and (one.get("kind"), one.get("name")) == ("range", None) for one in index
+    )
+
+
+def _loader(piece: Any) -> partial[RawColumn]:
+    """How a column is had; those whose conversion may fail are converted here and now."""
+    import pyarrow as pa
+
+    kind = piece.schema.types[0]
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        piece.column(0).validate(full=True)  # text that is not UTF-8 would fail later
+        return partial(piece.column, 0)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+        return partial(_series, piece)
+    return partial(itself, _series(piece))
+
+
+def _series(piece: Any) -> pd.Series[Any]:
+    """The one column of a table, as pandas reads it."""
+    column: pd.Series[Any] = piece.to_pandas().iloc[:, 0]
+    column.index = pd.RangeIndex(len(column))
+    return without_unused_levels(column)
