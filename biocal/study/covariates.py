@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from biocal.errors import BiocalError, ColumnError, FormulaError
+from biocal.errors import ColumnError, FormulaError
 from biocal.study.cells import parse_number
 from biocal.study.columns import did_you_mean
 from biocal.study.formula_grammar import columns_of_factor
-from biocal.study.formula_size import MOST_LEVELS, require_moderate, shortened
+from biocal.study.formula_matrix import formula_matrix, require_few_levels
+from biocal.study.formula_size import require_moderate, shortened
 from biocal.study.missing_indicator import MISSING_LEVEL, FilledColumns, fill_columns
 from biocal.study.notices import counted
 from biocal.study.pooled import PooledStudies
@@ -32,7 +33,7 @@ class DesignColumns:
     names : tuple of str, length k
         As patsy names them.
     values : ndarray, shape (n, k)
-        One row for every row of the pool; NaN rows where a variable is missing.
+        One row for every row of the pool, each column in one piece of memory; NaN rows where a variable is missing.
     missing : dict of str to ndarray of bool, shape (n,)
         For each column of the data that the formula uses, where it is missing.
     filled : dict of str to (ndarray of bool, shape (n,), str)
@@ -91,20 +92,25 @@ def design_columns(pool: PooledStudies, formula: str | None, *, missing: str = "
             f"no row has values for all of {', '.join(used)}", formula=text, name=",".join(used)
         )
     frame = {name: filled.columns.get(name, pool.frame[name]) for name in used}
-    data = {name: _values(frame[name][complete], name, pool, text) for name in used}
+    everywhere = bool(complete.all())
+    data = {
+        name: _values(column if everywhere else column[complete], name, pool, text)
+        for name, column in frame.items()
+    }
     agreed = None if pool.levels is None else pool.levels.get(text, {})
     if agreed is not None:
         data = {name: _recoded(column, name, agreed, text) for name, column in data.items()}
-    names, columns = _evaluate(description, data, int(complete.sum()), text, agreed)
-    rows = np.flatnonzero(complete)
-    _require_finite(names, columns, rows, pool, text)
-    values = np.full((pool.n_rows, len(names)), np.nan)
-    values[rows] = columns
+    names, columns = formula_matrix(description, data, int(complete.sum()), text, agreed)
+    _require_finite(names, columns, complete, pool, text)
+    values = columns
+    if not everywhere:
+        values = np.full((len(names), pool.n_rows), np.nan).T
+        values[complete] = columns
     indicators = [name for name in filled.indicators if filled.indicators[name][complete].any()]
     marks = [np.where(complete, filled.indicators[name], np.nan) for name in indicators]
     return DesignColumns(
         (*names, *(f"{name}[{MISSING_LEVEL}]" for name in indicators)),
-        np.column_stack([values, *marks]) if marks else values,
+        np.vstack([values.T, *marks]).T if marks else values,
         gaps,
         {
             name: (pool.frame[name].isna().to_numpy(dtype=np.bool_), words)
@@ -193,7 +199,7 @@ def _values(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str
     if isinstance(dtype, pd.CategoricalDtype):
         # Levels that occur only where another variable is missing would give columns of zeros.
         kept = column.cat.remove_unused_categories()
-        _require_few_levels(len(kept.cat.categories), f"column '{name}' of formula '{shortened(formula)}'")
+        require_few_levels(len(kept.cat.categories), f"column '{name}' of formula '{shortened(formula)}'")
         _require_words(kept, name, pool, formula)
         return kept.reset_index(drop=True)
     raise FormulaError(
@@ -201,16 +207,6 @@ def _values(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str
         formula=formula,
         name=name,
     )
-
-
-def _require_few_levels(n_levels: int, what: str) -> None:
-    """Refuse ids, and measurements taken for words: a column a person."""
-    if n_levels > MOST_LEVELS:
-        raise FormulaError(
-            f"{what} has {n_levels:,} levels, more than the {MOST_LEVELS:,} allowed; does it hold ids, or numbers "
-            "that were taken for words?",
-            name=what,
-        )
 
 
 def _require_words(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str) -> None:
@@ -249,103 +245,10 @@ def _recoded(column: Any, name: str, agreed: Mapping[str, tuple[Any, ...]], form
     return column.cat.set_categories(list(agreed[name]))
 
 
-def _by_agreed_levels(
-    description: Any, frame: pd.DataFrame, agreed: Mapping[str, tuple[Any, ...]], **options: Any
-) -> Any:
-    """The matrix of a formula coded by levels that these rows need not all have."""
-    from patsy import build_design_matrices, dmatrix
-
-    # The coding is learned from made-up rows that hold every level.
-    length = max((len(levels) for levels in agreed.values()), default=1)
-    example: dict[str, Any] = {}
-    for name in frame:
-        levels = agreed.get(str(name))
-        if levels is None:
-            example[str(name)] = np.ones(length)
-            continue
-        cycled = [levels[i % len(levels)] for i in range(length)]
-        words = isinstance(levels[0], str)
-        example[str(name)] = pd.Categorical(cycled, categories=list(levels)) if words else np.array(cycled)
-    info = dmatrix(description, example, **options).design_info
-    return build_design_matrices([info], _columns_by_name(frame), NA_action=options["NA_action"])[0]
-
-
-def _evaluate(
-    description: Any,
-    data: Mapping[str, Any],
-    n_rows: int,
-    formula: str,
-    agreed: Mapping[str, tuple[Any, ...]] | None,
-) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """Names and columns without the intercept, shape (n_rows, k)."""
-    from patsy import EvalEnvironment, NAAction, PatsyError, dmatrix
-
-    environment = EvalEnvironment([_functions()])
-    action = NAAction(on_NA="raise", NA_types=[])  # missing rows are gone; what is left is checked below
-    frame = pd.DataFrame(dict(data), index=pd.RangeIndex(n_rows))
-    try:
-        with np.errstate(all="ignore"):
-            if agreed is None:
-                matrix = dmatrix(description, _columns_by_name(frame), eval_env=environment, NA_action=action)
-            else:
-                matrix = _by_agreed_levels(description, frame, agreed, eval_env=environment, NA_action=action)
-    except MemoryError as failure:
-        message = f"the columns of formula '{shortened(formula)}' do not fit into memory; are the levels ids?"
-        raise FormulaError(message, formula=formula, name=formula) from failure
-    except (PatsyError, BiocalError, ValueError, TypeError, ArithmeticError) as failure:
-        cause: BaseException = failure
-        while cause.__cause__ is not None and not isinstance(cause, BiocalError):
-            cause = cause.__cause__
-        reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-        raise FormulaError(
-            f"formula '{formula}' cannot be evaluated: {reason}", formula=formula, name=formula
-        ) from failure
-    info = matrix.design_info
-    kept = [i for i, name in enumerate(info.column_names) if name != "Intercept"]
-    names = tuple(info.column_names[i] for i in kept)
-    columns = np.asarray(matrix, dtype=np.float64)
-    if columns.shape[0] != n_rows:  # a formula of constants alone
-        columns = np.broadcast_to(columns[:1], (n_rows, columns.shape[1]))
-    return names, columns[:, kept]
-
-
-def _columns_by_name(frame: pd.DataFrame) -> dict[str, Any]:
-    return {str(name): frame[name] for name in frame.columns}
-
-
-def _functions() -> dict[str, Callable[..., Any]]:
-    from biocal.study.spline_covariate import rcs
-
-    return {
-        "C": _category,
-        "rcs": rcs,
-        "log": np.log,
-        "log2": np.log2,
-        "log10": np.log10,
-        "log1p": np.log1p,
-        "exp": np.exp,
-        "sqrt": np.sqrt,
-        "abs": np.abs,
-    }
-
-
-def _category(data: Any, contrast: Any = None, levels: Any = None) -> Any:
-    """patsy's C(), with whole numbers named 1, 2, ... whether or not the column has missing cells."""
-    from patsy import builtins
-
-    if isinstance(data, pd.Series | np.ndarray) and pd.api.types.is_float_dtype(data.dtype):
-        values = np.asarray(data, dtype=np.float64)
-        _require_few_levels(np.unique(values).size, "C()")
-        whole = np.isfinite(values).all() and np.array_equal(values, np.floor(values))
-        # A Series, because patsy names levels by repr and iterating it gives plain Python numbers.
-        data = pd.Series(values.astype(np.int64) if whole else values)
-    return builtins.C(data, contrast, levels)
-
-
 def _require_finite(
     names: tuple[str, ...],
     columns: NDArray[np.float64],
-    rows: NDArray[np.intp],
+    complete: NDArray[np.bool_],
     pool: PooledStudies,
     formula: str,
 ) -> None:
@@ -353,6 +256,7 @@ def _require_finite(
     for j, name in enumerate(names):
         bad = np.flatnonzero(~np.isfinite(columns[:, j]))
         if bad.size:
+            rows = np.flatnonzero(complete)
             place = pool.place(int(rows[bad[0]]))
             where = f"{place['file']}:{place['line']}" if place["file"] else f"row {place['line']}"
             raise FormulaError(

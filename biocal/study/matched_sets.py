@@ -180,25 +180,27 @@ def select_outcome_rows(
         in_set &= selection.selected
     no_local = in_set & ~pool.is_reference_study[pool.study] & np.isnan(pool.local_assay)
     candidate = in_set & ~no_local
-    any_missing = np.zeros(pool.n_rows, dtype=np.bool_)
+    complete = candidate.copy()
     for mask in missing.values():
-        any_missing |= mask
-    complete = candidate & ~any_missing
+        complete &= ~mask
     counts = _set_counts(pool, complete, in_set)
-    used = complete.copy()
-    used[complete] = counts.used[pool.set_code[complete]]
+    used = complete & _of_rows(pool, counts.used)
     flow = _flow(pool, (no_local, candidate, complete, used), counts, missing)
     if selection is not None:
         flow = _with_selection(pool, flow, not_selected, selection)
     if not used.any():
         raise MatchedSetError(_nothing_left(pool, flow), set_ids=_set_names(pool, counts), flow=flow)
-    chosen = np.flatnonzero(used)
-    rows = chosen[np.argsort(pool.set_code[chosen], kind="stable")]
+    rows = np.flatnonzero(used)
+    every = slice(None) if rows.size == pool.n_rows else rows
+    codes = pool.set_code[every]
+    if (codes[1:] < codes[:-1]).any():
+        rows = rows[np.argsort(codes, kind="stable")]
+        every, codes = rows, pool.set_code[rows]
     return OutcomeRows(
         rows=rows,
-        set_code=_contiguous(pool.set_code[rows]),
-        study=pool.study[rows],
-        is_case=pool.is_case[rows],
+        set_code=_contiguous(codes),
+        study=pool.study[every],
+        is_case=pool.is_case[every],
         flow=flow,
         set_shapes=count_shapes(counts.cases[counts.used], counts.controls[counts.used]),
         problems=_problems(pool, missing, candidate, complete, counts),
@@ -232,19 +234,37 @@ def _dropped_sets(pool: PooledStudies, counts: _SetCounts) -> tuple[DroppedSet, 
 
 def _contiguous(sorted_codes: IntArray) -> IntArray:
     """Number the distinct values of non-decreasing codes 0, 1, ..."""
-    steps = np.diff(sorted_codes, prepend=sorted_codes[:1]) != 0
-    return np.cumsum(steps).astype(np.intp)
+    if sorted_codes.size and sorted_codes[0] == 0 and sorted_codes[-1] == _steps(sorted_codes).sum():
+        return sorted_codes  # no set was dropped
+    found = np.zeros(sorted_codes.size, dtype=np.intp)
+    np.cumsum(_steps(sorted_codes), out=found[1:])
+    return found
+
+
+def _steps(sorted_codes: IntArray) -> BoolArray:
+    """Where a code differs from the one before, shape (n - 1,)."""
+    steps: BoolArray = sorted_codes[1:] != sorted_codes[:-1]
+    return steps
+
+
+def _of_rows(pool: PooledStudies, of_sets: BoolArray) -> BoolArray:
+    """What holds for the set of each row, shape (n,); false where the set is blank."""
+    return np.append(of_sets, False)[pool.set_code]
 
 
 def _set_counts(pool: PooledStudies, kept: BoolArray, selected: BoolArray) -> _SetCounts:
     n_sets = len(pool.set_labels)
-    cases = np.bincount(pool.set_code[kept & pool.is_case], minlength=n_sets)
-    controls = np.bincount(pool.set_code[kept & ~pool.is_case], minlength=n_sets)
-    study = np.zeros(n_sets, dtype=np.intp)
-    in_set = pool.set_code >= 0
-    study[pool.set_code[in_set]] = pool.study[in_set]
-    rows = np.bincount(pool.set_code[selected], minlength=n_sets)
-    return _SetCounts(cases.astype(np.intp), controls.astype(np.intp), study, rows.astype(np.intp))
+    cases = _counted(pool.set_code, kept & pool.is_case, n_sets)
+    controls = _counted(pool.set_code, kept & ~pool.is_case, n_sets)
+    study = np.zeros(n_sets + 1, dtype=np.intp)
+    study[pool.set_code] = pool.study  # the last takes the rows with a blank set
+    return _SetCounts(cases, controls, study[:-1], _counted(pool.set_code, selected, n_sets))
+
+
+def _counted(codes: IntArray, mask: BoolArray, n_codes: int) -> IntArray:
+    """Rows of a mask at each code, shape (n_codes,)."""
+    marked = codes if mask.all() else codes[mask]
+    return np.bincount(marked, minlength=n_codes).astype(np.intp, copy=False)
 
 
 def _with_selection(
@@ -267,7 +287,7 @@ def _flow(
     no_local, candidate, complete, used = steps
 
     def rowscounted(mask: BoolArray) -> IntArray:
-        return np.bincount(pool.study[mask], minlength=pool.n_studies)
+        return _counted(pool.study, mask, pool.n_studies)
 
     def setscounted(mask: BoolArray) -> IntArray:
         return np.bincount(counts.study[mask], minlength=pool.n_studies)
@@ -309,6 +329,8 @@ def _problems(
     """What was left out for the covariates and for want of a case or control, by study."""
     log = ProblemLog()
     for variable, mask in missing.items():
+        if not mask.any():
+            continue
         lost = candidate & mask
         for s in np.unique(pool.study[lost]):
             rows = np.flatnonzero(lost & (pool.study == s))
@@ -328,8 +350,9 @@ def _problems(
 def _tell_sets(
     pool: PooledStudies, one_sided: BoolArray, complete: BoolArray, code: str, words: str, log: ProblemLog
 ) -> None:
-    in_one_sided = complete.copy()
-    in_one_sided[complete] = one_sided[pool.set_code[complete]]
+    if not one_sided.any():
+        return
+    in_one_sided = complete & _of_rows(pool, one_sided)
     for s in np.unique(pool.study[in_one_sided]):
         rows = np.flatnonzero(in_one_sided & (pool.study == s))
         codes = np.unique(pool.set_code[rows])

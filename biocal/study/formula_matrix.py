@@ -1,0 +1,206 @@
+"""The matrix of a covariate formula: plain columns as they are, anything else through patsy, so many rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from biocal.errors import BiocalError, FormulaError
+from biocal.study.formula_size import MOST_LEVELS, shortened
+
+# Rows that patsy evaluates at once: its matrix and the columns it is made of are then small beside the pool.
+_ROWS_AT_ONCE = 200_000
+
+
+def require_few_levels(n_levels: int, what: str) -> None:
+    """Refuse ids, and measurements taken for words: a column a person."""
+    if n_levels > MOST_LEVELS:
+        raise FormulaError(
+            f"{what} has {n_levels:,} levels, more than the {MOST_LEVELS:,} allowed; does it hold ids, or numbers "
+            "that were taken for words?",
+            name=what,
+        )
+
+
+def formula_matrix(
+    description: Any,
+    data: Mapping[str, Any],
+    n_rows: int,
+    formula: str,
+    agreed: Mapping[str, tuple[Any, ...]] | None,
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Evaluate a formula without its intercept.
+
+    Parameters
+    ----------
+    description : patsy.ModelDesc
+    data : mapping of str to ndarray or Series, shape (n_rows,)
+        Columns without missing values: floats, booleans, or Series of words.
+    n_rows : int
+    formula : str
+        For messages.
+    agreed : mapping of str to tuple, or None
+        Levels of columns, where they are not to be learned from the rows.
+
+    Returns
+    -------
+    names : tuple of str, length k
+    columns : ndarray, shape (n_rows, k)
+        Each column in one piece of memory.
+
+    Raises
+    ------
+    FormulaError
+        It cannot be evaluated.
+    """
+    from patsy import PatsyError
+
+    plain = _plain_columns(description, data)
+    if plain is not None:
+        columns = np.empty((len(plain), n_rows))
+        for k, name in enumerate(plain):
+            columns[k] = data[name]
+        return tuple(plain), columns.T
+    try:
+        with np.errstate(all="ignore"):
+            return _through_patsy(description, data, n_rows, agreed)
+    except MemoryError as failure:
+        message = f"the columns of formula '{shortened(formula)}' do not fit into memory; are the levels ids?"
+        raise FormulaError(message, formula=formula, name=formula) from failure
+    except (PatsyError, BiocalError, ValueError, TypeError, ArithmeticError) as failure:
+        cause: BaseException = failure
+        while cause.__cause__ is not None and not isinstance(cause, BiocalError):
+            cause = cause.__cause__
+        reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+        raise FormulaError(
+            f"formula '{formula}' cannot be evaluated: {reason}", formula=formula, name=formula
+        ) from failure
+
+
+def _plain_columns(description: Any, data: Mapping[str, Any]) -> list[str] | None:
+    """Columns of a formula that is a sum of columns of numbers, in order; None for any other."""
+    names = []
+    for term in description.rhs_termlist:
+        if not term.factors:
+            continue
+        name = term.factors[0].name()
+        column = data.get(name)
+        if len(term.factors) > 1 or not isinstance(column, np.ndarray) or column.dtype != np.float64:
+            return None
+        names.append(name)
+    return names
+
+
+def _through_patsy(
+    description: Any, data: Mapping[str, Any], n_rows: int, agreed: Mapping[str, tuple[Any, ...]] | None
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Learn the coding from all rows, or take the one agreed; then evaluate so many rows at a time."""
+    from patsy import EvalEnvironment, NAAction, build_design_matrices, incr_dbuilder
+
+    learning = data if agreed is None else _example(data, agreed)
+    # missing rows are gone; what is left is checked by the caller
+    action = NAAction(on_NA="raise", NA_types=[])
+    info = incr_dbuilder(
+        description,
+        lambda: iter([_rows(learning, None)]),
+        eval_env=EvalEnvironment([_functions()]),
+        NA_action=action,
+    )
+    kept = [i for i, name in enumerate(info.column_names) if name != "Intercept"]
+    columns = np.empty((len(kept), n_rows))
+    for start in range(0, n_rows, _ROWS_AT_ONCE):
+        rows = slice(start, min(start + _ROWS_AT_ONCE, n_rows))
+        part = build_design_matrices([info], _rows(data, rows), NA_action=action)[0]
+        columns[:, rows] = np.asarray(part)[:, kept].T  # one row for all where the terms are constants
+    return tuple(info.column_names[i] for i in kept), columns.T
+
+
+def _rows(data: Mapping[str, Any], rows: slice | None) -> dict[str, pd.Series[Any]]:
+    """Some rows of the columns, or all, numbered from 0: patsy wants one index for all."""
+    taken: dict[str, pd.Series[Any]] = {}
+    for name, column in data.items():
+        chosen = pd.Series(column if rows is None else column[rows], copy=False)
+        taken[name] = chosen if rows is None else chosen.reset_index(drop=True)
+    return taken
+
+
+def _example(data: Mapping[str, Any], agreed: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+    """Made-up rows that hold every level agreed, for data that need not have them all."""
+    length = max((len(levels) for levels in agreed.values()), default=1)
+    example: dict[str, Any] = {}
+    for name in data:
+        levels = agreed.get(name)
+        if levels is None:
+            example[name] = np.ones(length)
+            continue
+        cycled = [levels[i % len(levels)] for i in range(length)]
+        words = isinstance(levels[0], str)
+        example[name] = pd.Categorical(cycled, categories=list(levels)) if words else np.array(cycled)
+    return example
+
+
+def _functions() -> dict[str, Callable[..., Any]]:
+    from patsy import stateful_transform
+
+    from biocal.study.spline_covariate import rcs
+
+    return {
+        "C": stateful_transform(_Category),
+        "rcs": rcs,
+        "log": np.log,
+        "log2": np.log2,
+        "log10": np.log10,
+        "log1p": np.log1p,
+        "exp": np.exp,
+        "sqrt": np.sqrt,
+        "abs": np.abs,
+    }
+
+
+class _Category:
+    """patsy's C(), with whole numbers named 1, 2, ... whether or not the column has missing cells.
+
+    The levels of numbers are learned from all rows, and each row is then told by its place among them: patsy
+    alone would go from cell to cell.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[NDArray[np.float64]] = []
+        self._levels: NDArray[np.float64] = np.empty(0)
+
+    def memorize_chunk(self, data: Any, contrast: Any = None, levels: Any = None) -> None:
+        """Collect the distinct numbers of a column of floats."""
+        if _floats(data):
+            self._parts.append(pd.unique(np.asarray(data, dtype=np.float64)))
+            require_few_levels(self._parts[-1].size, "C()")
+
+    def memorize_finish(self) -> None:
+        """Order the levels."""
+        if self._parts:
+            self._levels = np.unique(np.concatenate(self._parts))
+            require_few_levels(self._levels.size, "C()")
+
+    def transform(self, data: Any, contrast: Any = None, levels: Any = None) -> Any:
+        """Return the data as patsy's C() does."""
+        from patsy import builtins
+
+        if not _floats(data):
+            return builtins.C(data, contrast, levels)
+        values = np.asarray(data, dtype=np.float64)
+        whole = np.isfinite(self._levels).all() and np.array_equal(self._levels, np.floor(self._levels))
+        place = np.searchsorted(self._levels, values)
+        known = self._levels[np.minimum(place, self._levels.size - 1)] == values
+        if levels is not None or not known.all():
+            # as patsy has it: the levels in the order given, or its own words about a strange one
+            return builtins.C(pd.Series(values.astype(np.int64) if whole else values), contrast, levels)
+        # An Index, because patsy names levels by repr and iterating it gives plain Python numbers.
+        names = pd.Index(self._levels.astype(np.int64) if whole else self._levels)
+        return builtins.C(pd.Series(pd.Categorical.from_codes(place, names)), contrast, levels)
+
+
+def _floats(data: Any) -> bool:
+    return isinstance(data, pd.Series | np.ndarray) and pd.api.types.is_float_dtype(data.dtype)
