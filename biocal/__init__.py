@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from biocal import datasets as datasets
+    from biocal.distributed.api import fit_partitioned as fit_partitioned
+    from biocal.distributed.partitions import PartitionedStudies as PartitionedStudies
     from biocal.errors import BiocalError as BiocalError
     from biocal.errors import BiocalWarning as BiocalWarning
     from biocal.errors import FitError as FitError
@@ -48,6 +50,8 @@ _PUBLIC = {
     "check_pool": "biocal.study.checks",
     "calibrate": "biocal.pooling.calibrate",
     "fit": "biocal.pooling.api",
+    "PartitionedStudies": "biocal.distributed.partitions",
+    "fit_partitioned": "biocal.distributed.api",
     "read_imputations": "biocal.study.imputed_files",
     "fit_imputations": "biocal.pooling.imputations",
     "sensitivity_to_below_limit": "biocal.pooling.below_limit",

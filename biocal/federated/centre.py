@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from biocal.errors import CalibrationDesignError, InputError
+from biocal.errors import InputError
 from biocal.exposure.terms import Basis
 from biocal.federated.agreed import Agreed, Levels
 from biocal.federated.answers import (
@@ -239,15 +239,7 @@ class Centre:
             for answer in self.residuals.values():
                 sums |= answer.studies
             pairs = np.array([sums[name] for name in self.calibration.names])
-            short = [n for n, f in zip(self.calibration.names, pairs[:, 1], strict=True) if f < 0.5]
-            if short:
-                raise CalibrationDesignError(
-                    f"the calibration of {', '.join(short)} has as many coefficients as pairs; use fewer calibration "
-                    "covariates, or common coefficients",
-                    studies=tuple(short),
-                )
-            variance = pairs[:, 0] / pairs[:, 1]
-            self.calibration = replace(self.calibration, variance=variance, freedom=pairs[:, 1])
+            self.calibration = self.calibration.with_residual_sums(pairs[:, 0], pairs[:, 1])
         assert self.agreed.edges is not None
         parts = tuple(answer.bins for answer in self.residuals.values())
         self.distribution = MergedDistribution(self.agreed.edges, parts)

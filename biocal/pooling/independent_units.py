@@ -108,10 +108,14 @@ def shared_person_notes(set_unit: IntArray) -> tuple[str, ...]:
     set_unit : ndarray of int, shape (n_sets,)
         Independent unit of each set of the outcome model.
     """
-    n_units = int(np.unique(set_unit).size)
-    if n_units == set_unit.size:
+    return shared_person_words(set_unit.size, int(np.unique(set_unit).size))
+
+
+def shared_person_words(n_sets: int, n_units: int) -> tuple[str, ...]:
+    """The same from the numbers of sets and of the independent units that they make."""
+    if n_units == n_sets:
         return ()
     return (
-        f"persons in several sets: the {set_unit.size:,} sets make {n_units:,} independent units in standard "
+        f"persons in several sets: the {n_sets:,} sets make {n_units:,} independent units in standard "
         "errors and bootstrap, those that share a person being one",
     )

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import logging
 import math
 import time
 import warnings
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
 import biocal
-from biocal.errors import BiocalWarning, OptionError, SimulationError
+from biocal.errors import BiocalWarning, SimulationError
+from biocal.parallel.dask_client import connect, without_tracebacks
 from biocal.simulation.schedule import Block
 from biocal.simulation.workers import Columns, Work, run_in_worker
 
@@ -53,44 +53,14 @@ def run_on_cluster(works: Iterable[Work], address: str, study: str) -> Generator
     SimulationError
         The scheduler was lost, or the workers cannot run the batches.
     """
-    try:
-        import distributed  # noqa: F401 (it sets up its logging when it is first imported)
-    except ImportError as fault:
-        raise OptionError("--scheduler needs Dask: pip install 'biocal[dask]'", option="scheduler") from fault
-    with _without_tracebacks():
-        client = _connect(address)
+    with without_tracebacks():
+        client = connect(address, PATIENCE)
         try:
             yield from _run(client, iter(works), address, study)
         except OSError as fault:  # connections are files to the system, but no trouble of the results' folder
             raise _lost(address, f" ({fault})") from fault
         finally:
             client.close(timeout=PATIENCE)
-
-
-@contextmanager
-def _without_tracebacks() -> Iterator[None]:
-    """Keep Dask from logging the traceback of a lost connection, which is told in a sentence."""
-    loggers = [logging.getLogger(f"distributed.{part}") for part in ("client", "core", "comm", "batched")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    # not put back after an error: Dask's own threads find it out a moment later
-    yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
-
-
-def _connect(address: str) -> Any:
-    from distributed import Client
-
-    try:
-        return Client(address, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as fault:
-        raise OptionError(
-            f"no Dask scheduler answers at '{address}' ({fault or type(fault).__name__}): is it running, and can "
-            "this machine reach it?",
-            option="scheduler",
-        ) from fault
 
 
 def _run(client: Any, works: Iterator[Work], address: str, study: str) -> Generator[tuple[Block, Columns]]:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from biocal.errors import OptionError, OutputError
+from biocal.parallel.processes import require_jobs
 from biocal.simulation.folder import REPLICATES_FILE, RunFolder, record_of
 from biocal.simulation.lock import FolderLock
 from biocal.simulation.merging import ROWS_PER_GROUP, merge_blocks
 from biocal.simulation.parts import DamagedPartError, PartWriter
 from biocal.simulation.progress import Progress, showing_progress
 from biocal.simulation.schedule import Block, Shard, in_running_order
-from biocal.simulation.workers import BatchRunner, Columns, Work, require_jobs, run_here, run_in_processes
+from biocal.simulation.workers import BatchRunner, Columns, Work, run_here, run_in_processes
 
 if TYPE_CHECKING:
     from biocal.simulation.design import Design

@@ -7,7 +7,7 @@ these coordinates intercepts separate, and the normal equations lose no digits t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,23 @@ class SummedCalibration:
         kept = self.layout.position[s, 1:] >= 0
         leverage = float(np.sum(self.inverse_bread[np.ix_(own, own)] * _uncentred(one, kept)))
         return max(rss, 0.0) + one.n * left**2, one.n - leverage
+
+    def with_residual_sums(self, rss: FloatArray, freedom: FloatArray) -> SummedCalibration:
+        """The same with residual variances, from sums of squares and of 1 - h by study, (L,) each.
+
+        Raises
+        ------
+        CalibrationDesignError
+            A study has as many coefficients as pairs.
+        """
+        short = [name for name, left in zip(self.names, freedom, strict=True) if left < 0.5]
+        if short:
+            raise CalibrationDesignError(
+                f"the calibration of {', '.join(short)} has as many coefficients as pairs; use fewer calibration "
+                "covariates, or common coefficients",
+                studies=tuple(short),
+            )
+        return replace(self, variance=rss / freedom, freedom=freedom)
 
     def covariance(self) -> FloatArray:
         """Least-squares covariance with each study's own residual variance, (G, G)."""

@@ -26,6 +26,8 @@ class StudyLine:
         The study's block of the inverse of the pooled sum of C_i C_i'.
     variance, freedom : float or None
         sigma^2 and the sum of 1 - h, once known.
+    pairs : int or None
+        Calibration pairs of the study; None when all of them are among the rows computed from.
     """
 
     kept: BoolArray
@@ -33,6 +35,7 @@ class StudyLine:
     inverse: FloatArray
     variance: float | None = None
     freedom: float | None = None
+    pairs: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -48,6 +48,7 @@ def calibration_of_lines(problem: PooledProblem, lines: Sequence[StudyLine]) -> 
         own = calibrators.rows.columns[line.kept][:, mine]
         leverage[mine] = np.einsum("ki,kl,li->i", own, line.inverse, own)
     residuals = calibrators.response - design @ gamma
+    here = np.bincount(calibrators.rows.study, minlength=len(lines)).tolist()
     fitted = CalibrationFit(
         gamma,
         residuals,
@@ -56,12 +57,19 @@ def calibration_of_lines(problem: PooledProblem, lines: Sequence[StudyLine]) -> 
         np.full((gamma.size, gamma.size), np.nan),
         residuals[:, None] * design,
         np.array([np.nan if line.variance is None else line.variance for line in lines]),
-        np.array([np.nan if line.freedom is None else line.freedom for line in lines]),
+        np.array([_freedom_here(line, n) for line, n in zip(lines, here, strict=True)]),
         layout,
         (),
         calibrators.rows.group,
     )
     return fitted.with_leverage_scores() if calibrators.leverage_scores else fitted
+
+
+def _freedom_here(line: StudyLine, n_here: int) -> float:
+    """The pairs' share of their study's sum of 1 - h, so that its mean over them is the study's."""
+    if line.freedom is None:
+        return float("nan")
+    return line.freedom if line.pairs is None else line.freedom * n_here / line.pairs
 
 
 def agreed_on_common(layout: CalibrationLayout, lines: Sequence[StudyLine]) -> bool:

@@ -1,0 +1,325 @@
+"""The rounds of a fit from partitions: each asks all of them one question and puts their answers together in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.distributed.merging import (
+    LocalStudy,
+    agreed_levels,
+    merged_exposure,
+    merged_local,
+    merged_sandwich,
+)
+from biocal.distributed.partitions import PartitionedStudies, sources_of
+from biocal.distributed.quantiles import exact_quantiles
+from biocal.distributed.runners import Computed, Runner, Step, values_of
+from biocal.distributed.session import PartSource, Session
+from biocal.distributed.steps import (
+    ExposurePart,
+    LaidOutPart,
+    ReadPart,
+    count_part,
+    expose_part,
+    lay_out_part,
+    read_part,
+    require_same_names,
+    sandwich_part,
+    score_part,
+    varies,
+)
+from biocal.errors import CalibrationDesignError, MatchedSetError
+from biocal.exposure.terms import Basis, ExposureSpecification, SplineBasis
+from biocal.kernels.newton import Optimum
+from biocal.kernels.rcs import require_knots
+from biocal.study.columns import ColumnRoles
+from biocal.study.partition_census import PartitionCensus, RowOfId, rows_of_ids, take_census
+from biocal.sums.ascent import AnsweredPoints, run_ascents
+from biocal.sums.calibration import SummedCalibration, solve_calibration
+from biocal.sums.fits import SummedFits
+from biocal.sums.records import SandwichAnswer
+from biocal.sums.tasks import Task, shown_tasks, start_of, task_basis, tasks_to_run
+
+FloatArray = NDArray[np.float64]
+
+#: Quantiles by which the controls' exposure is drawn, evenly spread from the least to the largest value.
+DRAWN_PROBABILITIES = tuple(np.linspace(0.0, 1.0, 1_001).tolist())
+#: Those, and the quantiles that the axis is laid out by.
+SCALE_PROBABILITIES = (0.01, 0.5, 0.99, *DRAWN_PROBABILITIES)
+
+
+@dataclass(slots=True)
+class Rounds:
+    """Asks the partitions, and keeps count.
+
+    Attributes
+    ----------
+    runner : Runner
+    paths : tuple of str
+    told : callable
+        Called with the name of each round.
+    n_rounds : int
+    peaks : dict of str to int
+        Most memory of each process that computed, in bytes.
+    """
+
+    runner: Runner
+    paths: tuple[str, ...]
+    told: Callable[[str], None]
+    n_rounds: int = 0
+    peaks: dict[str, int] = field(default_factory=dict)
+
+    def ask(self, words: str, step: Step, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Answers of all partitions, in order; raises what a partition raises, its file named."""
+        self.told(words)
+        self.n_rounds += 1
+        found: list[Computed] = self.runner.map(step, arguments)
+        for one in found:
+            self.peaks[one.process] = max(self.peaks.get(one.process, 0), one.peak)
+        return values_of(found, self.paths)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundExposure:
+    """The controls' exposure over all partitions.
+
+    Attributes
+    ----------
+    n : int
+        Controls.
+    sd : float
+    quantiles : dict of float to float
+        Exact, by probability: those of `SCALE_PROBABILITIES` and of the knots.
+    """
+
+    n: int
+    sd: float
+    quantiles: Mapping[float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundSums:
+    """All that the rounds have found.
+
+    Attributes
+    ----------
+    read : tuple of ReadPart
+    laid : tuple of LaidOutPart
+    local : dict of str to LocalStudy
+    outside : dict of str to int
+        Local values outside the range of their study's pairs.
+    covariate_names, calibration_names, omitted : tuple of str
+        Of the outcome model, of the calibration, and constant within every set.
+    calibration : SummedCalibration or None
+    obstacle : str
+        Why there is none, where naive alone was asked for.
+    exposure : FoundExposure
+    fits : SummedFits
+    """
+
+    read: tuple[ReadPart, ...]
+    laid: tuple[LaidOutPart, ...]
+    local: Mapping[str, LocalStudy]
+    outside: Mapping[str, int]
+    covariate_names: tuple[str, ...]
+    calibration_names: tuple[str, ...]
+    omitted: tuple[str, ...]
+    calibration: SummedCalibration | None
+    obstacle: str
+    exposure: FoundExposure
+    fits: SummedFits
+
+
+def begin(rounds: Rounds, pool: PartitionedStudies) -> tuple[ColumnRoles, tuple[PartSource, ...], int]:
+    """Count the partitions: studies' kinds, sets and persons in several of them.
+
+    Returns
+    -------
+    roles : ColumnRoles
+    sources : tuple of PartSource
+    n_rows : int
+
+    Raises
+    ------
+    DataProblemsError, OptionError
+        As :func:`~biocal.distributed.partitions.sources_of`.
+    """
+    arguments = [(path, pool.roles) for path in rounds.paths]
+    found: list[PartitionCensus] = rounds.ask("counting", take_census, arguments)
+
+    def rows_of(
+        holders: Sequence[int], column: str, hashes: NDArray[np.uint64]
+    ) -> list[Mapping[int, RowOfId]]:
+        return [rows_of_ids(rounds.paths[k], pool.roles, column, hashes) for k in holders]
+
+    roles, sources = sources_of(pool, found, rows_of)
+    return roles, sources, sum(one.n_rows for one in found)
+
+
+def run_rounds(
+    rounds: Rounds,
+    session: Session,
+    sources: Sequence[PartSource],
+    specification: ExposureSpecification,
+    methods: tuple[str, ...],
+) -> FoundSums:
+    """Read, calibrate, climb, and gather the sandwich.
+
+    Raises
+    ------
+    InputError
+        Rows that cannot be used; partitions that do not fit together.
+    FitError
+        A model that cannot be fitted, of the first method that fails.
+    """
+
+    def ask(words: str, step: Step, *more: Any) -> list[Any]:
+        return rounds.ask(words, step, [(session, source, *more) for source in sources])
+
+    read: list[ReadPart] = ask("reading", read_part)
+    session = replace(session, levels=agreed_levels(rounds.paths, read, session.texts))
+    laid: list[LaidOutPart] = ask("laying out", lay_out_part)
+    usable = {path: part for path, part in zip(rounds.paths, laid, strict=True) if part.usable}
+    if not usable:
+        raise MatchedSetError("no partition holds a matched set with a case and a control that could be used")
+    require_same_names(usable)
+    first = next(iter(usable.values()))
+    kept = varies(
+        np.max([part.spread for part in usable.values()], axis=0),
+        np.max([part.largest for part in usable.values()], axis=0),
+    )
+    names = tuple(n for n, k in zip(first.covariate_names, kept, strict=True) if k)
+    omitted = tuple(n for n in first.covariate_names if n not in names)
+    local = merged_local(laid, 1 + len(first.calibration_names))
+    calibration, obstacle = _solved(local, methods, by_study=session.formulas.by_study)
+    ranges = {name: (one.pair_low, one.pair_high) for name, one in local.items() if one.moments.n}
+    session = replace(session, kept=kept, lines=_lines(calibration), ranges=ranges)
+    exposed: list[ExposurePart] = ask("calibrating", expose_part)
+    if calibration is not None:
+        calibration = _with_residuals(calibration, exposed)
+        session = replace(session, lines=_lines(calibration))
+    n, _, sd = merged_exposure(exposed)
+
+    def count(prefixes: tuple[int, ...], shift: int) -> list[Any]:
+        return ask("placing quantiles", count_part, prefixes, shift)
+
+    probabilities = (*SCALE_PROBABILITIES, *(getattr(specification, "probabilities", None) or ()))
+    quantiles = dict(zip(probabilities, exact_quantiles(n, probabilities, count).tolist(), strict=True))
+    basis = _basis(specification, quantiles)
+    session = replace(session, basis=basis)
+    points, optima = _climb(ask, basis, names, methods)
+    wanted = shown_tasks(methods, basis)
+    sandwiches = _sandwiches(ask, wanted, optima)
+    origins = {Task("full" if method == "induced" else method) for method in methods}
+    start = np.zeros(len(basis.names) + len(names))
+    fits = SummedFits(
+        methods,
+        basis,
+        names,
+        calibration,
+        optima,
+        {task: [sums] for task, sums in sandwiches.items()},
+        {task: points[task].at(start).loglik for task in origins},
+        _calibrated_share(laid),
+    )
+    outside: dict[str, int] = {}
+    for part in exposed:
+        for name, here in part.outside.items():
+            outside[name] = outside.get(name, 0) + here
+    return FoundSums(
+        tuple(read),
+        tuple(laid),
+        local,
+        outside,
+        names,
+        first.calibration_names,
+        omitted,
+        calibration,
+        obstacle,
+        FoundExposure(n, sd, quantiles),
+        fits,
+    )
+
+
+def _solved(
+    local: Mapping[str, LocalStudy], methods: tuple[str, ...], *, by_study: bool
+) -> tuple[SummedCalibration | None, str]:
+    """The calibration; when only naive is asked, an obstacle to it is told instead of raised."""
+    try:
+        return solve_calibration({name: one.moments for name, one in local.items()}, by_study=by_study), ""
+    except CalibrationDesignError as error:
+        if set(methods) != {"naive"}:
+            raise
+        return None, f"no calibration was possible ({error}); knots and axes are those of the naive exposure"
+
+
+def _lines(calibration: SummedCalibration | None) -> Any:
+    if calibration is None:
+        return None
+    pairs = [one.n for one in calibration.moments]
+    lines = calibration.lines()
+    return {name: replace(line, pairs=n) for (name, line), n in zip(lines.items(), pairs, strict=True)}
+
+
+def _with_residuals(calibration: SummedCalibration, exposed: Sequence[ExposurePart]) -> SummedCalibration:
+    """The calibration with residual variances.
+
+    Raises
+    ------
+    CalibrationDesignError
+        As many coefficients as pairs.
+    """
+    sums = np.zeros((len(calibration.names), 2))
+    for part in exposed:
+        for name, pair in part.residuals.items():
+            sums[calibration.names.index(name)] += pair
+    return calibration.with_residual_sums(sums[:, 0], sums[:, 1])
+
+
+def _basis(specification: ExposureSpecification, quantiles: Mapping[float, float]) -> Basis:
+    """Exposure terms, knots placed as :meth:`learn` places them from all values."""
+    probabilities = getattr(specification, "probabilities", None)
+    if specification.needs_data and probabilities is not None:
+        knots = require_knots([quantiles[probability] for probability in probabilities])
+        return SplineBasis(tuple(float(knot) for knot in knots))
+    return specification.learn(np.array([quantiles[0.0], quantiles[1.0]]))
+
+
+def _climb(
+    ask: Callable[..., list[Any]], basis: Basis, names: tuple[str, ...], methods: tuple[str, ...]
+) -> tuple[dict[Task, AnsweredPoints], Mapping[Task, Optimum]]:
+    """Maximise all likelihoods together: each round evaluates every one that has not arrived."""
+    wanted = shown_tasks(methods, basis)
+    terms = {task: (*task_basis(task, basis).names, *names) for task in tasks_to_run(wanted)}
+    points = {task: AnsweredPoints(len(own)) for task, own in terms.items()}
+    starts = {task: start_of(task) for task in points if task.method == "induced"}
+    while True:
+        ascents = run_ascents(terms, points, starts)
+        for task, failure in ascents.failures.items():
+            if task in wanted:
+                failure.add_note(f"method {task.name}")
+                raise failure
+        if not ascents.needed:
+            return points, ascents.optima
+        needed = tuple(ascents.needed.items())
+        answers = [answer for answer in ask("climbing", score_part, needed) if answer is not None]
+        for k, (task, point) in enumerate(needed):
+            points[task].add(point, [answer[k] for answer in answers])
+
+
+def _sandwiches(
+    ask: Callable[..., list[Any]], wanted: Sequence[Task], optima: Mapping[Task, Optimum]
+) -> dict[Task, SandwichAnswer]:
+    arrived = tuple((task, optima[task].point[0]) for task in wanted)
+    answers = [one for one in ask("gathering the sandwich", sandwich_part, arrived) if one is not None]
+    return {task: merged_sandwich([one[k] for one in answers]) for k, (task, _) in enumerate(arrived)}
+
+
+def _calibrated_share(laid: Sequence[LaidOutPart]) -> float:
+    controls = sum(part.local_controls for part in laid)
+    return sum(part.calibrated_controls for part in laid) / controls if controls else 0.0

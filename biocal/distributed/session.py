@@ -1,0 +1,81 @@
+"""What a worker is told: the analysis, its partition, and what earlier rounds have settled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.exposure.terms import Basis
+from biocal.pooling.prepare import ModelFormulas
+from biocal.study.columns import ColumnRoles
+from biocal.study.pool_options import PoolOptions
+from biocal.sums.records import StudyLine
+
+BoolArray = NDArray[np.bool_]
+
+#: Levels of the columns that are taken as categories, by part of the model and column.
+Levels = Mapping[str, Mapping[str, tuple[Any, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class PartSource:
+    """A partition, and what must be known of the others to read it.
+
+    Attributes
+    ----------
+    number : int
+        From 0; sums are put together in this order.
+    path : str
+    sha256 : str
+        Of its content when the fit began.
+    options : PoolOptions
+        For the studies that it holds.
+    columns : tuple of str
+        Columns of any partition.
+    """
+
+    number: int
+    path: str
+    sha256: str
+    options: PoolOptions
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Session:
+    """The fit under way; parts that are not settled yet are None.
+
+    Attributes
+    ----------
+    token : str
+        Known to this fit alone: what an earlier one has left behind is never taken for its own.
+    folder : str
+        Where prepared partitions are kept when no Dask worker says otherwise.
+    roles : ColumnRoles
+    formulas : ModelFormulas
+    texts : dict of str to str
+        The formulas that are evaluated, by part of the model.
+    levels : Levels or None
+    kept : ndarray of bool, shape (number of covariate columns,), or None
+        Covariates that vary within some set of some partition.
+    lines : dict of str to StudyLine, or None
+        Calibration, by local study; None before it is known, and where nothing can be calibrated.
+    ranges : dict of str to (float, float)
+        Least and largest local value of each study's calibration pairs.
+    basis : Basis or None
+    """
+
+    token: str
+    folder: str
+    roles: ColumnRoles
+    formulas: ModelFormulas
+    texts: Mapping[str, str]
+    levels: Levels | None = None
+    kept: BoolArray | None = None
+    lines: Mapping[str, StudyLine] | None = None
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    basis: Basis | None = None
