@@ -11,6 +11,7 @@ _COLUMNS = "Columns"
 _STUDIES = "Studies"
 _CALIBRATION = "Calibration"
 _LIMITS = "Detection limits"
+_PARTITIONS = "Larger than memory"
 _OUTPUT = "Output"
 _WORDS = "Words for tables and figures"
 
@@ -226,6 +227,25 @@ Unit = Annotated[
         metavar="UNIT",
         help="Unit of the reference laboratory, such as nmol/L.",
         rich_help_panel=_WORDS,
+        show_default=False,
+    ),
+]
+Partitioned = Annotated[
+    bool,
+    typer.Option(
+        "--partitioned",
+        help="FILE is a FOLDER of partitions (biocal partition), read one at a time: for pools larger than memory.",
+        rich_help_panel=_PARTITIONS,
+        show_default=False,
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="--partitioned: on the workers of a Dask scheduler, such as tcp://host:8786.",
+        rich_help_panel=_PARTITIONS,
         show_default=False,
     ),
 ]

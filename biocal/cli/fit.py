@@ -10,7 +10,7 @@ from biocal.cli import columns
 from biocal.cli.messages import plain, tell, tell_problems
 from biocal.cli.output import OutputFolder
 from biocal.cli.progress import counting, working
-from biocal.cli.settings import Settings, gather, read_pools, require_calibration
+from biocal.cli.settings import Settings, gather, read_pools, require_calibration, usage_error
 
 if TYPE_CHECKING:
     from biocal.results.comparison import Comparison
@@ -297,7 +297,12 @@ def fit(
     ] = None,
     jobs: Annotated[
         int | None,
-        _option("jobs", "N", "Processes for the bootstrap; -1: one a processor (default: 1).", _CURVE),
+        _option(
+            "jobs",
+            "N",
+            "Processes for the bootstrap or --partitioned; -1: one a processor (default: 1).",
+            _CURVE,
+        ),
     ] = None,
     strata: Annotated[
         str | None,
@@ -325,6 +330,8 @@ def fit(
     local_flag: columns.LocalFlag = None,
     reference_flag: columns.ReferenceFlag = None,
     sensitivity: columns.Sensitivity = None,
+    partitioned: columns.Partitioned = False,
+    scheduler: columns.Scheduler = None,
     exposure_name: Annotated[
         str | None, _option("exposure-name", "TEXT", 'Such as "25(OH)D".', _WORDS)
     ] = None,
@@ -346,6 +353,13 @@ def fit(
 ) -> None:
     """Fit a calibrated dose-response curve to the pooled studies; tables, figures and fit.json go to --out."""
     settings = gather(ctx)
+    if settings.get("partitioned"):
+        from biocal.cli.partitioned import fit_partitions
+
+        fit_partitions(settings)
+        return
+    if settings.get("scheduler"):
+        usage_error("--scheduler needs --partitioned, a FOLDER of partitions")
     _run(settings)
 
 

@@ -83,6 +83,8 @@ KEYS: Mapping[str, Kind] = {
     "bootstrap": Kind.WHOLE,
     "jobs": Kind.WHOLE,
     "strata": Kind.TEXT,
+    "partitioned": Kind.FLAG,
+    "scheduler": Kind.TEXT,
     "exposure_name": Kind.TEXT,
     "unit": Kind.TEXT,
     "outcome_name": Kind.TEXT,

@@ -91,7 +91,7 @@ def effective_options(settings: Settings) -> tuple[dict[str, Any], list[str]]:
             usage_error(f"{option_of(key)} needs --exposure {wanted}; the exposure is {kind}")
     told = [f"{', '.join(unused)} of {settings.spec} not used: the exposure is {kind}"] if unused else []
     dropped = {*unused, *(key for key in _OF_EXPOSURE if kind not in _OF_EXPOSURE[key])}
-    if not options.get("bootstrap"):
+    if not options.get("bootstrap") and not options.get("partitioned"):
         idle = [option_of(key) for key in _OF_BOOTSTRAP if key in settings.typed]
         if idle:
             told.append(f"{' and '.join(idle)} not used: nothing is drawn without --bootstrap N")

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import biocal
-from biocal.distributed.part_cache import cache_folder, forget
+from biocal.distributed.part_cache import cache_of_worker, forget
 from biocal.distributed.runners import Computed, Step, compute
 from biocal.errors import BiocalWarning, FitError
 from biocal.parallel.dask_client import connect, without_tracebacks
@@ -183,5 +183,6 @@ def _compute_on_worker(step: Step, arguments: tuple[Any, ...]) -> tuple[str, str
     return biocal.__version__, get_worker().address, computed
 
 
-def _forget_on_worker(token: str) -> None:
-    forget(cache_folder(token, ""))
+def _forget_on_worker(token: str, dask_worker: Any) -> None:
+    """Run outside any task: Dask hands the worker over by the name of the argument."""
+    forget(cache_of_worker(dask_worker.local_directory, token), token)

@@ -26,12 +26,29 @@ _MAGIC = b"biocal1\n"
 
 
 def cache_folder(token: str, folder: str) -> Path:
-    """Where this process keeps what it has prepared: beside a Dask worker's other files, or in `folder`."""
+    """Where this process keeps what it has prepared: beside a Dask worker's other files, or in `folder`.
+
+    Parameters
+    ----------
+    token : str
+        Of the fit; the folder's own name holds it, and nothing else is ever removed.
+    folder : str
+        Made for the fit; used where this process is no Dask worker.
+    """
     distributed = sys.modules.get("distributed")
     if distributed is not None:
-        with suppress(ValueError):  # this process is no worker
-            return Path(distributed.get_worker().local_directory) / f"biocal-{token}"
-    return Path(folder)
+        with suppress(ValueError):  # no task of a worker
+            return cache_of_worker(distributed.get_worker().local_directory, token)
+    return Path(folder) / _name(token)
+
+
+def cache_of_worker(local_directory: str, token: str) -> Path:
+    """Where a Dask worker keeps what it has prepared."""
+    return Path(local_directory).absolute() / _name(token)
+
+
+def _name(token: str) -> str:
+    return f"biocal-{token}"
 
 
 def store(path: Path, value: Any) -> None:
@@ -99,6 +116,14 @@ def load(path: Path) -> Any:
     return pickle.loads(view[start : start + n_head], buffers=buffers)
 
 
-def forget(folder: Path) -> None:
-    """Remove a fit's prepared partitions."""
-    shutil.rmtree(folder, ignore_errors=True)
+def forget(folder: Path, token: str) -> None:
+    """Remove a fit's prepared partitions.
+
+    Parameters
+    ----------
+    folder : Path
+        Of :func:`cache_folder`; one that is not named after the fit is left alone.
+    token : str
+    """
+    if token and folder.is_absolute() and folder.name == _name(token):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,159 @@
+"""``biocal fit FOLDER --partitioned``: a pool that does not fit into memory, here or on a Dask cluster."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from biocal.cli.keys import option_of
+from biocal.cli.messages import plain, tell, tell_problems
+from biocal.cli.output import OutputFolder
+from biocal.cli.progress import working
+from biocal.cli.settings import Settings, usage_error
+
+if TYPE_CHECKING:
+    from biocal.distributed.api import PartitionedRun
+
+_READING = (
+    *("study", "set", "case", "local", "reference", "person"),
+    *("reference_study", "local_study", "scale_local", "calibrate_with_cases"),
+)
+_SAME = (
+    *("calibration_covariates", "calibration_coefficients", "calibration_variance", "level"),
+    *("exposure_name", "unit", "outcome_name", "per", "per_sd", "jobs", "scheduler"),
+)
+#: Keys with a meaning for partitions.
+_KNOWN = frozenset(
+    {
+        *(*_READING, *_SAME, "files", "out", "force", "quiet", "partitioned"),
+        *("method", "exposure", "knots", "knot_values", "knot_probs", "cuts", "reference_category"),
+        *("covariates", "matching", "ref", "at"),
+    }
+)
+#: Keys that may be there with the one value that partitions know.
+_FIXED = {
+    "knot_rule": "common",
+    "residual_law": "normal",
+    "calibration_form": "linear",
+    "calibration_estimator": "least-squares",
+    "missing": "complete",
+}
+_ALWAYS = (
+    *("coefficients.csv", "covariance.csv", "dose_response.csv", "tests.csv", "variance_shares.csv"),
+    *("calibration.csv", "fit.json", "dose_response.png", "dose_response.svg"),
+)
+
+
+def fit_partitions(settings: Settings) -> None:
+    """Fit from partitions and write the results.
+
+    Raises
+    ------
+    click.UsageError
+        Options that partitions do not know; several folders.
+    InputError, FitError
+        As :func:`biocal.fit_partitioned`.
+    """
+    from biocal.cli.request import effective_options, require_methods
+
+    folders = settings.require("files", "No data: name the FOLDER of the partitions")
+    out = settings.require("out", "Missing option '--out': name a folder for the results")
+    _require_known(settings)
+    if len(folders) > 1:
+        usage_error(f"--partitioned takes one folder, and {len(folders)} names were given")
+    options, remarks = effective_options(settings)
+    require_methods(settings, options["method"])
+    asked = bool(options.get("per") or options.get("per_sd"))
+    names = (*_ALWAYS, "per_unit.csv") if asked else _ALWAYS
+    folder = OutputFolder(out, force=bool(settings.get("force", False)), names=names)
+    if not settings.quiet:
+        for remark in remarks:
+            tell("note", remark)
+    run = _fitted(folders[0], settings, options)
+    tell_problems(run.problems, quiet=settings.quiet)
+    with working("drawing", quiet=settings.quiet):
+        contents = _contents(run, options)
+    folder.write(contents)
+    if settings.quiet:
+        return
+    fits = list(run.comparison.values())
+    typer.echo(plain(fits[0].summary() if len(fits) == 1 else run.comparison.summary()))
+    tell("note", _how_it_went(run))
+    tell("note", f"{len(contents)} files are in {folder.path}")
+
+
+def _fitted(folder: str, settings: Settings, options: dict[str, Any]) -> PartitionedRun:
+    from biocal.cli.request import exposure_of
+    from biocal.distributed.api import run_partitioned
+    from biocal.distributed.partitions import PartitionedStudies
+
+    reading = settings.given(_READING)
+    if reading.get("person") == "":
+        reading["person"] = None  # every row a person of its own
+    pool = PartitionedStudies.of(folder, **reading)
+    with _warnings_told(quiet=settings.quiet), working("fitting from partitions", quiet=settings.quiet):
+        return run_partitioned(
+            pool,
+            method=options["method"],
+            exposure=exposure_of(options),
+            covariates=options["covariates"] or None,
+            matching=options["matching"] or None,
+            reference=options.get("ref"),
+            at=options.get("at"),
+            **{key: options[key] for key in _SAME if key in options},
+        )
+
+
+def _require_known(settings: Settings) -> None:
+    for key, value in settings.values.items():
+        if key in _KNOWN or (key in _FIXED and value == _FIXED[key]) or value in (False, "", [], None):
+            continue
+        where = option_of(key) if key in settings.typed else f"{key} of {settings.spec}"
+        if key in _FIXED:
+            usage_error(f"{where}: a fit from partitions knows {_FIXED[key]} only")
+        usage_error(f"{where} is not for --partitioned: leave it out, or fit in memory")
+
+
+def _contents(run: PartitionedRun, options: dict[str, Any]) -> dict[str, bytes]:
+    """All result files, by name."""
+    from biocal.cli.figures import fit_figures
+    from biocal.cli.record import fit_record, json_bytes
+    from biocal.results.tables import csv_bytes, fit_tables
+
+    tables = fit_tables(run.comparison)
+    contents = {f"{name}.csv": csv_bytes(table) for name, table in tables.items()}
+    record = fit_record(run.comparison, tables, options, run.problems)
+    record["partitioned"] = {
+        "partitions": run.n_partitions,
+        "rows": run.n_rows,
+        "rounds": run.n_rounds,
+        "processes": len(run.peak_memory),
+        "peak_memory_bytes": max(run.peak_memory.values(), default=0),
+    }
+    contents["fit.json"] = json_bytes(record)
+    return contents | fit_figures(run.comparison)
+
+
+def _how_it_went(run: PartitionedRun) -> str:
+    most, n = max(run.peak_memory.values(), default=0) / 2**20, len(run.peak_memory)
+    return (
+        f"{run.n_rows:,} rows in {run.n_partitions:,} partition{'' if run.n_partitions == 1 else 's'}, "
+        f"{run.n_rounds} rounds; {n} process{'' if n == 1 else 'es'} computed, none with more than {most:,.0f} MiB"
+    )
+
+
+@contextmanager
+def _warnings_told(*, quiet: bool) -> Iterator[None]:
+    """Tell what a cluster lacks as lines of the command's own."""
+
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+        if not quiet:
+            tell("warning", str(message))
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
