@@ -22,6 +22,11 @@ BoolArray = NDArray[np.bool_]
 
 #: Fewest pairs that leave a residual degree of freedom for a line.
 MIN_PAIRS = 3
+#: What to do about studies without a calibration line.
+PAIRS_ARE_NEEDED = (
+    ". Controls measured in both laboratories are needed; leave such a study out, or name it with --reference-study "
+    "if it was measured at the reference laboratory."
+)
 #: Norm of a column's part not explained by columns before it, relative to its own.
 _COLLINEAR = 1e-9
 
@@ -326,9 +331,7 @@ def _require_lines(rows: CalibrationRows, layout: CalibrationLayout, study_names
         studies.append(name)
     if problems:
         raise CalibrationDesignError(
-            "; ".join(problems)
-            + ". Controls measured in both laboratories are needed; leave such a study out, or name it with "
-            "--reference-study if it was measured at the reference laboratory.",
+            "; ".join(problems) + PAIRS_ARE_NEEDED,
             studies=tuple(studies),
         )
 

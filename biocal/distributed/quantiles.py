@@ -87,17 +87,15 @@ def order_statistics(
 
 def _merged(
     parts: Sequence[DigitCounts], prefixes: Sequence[int]
-) -> dict[int, tuple[NDArray[np.intp], CountArray]]:
+) -> dict[int, tuple[NDArray[np.uint16], CountArray]]:
     """Digits that occur under each prefix, and the number of values up to each."""
     merged = {}
     for prefix in prefixes:
-        total = np.zeros(1 << _BITS, dtype=np.int64)
-        for part in parts:
-            if prefix in part:
-                digits, counts = part[prefix]
-                total[digits] += counts
-        there = np.flatnonzero(total)
-        merged[prefix] = (there, np.cumsum(total[there]))
+        found = [part[prefix] for part in parts if prefix in part]
+        digits, place = np.unique(np.concatenate([one for one, _ in found]), return_inverse=True)
+        total = np.zeros(digits.size, dtype=np.int64)
+        np.add.at(total, place, np.concatenate([counts for _, counts in found]))
+        merged[prefix] = (digits, np.cumsum(total))
     return merged
 
 

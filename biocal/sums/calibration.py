@@ -12,7 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.calibration.regression import MIN_PAIRS, CalibrationLayout, lay_out_parameters
+from biocal.calibration.regression import (
+    MIN_PAIRS,
+    PAIRS_ARE_NEEDED,
+    CalibrationLayout,
+    lay_out_parameters,
+)
 from biocal.errors import CalibrationDesignError
 from biocal.kernels.newton import collinear_columns
 from biocal.sums.records import CalibrationMoments, StudyLine
@@ -176,7 +181,7 @@ def _require_lines(studies: Mapping[str, CalibrationMoments]) -> None:
         elif one.products[0, 0] <= 0:
             problems.append(f"study {name}: all {one.n} calibrated persons have the same local value")
     if problems:
-        raise CalibrationDesignError("; ".join(problems), studies=tuple(studies))
+        raise CalibrationDesignError("; ".join(problems) + PAIRS_ARE_NEEDED, studies=tuple(studies))
 
 
 def _without_collinear(
