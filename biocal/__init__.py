@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from biocal import datasets as datasets
     from biocal.distributed.api import fit_partitioned as fit_partitioned
+    from biocal.distributed.partitioning import partition_studies as partition_studies
     from biocal.distributed.partitions import PartitionedStudies as PartitionedStudies
     from biocal.errors import BiocalError as BiocalError
     from biocal.errors import BiocalWarning as BiocalWarning
@@ -51,6 +52,7 @@ _PUBLIC = {
     "calibrate": "biocal.pooling.calibrate",
     "fit": "biocal.pooling.api",
     "PartitionedStudies": "biocal.distributed.partitions",
+    "partition_studies": "biocal.distributed.partitioning",
     "fit_partitioned": "biocal.distributed.api",
     "read_imputations": "biocal.study.imputed_files",
     "fit_imputations": "biocal.pooling.imputations",

@@ -11,6 +11,7 @@ from biocal.cli.check import check
 from biocal.cli.coordinate import coordinate
 from biocal.cli.example import example
 from biocal.cli.fit import fit
+from biocal.cli.partition import partition
 from biocal.cli.plan import plan
 from biocal.cli.simulate import simulate
 from biocal.cli.site import site
@@ -44,6 +45,7 @@ app.command(
     epilog='Example: biocal fit cohorts/*.csv --covariates "bmi + C(sex)" --matching "age + C(month)" '
     "--ref 50 --out results"
 )(fit)
+app.command(epilog="Example: biocal partition cohorts/*.csv --out pool --rows 500000")(partition)
 app.command(epilog="Example: biocal simulate simulation.toml --out results --jobs 2")(simulate)
 app.command(epilog="Example: biocal plan planning.toml --out plan")(plan)
 app.command(epilog="Example: biocal example vitamin-d")(example)

@@ -69,6 +69,10 @@ class PartitionedStudies:
         study, set, case, local, reference, person, reference_study, local_study, scale_local, calibrate_with_cases
             As :func:`biocal.read_studies` takes them.
 
+        Returns
+        -------
+        PartitionedStudies
+
         Raises
         ------
         OptionError
@@ -80,6 +84,10 @@ class PartitionedStudies:
 
     def paths(self) -> tuple[str, ...]:
         """The partitions, in natural order of their names, which is the order of all sums.
+
+        Returns
+        -------
+        tuple of str
 
         Raises
         ------
