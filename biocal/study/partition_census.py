@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from biocal.study.cells import Codes
 from biocal.study.columns import DEFAULT_PERSON, ColumnRoles
 from biocal.study.conversion import concentrations, stacked_ids, studies
 from biocal.study.notices import Problem, ProblemLog
@@ -133,12 +134,13 @@ def rows_of_ids(path: str, roles: ColumnRoles, column: str, wanted: HashArray) -
 
 
 def _id_hashes(
-    stack: TableStack, study: IntArray, names: Sequence[str], column: str
+    stack: TableStack, study: Codes, names: Sequence[str], column: str
 ) -> tuple[HashArray, IntArray, list[str]]:
     """Hashes of the distinct (study, id) of a column, the first row of each, and their words."""
     ids, labels = stacked_ids(stack, column)
     rows = np.flatnonzero((ids >= 0) & (study >= 0))
-    pairs, first = np.unique(study[rows] * max(len(labels), 1) + ids[rows], return_index=True)
+    pair = study[rows].astype(np.int64) * max(len(labels), 1) + ids[rows]
+    pairs, first = np.unique(pair, return_index=True)
     words = [
         f"{names[pair // max(len(labels), 1)]}{_BETWEEN}{labels[pair % max(len(labels), 1)]}"
         for pair in pairs.tolist()
@@ -156,6 +158,8 @@ def hash_words(words: Sequence[str]) -> HashArray:
 def with_columns(table: SourceTable, columns: Sequence[str], roles: ColumnRoles) -> SourceTable:
     """A table with the columns that other files of its pool have, all missing where it lacks them."""
     absent = [name for name in columns if name not in table.columns and name not in roles.named]
+    if not absent:
+        return table
     blank = pd.Series(np.full(table.n_rows, np.nan))
     return replace(table, columns={**table.columns, **{name: blank for name in absent}})
 
