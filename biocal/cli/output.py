@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from biocal.errors import OutputError
+from biocal.study.file_bytes import is_of_the_kernel
 
 _NOTHING = "nothing was written"
 
@@ -120,6 +121,8 @@ class OutputFolder:
             raise self._refusal("a name of a folder holds no NUL character")
         if os.path.islink(self.path) and not os.path.exists(self.path):
             raise self._refusal("it is a link to a place that is not there")
+        if is_of_the_kernel(self.path):
+            raise self._refusal("that is the kernel's, and no place for files")
         try:
             there = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
         except (OSError, StopIteration) as fault:

@@ -123,12 +123,12 @@ def _expanded(typed: dict[str, Any]) -> dict[str, Any]:
         return typed
     import os
 
-    from biocal.cli.spec import matching_files
+    from biocal.cli.patterns import PatternTooWideError, matching_files
     from biocal.errors import InputError
 
     try:
         files = [name if os.path.exists(name) else matching_files("", name) for name in typed["files"]]
-    except FileNotFoundError as fault:
+    except (FileNotFoundError, PatternTooWideError) as fault:
         raise InputError(str(fault)) from None
     flat = [name for one in files for name in ([one] if isinstance(one, str) else one)]
     return typed | {"files": flat}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import tomllib
@@ -10,10 +9,10 @@ from collections.abc import Collection
 from typing import Any
 
 from biocal.cli.keys import CHOICES, EXCLUSIVE, KEYS, from_toml
+from biocal.cli.patterns import PatternTooWideError, matching_files
 from biocal.errors import DataProblemsError
 from biocal.study.columns import did_you_mean
 from biocal.study.file_bytes import LARGEST_TEXT_OF_OPTIONS, file_bytes
-from biocal.study.natural_order import natural_key
 from biocal.study.notices import LISTED_PLACES, ProblemLog
 from biocal.study.toml_text import UnreadableTomlError, parse_toml
 
@@ -122,23 +121,5 @@ def _resolve_places(path: str, values: dict[str, Any], text: str, log: ProblemLo
         return
     try:
         values["files"] = [name for pattern in values["files"] for name in matching_files(folder, pattern)]
-    except FileNotFoundError as fault:
+    except (FileNotFoundError, PatternTooWideError) as fault:
         log.add("error", "no-file", f"files: {fault}", file=path, line=_line_of("files", text))
-
-
-def matching_files(folder: str, pattern: str) -> list[str]:
-    """Files that a pattern stands for, in natural order; a plain name stands for itself.
-
-    Raises
-    ------
-    FileNotFoundError
-        The pattern matches nothing.
-    """
-    wanted = os.path.join(folder, pattern)
-    if not glob.has_magic(pattern) or os.path.exists(wanted):
-        return [wanted]
-    # the folder's own name may hold brackets
-    found = glob.glob(pattern, root_dir=folder or None, recursive=True)
-    if not found:
-        raise FileNotFoundError(f"no file matches '{wanted}'")
-    return [os.path.join(folder, name) for name in sorted(found, key=natural_key)]

@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from biocal.errors import FitError, InputError, MessageError, OutputError
+from biocal.errors import FitError, InputError, MessageError, OptionError, OutputError
 from biocal.federated.centre import Centre
 from biocal.federated.centre_result import federated_comparison, require_finite
-from biocal.federated.json_text import in_a_line, kept_json, message_bytes, read_json
+from biocal.federated.json_text import kept_json, message_bytes, read_json
 from biocal.federated.ledger import replace_file
 from biocal.federated.messages import Answer, Request, open_answer, open_request
 from biocal.federated.plan import Plan, read_plan
 from biocal.federated.site import read_secret
 from biocal.federated.tasks import read_tasks
 from biocal.results.comparison import Comparison
+from biocal.study.file_bytes import in_a_line
 
 SESSION, ANSWERS = "session.json", "answers"
 
@@ -76,6 +77,8 @@ def begin_session(folder: Path, plan: Plan, secret_file: str) -> Path:
 
     Raises
     ------
+    OptionError
+        The plan has more than a message can carry.
     OutputError
         The folder is a centre already, or cannot be written.
     """
@@ -84,6 +87,10 @@ def begin_session(folder: Path, plan: Plan, secret_file: str) -> Path:
         raise OutputError(
             f"'{folder}' holds a session already; name another folder for a new one", existing=(str(folder),)
         )
+    try:
+        read_plan(plan.to_message())  # what no site would read is not sent
+    except MessageError as fault:
+        raise OptionError(str(fault)) from fault
     session = secrets.token_hex(16)
     request = Request(session, 0, "", "inventory", plan.to_message(), Centre(plan).agreed.to_message(), {})
     content = {"session": session, "secret_file": secret_file, "sites": list(plan.sites)}

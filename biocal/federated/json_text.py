@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from biocal.errors import MessageError
-from biocal.study.file_bytes import file_bytes
+from biocal.study.file_bytes import file_bytes, in_a_line
 
 #: Largest message that is read: hundreds of times the size of an honest one (our choice).
 MOST_BYTES = 4_000_000
@@ -79,11 +79,6 @@ def kept_json(path: Path) -> Any:
         return json.loads(file_bytes(path).decode("utf-8"))
     except RecursionError as fault:
         raise ValueError("nested too deep") from fault
-
-
-def in_a_line(path: str | Path) -> str:
-    """The name of a file as a message shows it: line breaks would make two messages of one."""
-    return " ".join(str(path).split())
 
 
 def parsed(content: bytes) -> dict[str, Any]:

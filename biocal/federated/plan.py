@@ -13,6 +13,8 @@ from biocal.pooling.prepare import ModelFormulas
 from biocal.study.columns import did_you_mean
 from biocal.study.formula_levels import require_fixed_coding
 
+#: Letters of a site's name, which is part of names of files.
+_LONGEST_NAME = 60
 #: Methods of a federated fit, in the order in which they are shown.
 FEDERATED_METHODS = ("naive", "internalized", "full", "induced")
 
@@ -79,11 +81,8 @@ class Plan:
             raise OptionError('name the sites that take part, each once: sites = ["north", "south"]')
         if len(self.sites) < 2:
             raise OptionError("a federated fit needs two sites or more; for one, biocal fit does the same")
-        unfit = [name for name in self.sites if not name.replace("-", "").replace("_", "").isalnum()]
-        if unfit:
-            raise OptionError(
-                f"a site's name is letters, digits, - and _, for it names files; not {unfit[0]!r}"
-            )
+        for name in self.sites:
+            require_site_name(name)
         for method in self.methods:
             if method not in FEDERATED_METHODS:
                 near = did_you_mean(method, FEDERATED_METHODS)
@@ -143,6 +142,14 @@ class Plan:
         """As a request carries it."""
         found = asdict(self)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+
+
+def require_site_name(name: str) -> None:
+    """Refuse a name that cannot be part of a file's; raises OptionError."""
+    if not name.replace("-", "").replace("_", "").isalnum() or len(name) > _LONGEST_NAME:
+        raise OptionError(
+            f"a site's name is up to {_LONGEST_NAME} letters, digits, - and _, for it names files; not {name[:80]!r}"
+        )
 
 
 def read_plan(value: Any) -> Plan:

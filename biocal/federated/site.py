@@ -13,7 +13,7 @@ from typing import Any
 from biocal.errors import DisclosureError, FormulaError, InputError, MessageError, OptionError, OutputError
 from biocal.federated.agreed import Agreed, read_agreed, require_of_plan
 from biocal.federated.guard import DEFAULT_MINIMUM, LEAST_MINIMUM
-from biocal.federated.json_text import digest, in_a_line, kept_json, message_bytes, read_json
+from biocal.federated.json_text import digest, kept_json, message_bytes, read_json
 from biocal.federated.ledger import (
     AnsweredSession,
     Ledger,
@@ -23,12 +23,12 @@ from biocal.federated.ledger import (
     write_ledger,
 )
 from biocal.federated.messages import Answer, Request, open_request
-from biocal.federated.plan import Plan, read_plan
+from biocal.federated.plan import Plan, read_plan, require_site_name
 from biocal.federated.site_problem import SiteProblem, site_problem
 from biocal.federated.site_scores import sandwich_sums, score_sums
 from biocal.federated.site_sums import calibration_sums, inventory, residual_sums
 from biocal.federated.tasks import read_tasks
-from biocal.study.file_bytes import LARGEST_TEXT_OF_OPTIONS, file_bytes
+from biocal.study.file_bytes import LARGEST_TEXT_OF_OPTIONS, file_bytes, in_a_line
 from biocal.study.pooled import PooledStudies
 
 #: Rounds that a site answers in one session unless it says otherwise (our choice: a fit takes 8 to 15).
@@ -65,6 +65,7 @@ class SiteSettings:
         """Raise OptionError for settings that cannot be."""
         if not self.name:
             raise OptionError('a site needs its name, as the centre calls it: site = "north"')
+        require_site_name(self.name)
         if self.minimum < LEAST_MINIMUM:
             raise OptionError(
                 f"minimum = {self.minimum}: a sum over fewer than {LEAST_MINIMUM} persons protects nobody; "

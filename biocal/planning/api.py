@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.errors import OptionError
+from biocal.errors import CalibrationDesignError, DesignError, FitError, OptionError
 from biocal.exposure.terms import Basis
 from biocal.planning.allocation import best_division, equal_division
 from biocal.planning.curvature import curvature_of, curve_contrasts
@@ -22,11 +22,15 @@ from biocal.planning.spec import PlanSpec, read_plan
 from biocal.results.model import Labels
 from biocal.results.text import count
 from biocal.simulation.truth import true_log_or
+from biocal.study.file_bytes import in_a_line
 
 if TYPE_CHECKING:
     from biocal.study.pooled import PooledStudies
 
 FloatArray = NDArray[np.float64]
+
+#: Largest term of a curve at an exposure (ours): squares of larger ones come near the end of what can be calculated.
+_FARTHEST = 1e100
 
 
 def plan(
@@ -95,6 +99,7 @@ def plan(
     contrasts = curve_contrasts(
         pilot.basis, pilot.pieces.exposure_positions, pilot.pieces.beta.size, at, reference
     )
+    _require_near(read, contrasts)
     predictor = Predictor(pilot.pieces, contrasts, None, read.options.level)
     spreads = read.options.spread or ("as in the pilot",)
     return _results(
@@ -122,13 +127,32 @@ def _with_pilot(
     return spec
 
 
+def _require_near(read: PlanSpec, contrasts: FloatArray) -> None:
+    """Refuse exposures at which variances cannot be calculated."""
+    if not (np.abs(contrasts) < _FARTHEST).all():
+        raise _refusal(
+            read, "estimand.at", f"exposures farther than {_FARTHEST:g} from the reference are none"
+        )
+
+
+def _refusal(read: PlanSpec, key: str, message: str) -> DesignError:
+    place = f"{in_a_line(read.source)}: " if read.source else ""
+    return DesignError([f"{place}{key}: {message}"], pairs=[(key, message)])
+
+
 def _from_guesses(read: PlanSpec) -> PlanResults:
     scenario, options = read.scenario, read.options
     assert scenario is not None
     at = np.asarray(scenario.estimand.at, dtype=float)
     reference = float(scenario.estimand.reference)
-    pieces, basis = expected_pieces(scenario, seed=read.seed, extreme_share=options.extreme_share)
+    try:
+        pieces, basis = expected_pieces(scenario, seed=read.seed, extreme_share=options.extreme_share)
+    except (CalibrationDesignError, FitError, np.linalg.LinAlgError) as fault:
+        raise _refusal(
+            read, "studies", f"the guesses cannot be evaluated ({fault}); are all of them meant?"
+        ) from fault
     contrasts = curve_contrasts(basis, pieces.exposure_positions, pieces.beta.size, at, reference)
+    _require_near(read, contrasts)
     curvature = curvature_of(scenario, pieces, at, reference, read.seed)
     predictor = Predictor(pieces, contrasts, curvature, options.level)
     local = [study for study in scenario.studies if not study.is_reference]

@@ -11,6 +11,9 @@ from biocal.study.columns import did_you_mean
 
 #: Fewest calibrators of a study whose line still has a residual variance.
 FEWEST = 3
+#: Most calibrators of a study, and most numbers of them that are compared (ours: far beyond any laboratory's work).
+MOST = 10_000_000
+MOST_NUMBERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,17 @@ class PlanOptions:
 
 def check_options(options: PlanOptions) -> Iterator[tuple[str, str]]:
     """Problems of the section [plan]: key and message."""
+    if len(options.calibrators) > MOST_NUMBERS:
+        yield (
+            "calibrators",
+            f"holds {len(options.calibrators):,} numbers; {MOST_NUMBERS} at most are compared",
+        )
+        return
     if not options.calibrators:
         yield "calibrators", "must hold at least one number, such as [20, 50, 100]"
     for number in options.calibrators:
-        if number != int(number) or number < FEWEST:
-            yield "calibrators", f"must be whole numbers of {FEWEST} or more, not {number:g}"
+        if not FEWEST <= number <= MOST or number != int(number):
+            yield "calibrators", f"must be whole numbers from {FEWEST} to {MOST:,}, not {number:g}"
     for k, spread in enumerate(options.spread or ()):
         if spread not in SPREADS:
             words = ", ".join(f'"{word}"' for word in SPREADS)
@@ -89,7 +98,7 @@ def _check_numbers(options: PlanOptions) -> Iterator[tuple[str, str]]:
         value = getattr(options, key)
         if value is not None and not value > 0:
             yield key, f"must be above 0, not {value:g}"
-    if options.least < FEWEST:
-        yield "least", f"must be {FEWEST} or more, not {options.least}"
-    if options.budget is not None and options.budget < 1:
-        yield "budget", f"must be 1 or more, not {options.budget}"
+    if not FEWEST <= options.least <= MOST:
+        yield "least", f"must lie from {FEWEST} to {MOST:,}, not {options.least:g}"
+    if options.budget is not None and not 1 <= options.budget <= 100 * MOST:
+        yield "budget", f"must lie from 1 to {100 * MOST:,}, not {options.budget:g}"

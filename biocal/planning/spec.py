@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from biocal.errors import DesignError
-from biocal.planning.options import PlanOptions, check_options
+from biocal.planning.options import FEWEST, PlanOptions, check_options
 from biocal.simulation.design import read_toml_file
 from biocal.simulation.design_keys import Problems, as_integer, as_word, note_unknown, read_record, read_value
 from biocal.simulation.design_lines import line_of
 from biocal.simulation.design_scenario import SECTIONS, read_scenario, unused_keys
 from biocal.simulation.scenario import Estimand, Scenario
+from biocal.study.file_bytes import in_a_line
 
 #: Keys that a design of `biocal simulate` has, and a plan has no use for.
 _OF_SIMULATE = ("replicates", "methods")
@@ -88,6 +89,7 @@ def _read(mapping: Mapping[str, Any], text: str | None, name: str) -> PlanSpec:
     else:
         scenario = _scenario(mapping, options, problems)
         if scenario is not None:
+            _require_budget(scenario, options, problems)
             scenario, notes = _plannable(scenario, problems)
     _raise_if_any(problems, text, name)
     assert options is not None
@@ -157,6 +159,16 @@ def _scenario(mapping: Mapping[str, Any], options: PlanOptions | None, problems:
     return read_scenario(spec, ("full",), problems)
 
 
+def _require_budget(scenario: Scenario, options: PlanOptions | None, problems: Problems) -> None:
+    """Refuse a budget that leaves some local study without a line."""
+    n_local = sum(not study.is_reference for study in scenario.studies)
+    budget = None if options is None else options.budget
+    if budget is not None and 1 <= budget < FEWEST * n_local:
+        problems.add(
+            "plan.budget", f"{budget} for {n_local} local studies: each needs {FEWEST} or more for a line"
+        )
+
+
 def _plannable(scenario: Scenario, problems: Problems) -> tuple[Scenario, list[str]]:
     """The scenario without what no closed form covers, with what must be told."""
     notes = []
@@ -181,6 +193,7 @@ def _raise_if_any(problems: Problems, text: str | None, name: str) -> None:
     lines = []
     for key, message in problems.found:
         line = None if text is None else line_of(text, key)
-        place = "" if not name else f"{name}: " if line is None else f"{name}:{line}: "
+        shown = in_a_line(name)
+        place = "" if not name else f"{shown}: " if line is None else f"{shown}:{line}: "
         lines.append(f"{place}{key}: {message}")
     raise DesignError(lines, pairs=problems.found)

@@ -25,7 +25,7 @@ from biocal.simulation.design_scenario import SECTIONS, read_scenario, unused_ke
 from biocal.simulation.design_vary import Variation, read_variation
 from biocal.simulation.scenario import Scenario
 from biocal.simulation.scenario_checks import check_methods
-from biocal.study.file_bytes import LARGEST_TEXT_OF_OPTIONS, file_bytes
+from biocal.study.file_bytes import LARGEST_TEXT_OF_OPTIONS, file_bytes, in_a_line
 from biocal.study.toml_text import UnreadableTomlError, parse_toml
 
 __all__ = ["Design", "read_design", "read_toml_file"]
@@ -128,17 +128,20 @@ def read_design(source: str | PathLike[str] | Mapping[str, Any]) -> Design:
 
 def read_toml_file(path: Path, what: str) -> tuple[dict[str, Any], str]:
     """The content of a file that should be `what` ("a design"), and its text; raises DesignError."""
+    name = in_a_line(path)
     try:
         text = file_bytes(path, most=LARGEST_TEXT_OF_OPTIONS).decode("utf-8-sig")
         return parse_toml(text), text
+    except FileNotFoundError as fault:
+        raise DesignError([f"{name}: there is no such file"]) from fault
     except OSError as fault:
-        raise DesignError([f"{path}: cannot be read: {fault.strerror or fault}"]) from fault
+        raise DesignError([f"{name}: cannot be read: {fault.strerror or fault}"]) from fault
     except UnicodeDecodeError as fault:
-        raise DesignError([f"{path}: is not a text in UTF-8, as TOML is"]) from fault
+        raise DesignError([f"{name}: is not a text in UTF-8, as TOML is"]) from fault
     except tomllib.TOMLDecodeError as fault:
-        raise DesignError([f"{path}: is not valid TOML: {fault}"]) from fault
+        raise DesignError([f"{name}: is not valid TOML: {fault}"]) from fault
     except UnreadableTomlError as fault:
-        raise DesignError([f"{path}: is not {what}: {fault}"]) from fault
+        raise DesignError([f"{name}: is not {what}: {fault}"]) from fault
 
 
 def _read(mapping: Mapping[str, Any], text: str | None, name: str) -> Design:

@@ -14,6 +14,8 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISSOCK, "a socket"),
 )
+#: Ordinary by their kind, but without a size, and read from a running machine.
+_OF_THE_KERNEL = ("/proc/", "/sys/")
 
 
 def file_bytes(path: str | os.PathLike[str], *, most: int | None = None) -> bytes:
@@ -33,8 +35,8 @@ def file_bytes(path: str | os.PathLike[str], *, most: int | None = None) -> byte
     Raises
     ------
     OSError
-        It cannot be read, has more than `most` bytes, or is a pipe, a device or a socket, from which
-        reading may never end; ``strerror`` says what.
+        It cannot be read, has more than `most` bytes, or is a pipe, a device, a socket or a file of the kernel,
+        from which reading may never end; ``strerror`` says what.
 
     Examples
     --------
@@ -49,6 +51,8 @@ def file_bytes(path: str | os.PathLike[str], *, most: int | None = None) -> byte
     kind = next((words for is_one, words in _KINDS if is_one(about.st_mode)), None)
     if kind is not None:
         raise _refused(path, f"it is {kind}; name an ordinary file")
+    if is_of_the_kernel(path):
+        raise _refused(path, "the kernel makes it up as it is read, and some such files never end")
     if most is not None and about.st_size > most:
         raise _refused(path, f"it has {about.st_size:,} bytes, more than the {most:,} allowed here")
     try:
@@ -56,6 +60,16 @@ def file_bytes(path: str | os.PathLike[str], *, most: int | None = None) -> byte
             return file.read()
     except MemoryError as fault:
         raise _refused(path, f"its {about.st_size:,} bytes do not fit into memory") from fault
+
+
+def is_of_the_kernel(path: str | os.PathLike[str]) -> bool:
+    """Whether a path leads into what the kernel shows of itself."""
+    return os.path.realpath(path).startswith(_OF_THE_KERNEL)
+
+
+def in_a_line(path: str | os.PathLike[str]) -> str:
+    """The name of a file as a message shows it: line breaks would make two messages of one."""
+    return " ".join(os.fspath(path).split())
 
 
 def _refused(path: str | os.PathLike[str], reason: str) -> OSError:

@@ -62,7 +62,7 @@ def factor_codes(formula: str) -> tuple[str, ...]:
 
 
 def require_fixed_coding(formula: str) -> None:
-    """Refuse transformations that learn from the rows: they would be coded differently by each study.
+    """Refuse what is not allowed in a formula, and what learns from the rows: each study would code it differently.
 
     Raises
     ------
@@ -70,7 +70,9 @@ def require_fixed_coding(formula: str) -> None:
         With what to write instead.
     """
     for code in factor_codes(formula):
-        for node in ast.walk(ast.parse(code.strip(), mode="eval")):
+        tree = ast.parse(code.strip(), mode="eval")
+        columns_of_factor(code, _possible_columns(tree), formula)
+        for node in ast.walk(tree):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
                 continue
             name = node.func.id
@@ -88,6 +90,16 @@ def require_fixed_coding(formula: str) -> None:
                     formula=formula,
                     name=name,
                 )
+
+
+def _possible_columns(tree: ast.AST) -> set[str]:
+    """Whatever may be a column, for a formula that is read where the data are not."""
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return names | {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
 
 
 def _knots_are_given(call: ast.Call) -> bool:

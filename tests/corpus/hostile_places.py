@@ -87,6 +87,8 @@ PLACES = (
     HostileInput("a path with a space and a line break", lambda folder: (folder / "my\npool .csv").write_text("study\n1\n"), ("my pool .csv:",), _fit("my\npool .csv")),
     HostileInput("a path with a terminal's escape", lambda folder: (folder / "\x1b[2Jpool.csv").write_text("study\n1\n"), ("\\x1b[2Jpool.csv",), _fit("\x1b[2Jpool.csv")),
     HostileInput("a path that is no UTF-8", lambda folder: (folder / os.fsdecode(b"p\xffol.csv")).write_text("study\n1\n"), ("ol.csv",), _fit(os.fsdecode(b"p\xffol.csv"))),
+    HostileInput("a file of the kernel", beside_pool(), ("/proc/self/status", "kernel"), _fit("/proc/self/status")),
+    HostileInput("a link to a file of the kernel", beside_pool(_link("link.csv", "/proc/self/maps")), ("link.csv", "kernel"), _fit("link.csv")),
     HostileInput("a pattern that matches nothing", beside_pool(), ("*.dat",), _fit("*.dat")),
     HostileInput("a pattern with an open bracket", beside_pool(), ("[pool.csv",), _fit("[pool.csv")),
     HostileInput("results below a file", beside_pool(), ("pool.csv", "nothing was written"), (*FIT[:-1], "pool.csv/out")),
@@ -94,7 +96,7 @@ PLACES = (
     HostileInput("results to a link to nowhere", beside_pool(_link("out", "nowhere/deep")), ("out", "link to a place"), FIT),
     HostileInput("results to a device", beside_pool(), ("/dev/null",), (*FIT[:-1], "/dev/null")),
     HostileInput("results to a name longer than any", beside_pool(), ("nothing was written",), (*FIT[:-1], "x" * 5000)),
-    HostileInput("results to the kernel's files", beside_pool(), ("/proc/out", "nothing was written"), (*FIT[:-1], "/proc/out"), heavy=True),
+    HostileInput("results to the kernel's files", beside_pool(), ("/proc/out", "nothing was written"), (*FIT[:-1], "/proc/out")),
     HostileInput("an example to a pipe", beside_pool(lambda folder: os.mkfifo(folder / "out")), ("out",), ("example", "infertility", "out")),
 )
 # fmt: on

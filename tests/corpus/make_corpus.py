@@ -17,10 +17,11 @@ from corpus.hostile_designs import DESIGNS
 from corpus.hostile_input import HostileInput
 from corpus.hostile_messages import MESSAGES
 from corpus.hostile_places import PLACES
+from corpus.hostile_plans import PLANS, SETTINGS
 from corpus.hostile_specs import SPECS
 from corpus.hostile_tables import TABLES
 
-ALL: tuple[HostileInput, ...] = (*TABLES, *BINARIES, *PLACES, *SPECS, *DESIGNS, *MESSAGES)
+ALL: tuple[HostileInput, ...] = (*TABLES, *BINARIES, *PLACES, *SPECS, *DESIGNS, *MESSAGES, *PLANS, *SETTINGS)
 
 
 def folder_name(name: str) -> str:

@@ -338,7 +338,7 @@ def test_problems_of_a_file_name_file_and_line(tmp_path):
     [
         (b"mean = = 3", "not valid TOML"),
         (b"title = '\xff'", "UTF-8"),
-        (None, "cannot be read"),
+        (None, "there is no such file"),
         (b"", "exposure"),
     ],
 )
