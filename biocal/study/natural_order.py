@@ -39,8 +39,10 @@ def natural_ranks(labels: Sequence[str]) -> NDArray[np.intp]:
     order: NDArray[np.intp]
     if labels and all(label.isdecimal() and len(label) <= _SAFE_DIGITS for label in labels):
         # Whole numbers, the usual case with very many sets: sorted without a Python key each.
-        # The text breaks ties such as 7 and 007.
-        order = np.lexsort((np.array(labels, dtype=str), np.array([int(x) for x in labels], dtype=np.int64)))
+        numbers = np.fromiter(map(int, labels), dtype=np.int64, count=len(labels))
+        order = np.argsort(numbers)
+        if (np.diff(numbers[order]) == 0).any():  # the text breaks ties such as 7 and 007
+            order = np.lexsort((np.array(labels, dtype=str), numbers))
     else:
         order = np.array(sorted(range(len(labels)), key=lambda i: natural_key(labels[i])), dtype=np.intp)
     ranks = np.empty(len(labels), dtype=np.intp)
