@@ -6,12 +6,11 @@ An example is a folder of the bundled data that holds a README.md; its name is t
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from biocal.disk.file_set import undo_stopped, write_set
 from biocal.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["copy_example", "data_root", "example_names", "load_infertility", "load_vitamin_d"]
 
 NMOL_PER_NG = 2.496  # nmol/L of 25(OH)D in one ng/mL
-
-_NOT_EXAMPLE_FILES = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 
 def data_root() -> Path:
@@ -200,34 +197,25 @@ def copy_example(
 
 
 def _copy_tree(source: Path, destination: Path, *, force: bool) -> tuple[Path, ...]:
-    """Copy the files of one folder into another by way of a staging folder beside their final place."""
+    """Copy the files of one folder into another, all or none."""
     if destination.exists() and not destination.is_dir():
         raise OutputError(
             f"{str(destination)!r} is a file; the example needs a folder", existing=(str(destination),)
         )
-    made = _make_folder(destination)
-    staging = Path(tempfile.mkdtemp(prefix=".biocal-example-", dir=destination))
-    try:
-        copied = staging / source.name
-        shutil.copytree(source, copied, ignore=_NOT_EXAMPLE_FILES)
-        relative = sorted(path.relative_to(copied) for path in copied.rglob("*") if path.is_file())
-        _refuse_to_overwrite([destination / path for path in relative], force=force)
-        for path in relative:
-            (destination / path).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(copied / path, destination / path)
-        made = []
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        for folder in made:  # still listed only when nothing was written
-            folder.rmdir()
+    found = [path for path in source.rglob("*") if path.is_file() and not _is_no_example_file(path, source)]
+    relative = sorted(path.relative_to(source) for path in found)
+    undo_stopped(destination)
+    _refuse_to_overwrite([destination / path for path in relative], force=force)
+    write_set(destination, {path.as_posix(): (source / path).read_bytes() for path in relative})
     return tuple(destination / path for path in relative)
 
 
-def _make_folder(folder: Path) -> list[Path]:
-    """Make a folder with its parents; return those that were made, deepest first."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    return missing
+def _is_no_example_file(path: Path, source: Path) -> bool:
+    """Whether a file is hidden, or Python's own."""
+    return any(
+        part == "__pycache__" or part.startswith(".") or part.endswith(".pyc")
+        for part in path.relative_to(source).parts
+    )
 
 
 def _refuse_to_overwrite(paths: list[Path], *, force: bool) -> None:

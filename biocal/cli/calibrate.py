@@ -55,7 +55,7 @@ def calibrate(
     """Fit the line from local to reference values in every local study, and show how well it fits."""
     settings = gather(ctx)
     # a fit spec's `out` is for the fit's results
-    folder = OutputFolder(out, force=force, names=_FILES) if out else None
+    folder = OutputFolder(out, force=force, names=_FILES, quiet=settings.quiet) if out else None
     if force and not out:
         usage_error("--force has no meaning without --out")
     formula, advice = calibration_formula(settings)

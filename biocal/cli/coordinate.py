@@ -129,9 +129,9 @@ def _write_results(progress: Progress, out: str, *, force: bool, quiet: bool) ->
     from biocal.cli.output import OutputFolder
 
     assert progress.comparison is not None
+    folder = OutputFolder(out, force=force, names=("fit.json",), quiet=quiet)
     with working("drawing", quiet=quiet):
         contents = _contents(progress.comparison, progress)
-    folder = OutputFolder(out, force=force, names=contents)
     folder.write(contents)
     if quiet:
         return

@@ -376,7 +376,7 @@ def _run(settings: Settings) -> None:
     Disclosure(options.get("suppress", 0))  # refuses a negative number before the work is done
     arguments = fit_arguments(options)
     force = bool(settings.get("force", False))
-    folder = OutputFolder(out, force=force, names=_expected_files(methods, options))
+    folder = OutputFolder(out, force=force, names=_expected_files(methods, options), quiet=settings.quiet)
     if not settings.quiet:
         for remark in remarks:
             tell("note", remark)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from biocal.cli.messages import tell
+from biocal.disk.file_set import undo_stopped, write_set
+from biocal.disk.temporary_names import temporary_folder
 from biocal.errors import OutputError
 from biocal.study.file_bytes import is_of_the_kernel
 
@@ -26,6 +26,8 @@ class OutputFolder:
         Replace files of the same names.
     names : iterable of str
         Files that may be written, for a refusal before any work is done.
+    quiet : bool, default False
+        Do not tell that a run was stopped there while it wrote, and that its files were removed.
 
     Raises
     ------
@@ -33,17 +35,15 @@ class OutputFolder:
         A file is there and `force` is not given, or the folder cannot be written.
     """
 
-    def __init__(self, path: str, *, force: bool, names: Iterable[str]) -> None:
+    def __init__(self, path: str, *, force: bool, names: Iterable[str], quiet: bool = False) -> None:
         self.path = Path(path)
         self.force = force
         self._require_folder()
+        self._undo_stopped(quiet=quiet)
         self._require_absent(names)
 
     def write(self, contents: Mapping[str, bytes]) -> None:
-        """Write files, all or none.
-
-        Everything is written and synced in a hidden folder beside its final place first; then files are
-        renamed one by one, and put back when that stops half-way.
+        """Write files, all or none; see :mod:`biocal.disk.file_set`.
 
         Parameters
         ----------
@@ -57,14 +57,7 @@ class OutputFolder:
         """
         self._require_absent(contents)
         try:
-            made = self._make()
-            try:
-                self._write(contents)
-                made = []
-            finally:
-                for folder in made:  # still listed only when nothing was written
-                    with contextlib.suppress(OSError):
-                        folder.rmdir()
+            write_set(self.path, contents)
         except OSError as fault:
             raise self._refusal(fault.strerror or str(fault)) from fault
 
@@ -72,48 +65,6 @@ class OutputFolder:
         """Return those of some names that are there without having been written now."""
         absent = set(written)
         return [name for name in names if name not in absent and (self.path / name).exists()]
-
-    def _write(self, contents: Mapping[str, bytes]) -> None:
-        # inside the folder, so that renaming never crosses a file system
-        staging = Path(tempfile.mkdtemp(prefix=".biocal-", dir=self.path))
-        try:
-            for name, content in contents.items():
-                with open(staging / name, "xb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-            self._rename(staging, list(contents))
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-
-    def _rename(self, staging: Path, names: list[str]) -> None:
-        earlier = staging / "earlier"
-        earlier.mkdir()
-        moved: list[str] = []
-        try:
-            for name in names:
-                moved.append(name)
-                if (self.path / name).exists():
-                    os.replace(self.path / name, earlier / name)
-                os.replace(staging / name, self.path / name)
-        except BaseException:
-            for name in moved:
-                self._put_back(earlier / name, self.path / name, unborn=(staging / name).exists())
-            raise
-
-    @staticmethod
-    def _put_back(earlier: Path, place: Path, *, unborn: bool) -> None:
-        """Undo one renaming: the earlier file returns, or the new one goes."""
-        if earlier.exists():
-            os.replace(earlier, place)
-        elif not unborn:
-            place.unlink(missing_ok=True)
-
-    def _make(self) -> list[Path]:
-        """Make the folder with its parents; return those that were made, deepest first."""
-        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
-        self.path.mkdir(parents=True, exist_ok=True)
-        return missing
 
     def _require_folder(self) -> None:
         """Refuse early what writing would refuse after the work."""
@@ -131,6 +82,22 @@ class OutputFolder:
             raise self._refusal(f"'{there}' is a file, not a folder")
         if not os.access(there, os.W_OK | os.X_OK):
             raise self._refusal(f"'{there}' may not be written to")
+        try:  # permissions do not tell of every place, such as /proc
+            with temporary_folder(there / self.path.name) as trial:
+                trial.rmdir()
+        except OSError as fault:
+            raise self._refusal(f"'{there}': {fault.strerror or fault}") from fault
+
+    def _undo_stopped(self, *, quiet: bool) -> None:
+        try:
+            undone = undo_stopped(self.path)
+        except OSError as fault:
+            raise self._refusal(fault.strerror or str(fault)) from fault
+        if undone and not quiet:
+            tell(
+                "note",
+                f"an earlier run was stopped while it wrote to '{self.path}': what it had written there was undone",
+            )
 
     def _require_absent(self, names: Iterable[str]) -> None:
         there = [name for name in names if os.path.lexists(self.path / name)]

@@ -47,7 +47,7 @@ def plan(
 
     read = read_plan(spec)
     expected = (*_TABLES, *_OTHERS, *(_OF_WIDTH if read.options.width is not None else ()))
-    folder = OutputFolder(out, force=force, names=expected) if out else None
+    folder = OutputFolder(out, force=force, names=expected, quiet=quiet) if out else None
     pool: PooledStudies | None = None
     arguments: dict[str, Any] = {}
     if read.scenario is None:

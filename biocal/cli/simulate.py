@@ -16,6 +16,7 @@ from biocal.cli.progress import working
 from biocal.cli.settings import usage_error
 
 if TYPE_CHECKING:
+    from biocal.simulation.api import More
     from biocal.simulation.engine import RunOptions, RunReport
     from biocal.simulation.results import SimulationResults
 
@@ -137,13 +138,12 @@ def _run(
     design = design.with_options(replicates=replicates, seed=seed)
     sign = working(_FINISHING, quiet=options.progress is False)
     try:
-        report, results = run_into_folder(design, path, options, while_finishing=sign)
+        return run_into_folder(
+            design, path, options, while_finishing=sign, more=_report_writer(quiet=options.progress is False)
+        )
     except KeyboardInterrupt:
         tell("note", f"finished batches are kept in {path}; go on with --resume")
         raise
-    if options.shard is None:
-        _write_report(results, path, quiet=options.progress is False)
-    return report, results
 
 
 def _merge(places: list[str], path: Path, *, force: bool, quiet: bool) -> tuple[RunReport, SimulationResults]:
@@ -153,9 +153,16 @@ def _merge(places: list[str], path: Path, *, force: bool, quiet: bool) -> tuple[
         usage_error("Missing argument 'DIR...': name the folders of the shards")
     folders = [Path(place) for place in places]
     sign = working(_FINISHING, quiet=quiet)
-    report, results = merge_into_folder(folders, path, force=force, while_finishing=sign)
-    _write_report(results, path, quiet=quiet)
-    return report, results
+    return merge_into_folder(
+        folders, path, force=force, while_finishing=sign, more=_report_writer(quiet=quiet)
+    )
+
+
+def _report_writer(*, quiet: bool) -> More:
+    def write(results: SimulationResults, path: Path) -> None:
+        _write_report(results, path, quiet=quiet)
+
+    return write
 
 
 def _write_report(results: SimulationResults, path: Path, *, quiet: bool) -> None:

@@ -89,9 +89,9 @@ def answer(
     quiet: columns.Quiet = False,
 ) -> None:
     """Answer a request with sums over enough persons, or refuse; a refusal writes nothing."""
+    from biocal.disk.whole_file import replace_file
     from biocal.errors import OutputError
     from biocal.federated.json_text import message_bytes
-    from biocal.federated.ledger import replace_file
     from biocal.federated.site import enter_answer, prepare_answer
 
     if out is not None:

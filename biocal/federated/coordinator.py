@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from biocal.disk.whole_file import replace_file
 from biocal.errors import FitError, InputError, MessageError, OptionError, OutputError
 from biocal.federated.centre import Centre
 from biocal.federated.centre_result import federated_comparison, require_finite
 from biocal.federated.json_text import kept_json, message_bytes, read_json
-from biocal.federated.ledger import replace_file
 from biocal.federated.messages import Answer, Request, open_answer, open_request
 from biocal.federated.plan import Plan, read_plan
 from biocal.federated.site import read_secret

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.disk.whole_file import replace_file
 from biocal.errors import DisclosureError, InputError
 from biocal.federated.json_text import kept_json
 from biocal.federated.plan import Plan
@@ -215,20 +214,3 @@ def _session_out(one: AnsweredSession) -> Mapping[str, Any]:
         "requests": list(one.requests),
         "population": {place: sorted(members) for place, members in one.population.items()},
     }
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write beside the place, then rename; raises OSError and leaves nothing behind."""
-    handle, name = tempfile.mkstemp(prefix=".biocal-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

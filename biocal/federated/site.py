@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from biocal.disk.whole_file import FOR_OWNER, replace_file
 from biocal.errors import DisclosureError, FormulaError, InputError, MessageError, OptionError, OutputError
 from biocal.federated.agreed import Agreed, read_agreed, require_of_plan
 from biocal.federated.guard import DEFAULT_MINIMUM, LEAST_MINIMUM
@@ -19,7 +20,6 @@ from biocal.federated.ledger import (
     Ledger,
     population_of,
     read_ledger,
-    replace_file,
     write_ledger,
 )
 from biocal.federated.messages import Answer, Request, open_request
@@ -142,8 +142,7 @@ def create_site(folder: Path, settings: SiteSettings, *, force: bool = False) ->
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(folder / KEY):
-            replace_file(folder / KEY, (secrets.token_hex(32) + "\n").encode())
-            (folder / KEY).chmod(0o600)
+            replace_file(folder / KEY, (secrets.token_hex(32) + "\n").encode(), mode=FOR_OWNER)
         replace_file(place, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as fault:
         raise OutputError(

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
+from biocal.disk.whole_file import replace_file
 from biocal.errors import OptionError
 
 PNG_DOTS_PER_INCH = 200
@@ -56,8 +57,8 @@ def figure_bytes(figure: Figure, file_format: str = "png") -> bytes:
 def save_figure(figure: Figure, path: str | Path) -> Path:
     """Write the figure to ``path``; the ending (.png, .svg, .pdf) chooses the format.
 
-    The figure is drawn in memory first, so that a fault in drawing leaves no half-written file.  A file
-    that is there is replaced; whether it may be is the caller's to ask.
+    It is drawn in memory first and written whole or not at all.  A file that is there is replaced; whether
+    it may be is the caller's to ask.
 
     Returns
     -------
@@ -72,5 +73,5 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
         The place cannot be written.
     """
     path = Path(path)
-    path.write_bytes(figure_bytes(figure, path.suffix.lstrip(".").lower()))
+    replace_file(path, figure_bytes(figure, path.suffix.lstrip(".").lower()))
     return path

@@ -18,6 +18,7 @@ from biocal.exposure.terms import Basis, ExposureSpecification
 from biocal.pooling.estimate import EstimationOptions, calibrate_problem, estimate_coefficients
 from biocal.pooling.exposure_scale import learn_basis
 from biocal.pooling.problem import PooledProblem
+from biocal.pooling.processes import LostProcessError, results_from_processes
 from biocal.pooling.resampling import ResamplingDesign, design_resampling, redraw
 from biocal.results.bootstrap import Bootstrap, FailedReplicate
 from biocal.results.contrasts import ResponseAxis, response_axis, response_contrasts
@@ -232,11 +233,12 @@ def _run(
     if jobs == 1 or len(tasks) == 1:
         yield from (draw_task(plan, task) for task in tasks)
         return
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        processes = Parallel(n_jobs=jobs, return_as="generator")
-    yield from processes(delayed(draw_task)(plan, task) for task in tasks)
+    try:
+        yield from results_from_processes(draw_task, ((plan, task) for task in tasks), jobs, in_order=True)
+    except LostProcessError as fault:
+        raise FitError(
+            "a process of the bootstrap was killed, perhaps for lack of memory: give it fewer --jobs"
+        ) from fault
 
 
 def draw_task(plan: BootstrapPlan, numbers: range) -> list[tuple[Replicate | FailedReplicate, ...]]:

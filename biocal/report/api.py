@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from biocal.disk.whole_file import replace_file
 from biocal.errors import OptionError, OutputError
 from biocal.results.comparison import Comparison
 from biocal.results.fits import Fit
@@ -81,7 +81,7 @@ def write_report(
         )
     page = report_html(results, suppress=suppress, problems=problems, options=options, title=title)
     try:
-        _write_whole(place, page.encode())
+        replace_file(place, page.encode())
     except OSError as fault:
         raise OutputError(
             f"'{place}' cannot be written: {fault.strerror or fault}", path=str(place)
@@ -113,21 +113,3 @@ def report_html(
     raise OptionError(
         f"a report is made of a fit, a comparison or a simulation's results, not of {type(results).__name__}"
     )
-
-
-def _write_whole(place: Path, content: bytes) -> None:
-    """Write beside the place, then rename: whole or not at all."""
-    handle, name = tempfile.mkstemp(prefix=".biocal-", dir=place.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp's files are for their owner alone; the report gets what the umask leaves
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, place)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

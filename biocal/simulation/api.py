@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
 from pathlib import Path
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["design_to_run", "merge_into_folder", "merge_shards", "run_into_folder", "simulate"]
 
 Spec = str | PathLike[str] | Mapping[str, Any]
+#: Writes something made of the results into their folder.
+More = Callable[["SimulationResults", Path], None]
 
 
 def simulate(
@@ -196,9 +198,13 @@ def run_into_folder(
     options: RunOptions,
     *,
     while_finishing: AbstractContextManager[None] | None = None,
+    more: More | None = None,
 ) -> tuple[RunReport, SimulationResults]:
-    """Run a design, or a shard of it, and write its results; tables and figures in the context given."""
-    report = run_design(design, path, options, finish=_finish(design, while_finishing))
+    """Run a design, or a shard of it, and write its results; tables and figures in the context given.
+
+    `more` writes what else belongs to the results, before they count as complete.
+    """
+    report = run_design(design, path, options, finish=_finish(design, while_finishing, more))
     return report, results_of(path, design)
 
 
@@ -208,21 +214,24 @@ def merge_into_folder(
     *,
     force: bool,
     while_finishing: AbstractContextManager[None] | None = None,
+    more: More | None = None,
 ) -> tuple[RunReport, SimulationResults]:
-    """Merge shards, and write their results; tables and figures in the context given."""
+    """Merge shards, and write their results as `run_into_folder` does."""
     from biocal.simulation.shards import merge_folders
 
     if not folders:
         raise OptionError("there are no shards to merge: name their folders")
     design = design_to_run(None, folders[0], resume=True)
-    report = merge_folders(folders, path, force=force, finish=_finish(design, while_finishing))
+    report = merge_folders(folders, path, force=force, finish=_finish(design, while_finishing, more))
     return report, results_of(path, design)
 
 
-def _finish(design: Design, context: AbstractContextManager[None] | None) -> Finish:
+def _finish(design: Design, context: AbstractContextManager[None] | None, more: More | None) -> Finish:
     def finish(path: Path) -> None:
         with context or nullcontext():
             write_results(path, design)
+        if more is not None:
+            more(results_of(path, design), path)
 
     return finish
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,8 +123,7 @@ def run_design(
         run = run_batch
     record = record_of(design, options.shard)
     wanted = record.blocks
-    with told_of_lost_places(path):
-        path.mkdir(parents=True, exist_ok=True)
+    with told_of_lost_places(path), made_folder(path):
         with FolderLock(path):
             folder = RunFolder.begin(path, record, resume=options.resume, force=options.force)
             try:
@@ -134,10 +133,35 @@ def run_design(
                 raise
             if finish is not None and options.shard is None:
                 finish(path)
-            folder.write_record(complete=True)
             folder.remove_parts()
+            folder.write_record(complete=True)
     total = sum(block.count for block in wanted)
     return RunReport(path, total, done_now, tuple(folder.notes))
+
+
+@contextmanager
+def made_folder(path: Path) -> Iterator[None]:
+    """Make the folder of a run; what was made goes again when the run fails with nothing to keep.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise OutputError(
+            f"the results cannot be written to '{path}': {fault.strerror or fault}", path=str(path)
+        ) from fault
+    try:
+        yield
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
+        raise
 
 
 @contextmanager

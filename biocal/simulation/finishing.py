@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from biocal.disk.whole_file import replace_file
 from biocal.results.csv_text import csv_bytes
-from biocal.simulation.folder import FIGURES_FOLDER, REPLICATES_FILE, write_file
+from biocal.simulation.folder import FIGURES_FOLDER, REPLICATES_FILE
 
 if TYPE_CHECKING:
     from biocal.simulation.design import Design
@@ -38,10 +39,10 @@ def write_results(path: Path, design: Design) -> None:
     results = results_of(path, design)
     for name in ("performance", "summary", "differences"):
         table = getattr(results.tables, name)
-        write_file(path / f"{name}.csv", csv_bytes(table))
+        replace_file(path / f"{name}.csv", csv_bytes(table))
     for name, asked in _asked_for(design):
         if asked:
-            write_file(path / f"{name}.csv", csv_bytes(getattr(results, name)().tidy()))
+            replace_file(path / f"{name}.csv", csv_bytes(getattr(results, name)().tidy()))
     figures = path / FIGURES_FOLDER
     figures.mkdir(exist_ok=True)
     for name, draw in _figures(results, design):
@@ -87,4 +88,4 @@ def _write_figure(path: Path, figure: Any) -> None:
     # a zip plot has a line for every interval: megabytes as vectors
     formats = ("png",) if path.name.startswith("zip_") else ("png", "svg")
     for file_format in formats:
-        write_file(path.with_name(f"{path.name}.{file_format}"), figure_bytes(figure, file_format))
+        replace_file(path.with_name(f"{path.name}.{file_format}"), figure_bytes(figure, file_format))

@@ -13,9 +13,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from biocal.disk.file_set import undo_stopped
+from biocal.disk.temporary_names import remove_abandoned
+from biocal.disk.whole_file import replace_file
 from biocal.errors import OptionError, OutputError
 from biocal.simulation.design_keys import MOST_REPLICATES
-from biocal.simulation.parts import BlockPlace, DamagedPartError, index_file, sync_folder
+from biocal.simulation.parts import BlockPlace, DamagedPartError, index_file
 from biocal.simulation.schedule import Block, Shard, batch_size, blocks_of, parse_shard, shard_blocks
 from biocal.study.file_bytes import LARGEST_TEXT_OF_OPTIONS, file_bytes
 
@@ -182,6 +185,7 @@ class RunFolder:
             To resume another design than the folder's.
         """
         folder = cls(path, record)
+        undo_stopped(path)
         there = read_record(path) if not force else None
         folder.began_empty = there is None
         if force:
@@ -191,8 +195,8 @@ class RunFolder:
         else:
             folder._require_empty(there)
         folder.parts.mkdir(exist_ok=True)
-        for litter in [*path.glob(".*.tmp"), *folder.parts.glob(".*.tmp")]:
-            litter.unlink(missing_ok=True)
+        for inner in (folder.parts, path / FIGURES_FOLDER):
+            remove_abandoned(inner)
         # a finished folder stays so until there is something to add
         if there is None or not there.complete or there.replicates != record.replicates:
             folder.write_record(complete=False)
@@ -202,7 +206,7 @@ class RunFolder:
         """Write design.json."""
         self.record = replace(self.record, complete=complete)
         text = json.dumps(asdict(self.record), indent=2) + "\n"
-        write_file(self.path / DESIGN_FILE, text.encode())
+        replace_file(self.path / DESIGN_FILE, text.encode())
 
     def found(self) -> dict[Block, BlockPlace]:
         """Return the batches that are there, and where; damaged files are removed, and told."""
@@ -239,7 +243,16 @@ class RunFolder:
             self.parts.rmdir()
 
     def _clear(self) -> None:
-        for name in (DESIGN_FILE, REPLICATES_FILE, *DERIVED_FILES):
+        """Remove earlier results; first of all design.json no longer says that they are complete."""
+        try:
+            earlier = read_record(self.path)
+        except OutputError:
+            earlier = None
+        if earlier is not None:
+            RunFolder(self.path, earlier).write_record(complete=False)
+        else:
+            (self.path / DESIGN_FILE).unlink(missing_ok=True)
+        for name in (REPLICATES_FILE, *DERIVED_FILES):
             (self.path / name).unlink(missing_ok=True)
         self.remove_parts()
         figures = self.path / FIGURES_FOLDER
@@ -297,21 +310,6 @@ def changes_of(there: DesignRecord, here: DesignRecord) -> list[str]:
     if before["spec"] != now["spec"]:
         before["batches"] = now["batches"] = []
     return list(differences(before, now))
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all."""
-    partial = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-    sync_folder(path.parent)
 
 
 def _versions() -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from biocal.disk.whole_file import replace_file
 from biocal.errors import OptionError
 from biocal.results.csv_text import csv_bytes
 from biocal.results.text import number
@@ -224,5 +225,5 @@ def _latex_row(cells: Sequence[str]) -> str:
 
 def _deliver(text: str, path: str | Path | None) -> str:
     if path is not None:
-        Path(path).write_text(text, encoding="utf-8", newline="\n")
+        replace_file(Path(path), text.encode())
     return text

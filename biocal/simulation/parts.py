@@ -7,10 +7,8 @@ replaced by one.  A file names the batches it holds, and the design they belong 
 from __future__ import annotations
 
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from biocal.disk.whole_file import whole_file
 from biocal.simulation.quantities import CURVE
 from biocal.simulation.schedule import Block
 
@@ -150,28 +149,19 @@ def write_blocks(
     columns = WITH_QUANTITY if with_quantity else SCHEMA
     schema = columns.with_metadata({_BLOCKS: json.dumps(places), _DESIGN: design})
     rows_to_come = iter(tables)
-    partial = path.with_name(f".{path.name}.tmp")
-    try:
-        # opened by Python, so that a full disk is told by its own errno
-        with open(partial, "wb") as file:
-            with pq.ParquetWriter(
-                file,
-                schema,
-                use_dictionary=[name for name in REPETITIVE if name in columns.names],
-                write_page_checksum=True,
-            ) as writer:
-                for group in groups:
-                    table = pa.concat_tables([_of_schema(next(rows_to_come), columns) for _ in group])
-                    writer.write_table(table, row_group_size=max(table.num_rows, 1))
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-    if durable:
-        sync_folder(path.parent)
+    # opened by Python, so that a full disk is told by its own errno
+    with (
+        whole_file(path, durable=durable) as file,
+        pq.ParquetWriter(
+            file,
+            schema,
+            use_dictionary=[name for name in REPETITIVE if name in columns.names],
+            write_page_checksum=True,
+        ) as writer,
+    ):
+        for group in groups:
+            table = pa.concat_tables([_of_schema(next(rows_to_come), columns) for _ in group])
+            writer.write_table(table, row_group_size=max(table.num_rows, 1))
 
 
 def _grouped(sizes: Sequence[tuple[Block, int]], group_rows: int) -> list[list[tuple[Block, int, int]]]:
@@ -314,13 +304,3 @@ class BlockReader:
             self._open[path] = pq.ParquetFile(path, page_checksum_verification=True)
         self._open.move_to_end(path)
         return self._open[path]
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a renaming in a folder survive a power failure, where the system can."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

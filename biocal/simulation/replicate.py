@@ -59,6 +59,8 @@ def run_batch(
     """
     try:
         drawn = draw(scenario, seed, scenario_index, replicates)
+    except MemoryError:  # a matter of this machine, not of the scenario
+        raise
     except Exception as failure:  # a scenario that cannot be drawn fails in every replicate, and says why
         return replicate_rows(
             scenario, scenario_index, replicates, all_failed(scenario, len(replicates), failure)
@@ -229,6 +231,8 @@ def _one_by_one(
         exposure = found.model.exposure_positions.ravel()
         estimates.beta[row] = found.outcome.beta[exposure]
         estimates.vcov[row] = found.covariance.vcov[np.ix_(exposure, exposure)]
+    except MemoryError:  # a matter of this machine, not of the replicate
+        raise
     except Exception as failure:  # a failed replicate is data
         for values in (estimates.log_or, estimates.std_error, estimates.beta, estimates.vcov):
             values[row] = np.nan

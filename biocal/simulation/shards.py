@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from biocal.errors import InputError, OptionError
-from biocal.simulation.engine import Finish, RunReport, told_of_lost_places
+from biocal.simulation.engine import Finish, RunReport, made_folder, told_of_lost_places
 from biocal.simulation.folder import REPLICATES_FILE, DesignRecord, RunFolder, changes_of, read_record
 from biocal.simulation.lock import FolderLock, is_locked
 from biocal.simulation.merging import merge_blocks
@@ -54,18 +54,20 @@ def merge_folders(folders: Sequence[Path], path: Path, *, force: bool, finish: F
     records = _one_study({folder: _record(folder) for folder in folders})
     places = _places(records)
     record = replace(next(iter(records.values())), shard=None)
-    with told_of_lost_places(path):
-        path.mkdir(parents=True, exist_ok=True)
+    with told_of_lost_places(path), made_folder(path):
         with FolderLock(path):
-            target = RunFolder.begin(path, record, resume=False, force=force)
+            # what a merge that was stopped left is no result yet: it is begun anew unasked
+            there = None if force else read_record(path)
+            unfinished = there is not None and not there.complete
+            target = RunFolder.begin(path, record, resume=unfinished, force=force)
             try:
                 merge_blocks(record.blocks, places, path / REPLICATES_FILE, record.fingerprint)
             except DamagedPartError as damage:
                 raise ShardError([_damaged(damage)]) from damage
             if finish is not None:
                 finish(path)
-            target.write_record(complete=True)
             target.remove_parts()
+            target.write_record(complete=True)
     total = sum(block.count for block in record.blocks)
     return RunReport(path, total, 0, tuple(target.notes))
 

@@ -6,19 +6,14 @@ Each way takes the same batches and gives the same numbers; only the order in wh
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
 from biocal.errors import SimulationError
-from biocal.parallel.processes import (
-    blas_controller,
-    end_with_the_parent,
-    keep_to_one_core,
-    leave_interrupts_to_the_parent,
-)
+from biocal.parallel.processes import blas_controller, keep_to_one_core
+from biocal.pooling.processes import LostProcessError, results_from_processes
 from biocal.simulation.schedule import Block
 
 __all__ = ["BatchRunner", "Columns", "Work", "run_here", "run_in_processes", "run_in_worker"]
@@ -65,22 +60,14 @@ def run_in_processes(works: Iterable[Work], jobs: int) -> Generator[tuple[Block,
     SimulationError
         A process was killed from outside.
     """
-    from joblib import Parallel, delayed, parallel_config
-    from joblib.externals.loky.process_executor import BrokenProcessPool
-
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        # one task a batch: joblib's own grouping would hold finished batches back
-        results = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(
-            delayed(_run_in_process)(work) for work in works
-        )
-        try:
-            with closing(results):
-                yield from results
-        except BrokenProcessPool as fault:
-            raise SimulationError(
-                "a worker process was killed, perhaps for lack of memory: finished batches are kept; go on with "
-                "--resume, with fewer --jobs if memory is short"
-            ) from fault
+    tasks = ((work,) for work in works)
+    try:
+        yield from results_from_processes(_run_in_process, tasks, jobs, in_order=False)
+    except LostProcessError as fault:
+        raise SimulationError(
+            "a worker process was killed, perhaps for lack of memory: finished batches are kept; go on with "
+            "--resume, with fewer --jobs if memory is short"
+        ) from fault
 
 
 def run_in_worker(work: Work) -> Columns:
@@ -90,6 +77,4 @@ def run_in_worker(work: Work) -> Columns:
 
 
 def _run_in_process(work: Work) -> tuple[Block, Columns]:
-    leave_interrupts_to_the_parent()
-    end_with_the_parent()
     return work.block, run_in_worker(work)

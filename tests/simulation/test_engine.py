@@ -257,7 +257,7 @@ def test_a_run_that_stops_before_its_first_batch_leaves_nothing(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         run(stub_design(5), tmp_path / "out", runner=interrupted)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_worker_that_is_killed_is_told_and_the_run_goes_on_later(tmp_path):

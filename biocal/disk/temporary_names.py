@@ -1,0 +1,165 @@
+"""Hidden names for what is being written, and the removal of those whose process is gone.
+
+A temporary file or folder stands beside its final place, so that renaming never crosses a file system.  Its
+process holds the operating system's lock on it, which vanishes with the process however that ended: what nobody
+holds was left by a kill and may go.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+
+MARK = ".biocal-new-"
+#: Where a file system knows no locks, what is younger than this (seconds) may still be written to.
+LONG_AGO = 3600.0
+
+
+def temporary_name(place: Path) -> Path:
+    """Return a hidden name beside a place, which nothing has yet."""
+    return place.with_name(f"{_beginning(place.name)}{secrets.token_hex(4)}")
+
+
+def _beginning(name: str) -> str:
+    # not the name itself, which may be as long as a file system allows
+    return f"{MARK}{sha256(os.fsencode(name)).hexdigest()[:8]}-"
+
+
+@contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """Make a hidden folder beside a place and hold it until the block ends; removing it is the caller's part.
+
+    Unlike those of `tempfile` it has the permissions of any new folder there, for it may become the result.
+
+    Raises
+    ------
+    OSError
+        It cannot be made.
+    """
+    path, lock = _made_and_held(beside, Path.mkdir)
+    try:
+        yield path
+    finally:
+        release(lock)
+
+
+def temporary_file(beside: Path, mode: int) -> tuple[Path, int | None, int]:
+    """Make an empty hidden file beside a place; return its name, its lock and its descriptor for writing."""
+    files: list[int] = []
+
+    def make(path: Path) -> None:
+        files.append(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode))
+
+    path, lock = _made_and_held(beside, make)
+    return path, lock, files.pop()
+
+
+#: Windows would turn line feeds into pairs.
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+def _made_and_held(beside: Path, make: Callable[[Path], None]) -> tuple[Path, int | None]:
+    while True:
+        path = temporary_name(beside)
+        make(path)
+        with suppress(FileNotFoundError):  # taken for abandoned between the two
+            return path, hold(path)
+
+
+def hold(path: Path) -> int | None:
+    """Lock a temporary file or folder for this process; None where there are no such locks.
+
+    Raises
+    ------
+    FileNotFoundError
+        It was removed before the lock was taken.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        return None
+    lock = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(lock), os.stat(path)):
+            raise FileNotFoundError
+    except (FileNotFoundError, BlockingIOError) as gone:  # held: by who is about to remove it
+        os.close(lock)
+        raise FileNotFoundError(str(path)) from gone
+    except OSError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def release(lock: int | None) -> None:
+    """Let go of what `hold` returned."""
+    if lock is not None:
+        os.close(lock)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether the process that wrote to a temporary file or folder is gone."""
+    try:
+        import fcntl
+
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except ImportError:
+        return _is_old(path)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return _is_old(path)
+    finally:
+        os.close(file)
+    return True
+
+
+def remove_abandoned(folder: Path, name: str | None = None) -> list[str]:
+    """Remove temporary files and folders that killed processes left in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str, optional
+        Only those that were to become this file or folder.
+
+    Returns
+    -------
+    list of str
+        Their names.
+    """
+    beginning = MARK if name is None else _beginning(name)
+    try:
+        found = [entry.name for entry in os.scandir(folder) if entry.name.startswith(beginning)]
+    except OSError:
+        return []
+    removed = []
+    for one in found:
+        path = folder / one
+        if not is_abandoned(path):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
+        removed.append(one)
+    return removed
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > LONG_AGO
+    except OSError:
+        return False

@@ -1,0 +1,103 @@
+"""Work in other processes of this machine, which neither outlive this one nor write to its terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import cache
+from typing import Any
+
+__all__ = ["LostProcessError", "results_from_processes"]
+
+#: Seconds between a worker's looks at whether its parent lives.
+PARENT_CHECK = 1.0
+
+
+class LostProcessError(Exception):
+    """A process was killed from outside, as systems do that are short of memory."""
+
+
+def results_from_processes(
+    function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], jobs: int, *, in_order: bool
+) -> Generator[Any]:
+    """Call a function in processes, on one core each.
+
+    Parameters
+    ----------
+    function : callable
+        Of the module level, so that processes find it.
+    tasks : iterable of tuple
+        Its arguments; drawn when a process is free.
+    jobs : int
+        Processes; -1 for one a core.
+    in_order : bool
+        Results in the order of the tasks, rather than as they come.
+
+    Raises
+    ------
+    LostProcessError
+        A process was killed.
+    """
+    from joblib import Parallel, delayed, parallel_config
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    order = "generator" if in_order else "generator_unordered"
+    try:
+        with parallel_config(backend="loky", inner_max_num_threads=1), _unheard_interrupts():
+            # one task at a time: joblib's own grouping would hold what is finished back
+            results = Parallel(n_jobs=jobs, return_as=order, batch_size=1)(
+                delayed(_in_worker)(function, task) for task in tasks
+            )
+        with closing(results):
+            yield from results
+    except BrokenProcessPool as fault:
+        raise LostProcessError("a process was killed, perhaps for lack of memory") from fault
+
+
+@contextmanager
+def _unheard_interrupts() -> Iterator[None]:
+    """Start processes that no Ctrl-C reaches, not even while Python starts in them; ours comes a moment later.
+
+    A terminal interrupts all processes; this one ends the others, without the traceback that each would print.
+    What a thread blocks is blocked in the processes that it starts.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    _start_tracker()
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+
+
+def _start_tracker() -> None:
+    """Start the process in which joblib counts its resources: done later, it would unblock interrupts."""
+    with suppress(ImportError, AttributeError):
+        from joblib.externals.loky.backend.resource_tracker import ensure_running
+
+        ensure_running()
+
+
+def _in_worker(function: Callable[..., Any], task: tuple[Any, ...]) -> Any:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked before
+    _end_with_the_parent()
+    return function(*task)
+
+
+@cache
+def _end_with_the_parent() -> None:
+    """End when the parent is killed, which joblib's processes would outlive by minutes."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_CHECK)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="biocal-parent", daemon=True).start()
