@@ -62,10 +62,11 @@ def calibrate(
 
     import biocal as bc
 
-    with working("calibrating", quiet=settings.quiet):
+    with working("reading", quiet=settings.quiet):
         pool = read_pool(settings)
-        tell_problems(pool.problems, quiet=settings.quiet)
-        require_calibration(pool)
+    tell_problems(pool.problems, quiet=settings.quiet)
+    require_calibration(pool)
+    with working("calibrating", quiet=settings.quiet):
         results = bc.calibrate(
             pool,
             calibration_covariates=formula,

@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
+from biocal.cli.memory import (
+    free_what_failed,
+    is_memory_error,
+    lacking_room,
+    memory_message,
+    settle_libraries,
+)
 from biocal.cli.messages import tell, tell_problems
+from biocal.cli.progress import stopped_in
 
 FINE, OUR_FAULT, USAGE, BAD_INPUT, FIT_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 #: What a shell reports for a process that was asked to end.
@@ -23,8 +31,22 @@ DEBUG_VARIABLE = "BIOCAL_DEBUG"
 def run() -> NoReturn:
     """Entry point of the ``biocal`` command."""
     signal.signal(signal.SIGTERM, _end)
+    lacking = lacking_room()
+    if lacking:
+        tell("error", lacking)
+        sys.exit(BAD_INPUT)
     _keep_to_our_warnings()
-    sys.exit(main())
+    code = main()
+    if _memory_ran_out:
+        # without room even the ending of libraries can fail, and loudly
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+#: Not empty once memory ran out.
+_memory_ran_out: list[bool] = []
 
 
 def _keep_to_our_warnings() -> None:
@@ -54,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 fine, 1 our fault, 2 usage, 3 bad input or output place, 4 the fit failed, 130 interrupted.
     """
+    stopped_in()  # forgotten
     try:
         _print_anything()
         _command(arguments)
@@ -93,6 +116,7 @@ def _command(arguments: Sequence[str] | None) -> None:
         # asked by scripts, over and over: answered before anything heavy is imported
         print(version_line())
         return
+    settle_libraries()
     import typer
 
     from biocal.cli.app import app
@@ -110,6 +134,8 @@ def _command(arguments: Sequence[str] | None) -> None:
 
 def _tell_error(error: Exception) -> int:
     """Tell an error in a line a problem; return the exit code."""
+    if is_memory_error(error) and not _is_ours(error):
+        return _tell_memory(error)
     from biocal.errors import DataProblemsError, FitError, InputError, SimulationError
 
     usage = _usage_message(error)
@@ -129,6 +155,25 @@ def _tell_error(error: Exception) -> int:
         tell("error", f"the results cannot be written: {error.strerror}")
         return BAD_INPUT
     return _tell_our_fault(error)
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether an error is one that biocal raised, whose sentence says enough."""
+    known = sys.modules.get("biocal.errors")
+    return known is not None and isinstance(error, known.BiocalError)
+
+
+def _tell_memory(error: Exception) -> int:
+    """Want of memory: of the data when they were being read, else of what was to be done with them."""
+    phase = stopped_in()
+    message = memory_message(error, phase)
+    _memory_ran_out.append(True)
+    free_what_failed(error)
+    try:
+        tell("error", message)
+    except MemoryError:
+        os.write(2, b"error: out of memory\n")
+    return BAD_INPUT if phase in ("", "reading") else FIT_FAILED
 
 
 def _usage_message(error: Exception) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from biocal.cli.messages import tell
+from biocal.cli.progress import phase
 from biocal.disk.file_set import undo_stopped, write_set
 from biocal.disk.temporary_names import temporary_folder
 from biocal.errors import OutputError
@@ -57,7 +58,8 @@ class OutputFolder:
         """
         self._require_absent(contents)
         try:
-            write_set(self.path, contents)
+            with phase("writing the results"):
+                write_set(self.path, contents)
         except OSError as fault:
             raise self._refusal(fault.strerror or str(fault)) from fault
 

@@ -76,7 +76,8 @@ def _pilot(read: PlanSpec, *, quiet: bool) -> tuple[PooledStudies, dict[str, Any
 
     path = str(Path(read.source).parent / read.pilot)
     settings = Settings(read_spec(path), frozenset(), path)
-    pool = read_pool(settings)
+    with working("reading", quiet=quiet):
+        pool = read_pool(settings)
     tell_problems(pool.problems, quiet=quiet)
     require_calibration(pool)
     _refuse_other_options(settings)

@@ -12,7 +12,7 @@ import typer
 
 from biocal.cli import columns
 from biocal.cli.messages import plain, tell
-from biocal.cli.progress import working
+from biocal.cli.progress import phase, working
 from biocal.cli.settings import usage_error
 
 if TYPE_CHECKING:
@@ -138,9 +138,14 @@ def _run(
     design = design.with_options(replicates=replicates, seed=seed)
     sign = working(_FINISHING, quiet=options.progress is False)
     try:
-        return run_into_folder(
-            design, path, options, while_finishing=sign, more=_report_writer(quiet=options.progress is False)
-        )
+        with phase("simulating"):
+            return run_into_folder(
+                design,
+                path,
+                options,
+                while_finishing=sign,
+                more=_report_writer(quiet=options.progress is False),
+            )
     except KeyboardInterrupt:
         tell("note", f"finished batches are kept in {path}; go on with --resume")
         raise
@@ -153,9 +158,10 @@ def _merge(places: list[str], path: Path, *, force: bool, quiet: bool) -> tuple[
         usage_error("Missing argument 'DIR...': name the folders of the shards")
     folders = [Path(place) for place in places]
     sign = working(_FINISHING, quiet=quiet)
-    return merge_into_folder(
-        folders, path, force=force, while_finishing=sign, more=_report_writer(quiet=quiet)
-    )
+    with phase("merging"):
+        return merge_into_folder(
+            folders, path, force=force, while_finishing=sign, more=_report_writer(quiet=quiet)
+        )
 
 
 def _report_writer(*, quiet: bool) -> More:

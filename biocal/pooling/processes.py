@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -47,13 +48,24 @@ def results_from_processes(
 
     order = "generator" if in_order else "generator_unordered"
     try:
-        with parallel_config(backend="loky", inner_max_num_threads=1), _unheard_interrupts():
+        with (
+            parallel_config(backend="loky", inner_max_num_threads=1),
+            _unheard_interrupts(),
+            _unseen_output(),
+        ):
             # one task at a time: joblib's own grouping would hold what is finished back
             results = Parallel(n_jobs=jobs, return_as=order, batch_size=1)(
                 delayed(_in_worker)(function, task) for task in tasks
             )
-        with closing(results):
+        try:
             yield from results
+        except BaseException:
+            # a thread of joblib's finds out a moment later, and would log its traceback: not put back therefore
+            logging.getLogger("concurrent.futures").setLevel(logging.CRITICAL)
+            raise
+        finally:
+            with _unseen_output():
+                results.close()
     except BrokenProcessPool as fault:
         raise LostProcessError("a process was killed, perhaps for lack of memory") from fault
 
@@ -68,7 +80,7 @@ def _unheard_interrupts() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # on Windows
         yield
         return
-    _start_tracker()
+    _start_trackers()
     earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -76,8 +88,33 @@ def _unheard_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
 
-def _start_tracker() -> None:
-    """Start the process in which joblib counts its resources: done later, it would unblock interrupts."""
+@contextmanager
+def _unseen_output() -> Iterator[None]:
+    """Keep what processes print, now started or now ended, out of this one's output.
+
+    Their errors come back as exceptions; what they would print are tracebacks of having lost their parent, which
+    joblib writes to the standard output.
+    """
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    earlier = {}
+    for stream in (1, 2):
+        with suppress(OSError):  # there is none
+            earlier[stream] = os.dup(stream)
+            os.dup2(nothing, stream)
+    try:
+        yield
+    finally:
+        for stream, before in earlier.items():
+            os.dup2(before, stream)
+            os.close(before)
+        os.close(nothing)
+
+
+def _start_trackers() -> None:
+    """Start the processes that count what Python and joblib share: started later, they would unblock interrupts."""
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()
     with suppress(ImportError, AttributeError):
         from joblib.externals.loky.backend.resource_tracker import ensure_running
 

@@ -176,6 +176,8 @@ def told_of_lost_places(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as fault:
+        if fault.errno == errno.ENOMEM:  # no matter of the folder
+            raise
         # replicates catch their own errors, so that what comes here is from writing
         if fault.errno in (errno.ENOSPC, errno.EDQUOT):
             reason = "the disk is full: free some space, then go on with --resume"

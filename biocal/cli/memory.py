@@ -1,0 +1,139 @@
+"""What is told when memory runs out: in what phase, how much was asked for, what to do."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import re
+from types import TracebackType
+
+_MIB = 2**20
+#: Address space (MiB) that NumPy and SciPy take with one thread of linear algebra, and more for each further
+#: one, as measured with NumPy 2 and SciPy 1.17 on Linux and rounded up.  With less, their libraries end the process.
+_ONE_THREAD, _FURTHER_THREAD = 300, 85
+#: Threads of OpenBLAS are no more than this.
+_MOST_THREADS = 64
+#: How NumPy and Arrow say what they were asked for.
+_ASKED = (
+    (re.compile(r"Unable to allocate ([\d.]+ [KMGTP]?i?B)"), lambda size: size),
+    (re.compile(r"(?:malloc|realloc) of size (\d+) failed"), lambda size: f"{int(size) / _MIB:,.1f} MiB"),
+)
+#: Signs of want of memory in errors of another type.
+_SIGNS = (
+    "Cannot allocate memory",
+    "failed to map segment",
+    "can't start new thread",
+    "std::bad_alloc",
+    "Failed to launch worker thread",
+)
+_ADVICE = {
+    "reading": "keep only the columns that the analysis needs, or save the data as Parquet",
+    "simulating": "give it fewer --jobs; finished batches are kept, go on with --resume",
+    "fitting": "ask for one --method at a time, and fewer --jobs with --bootstrap",
+}
+_DRAWING = "ask for fewer methods, subgroups or scenarios at a time"
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Whether an error came of want of memory, itself or by what it was made of."""
+    seen: set[int] = set()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        if isinstance(one, MemoryError) or (isinstance(one, OSError) and one.errno == errno.ENOMEM):
+            return True
+        if any(sign in str(one) for sign in _SIGNS):
+            return True
+        one = one.__cause__ or one.__context__
+    return False
+
+
+def free_what_failed(error: BaseException) -> None:
+    """Let go of everything that the functions on the way here still held, so that there is room to tell."""
+    one: BaseException | None = error
+    while one is not None:
+        _clear(one.__traceback__)
+        one = one.__cause__ or one.__context__
+    gc.collect()
+
+
+def _clear(place: TracebackType | None) -> None:
+    while place is not None:
+        try:
+            place.tb_frame.clear()
+        except RuntimeError:  # it still runs
+            pass
+        place = place.tb_next
+
+
+def memory_message(error: BaseException, phase: str) -> str:
+    """A sentence on want of memory.
+
+    Parameters
+    ----------
+    error : BaseException
+    phase : str
+        What was being done, such as ``"reading"``; blank before anything was.
+    """
+    asked = next((f" ({words} more were asked for)" for words in _sizes(error)), "")
+    what = f"while {phase}" if phase else "while loading what the command needs"
+    advice = _ADVICE.get(phase.split(" ", maxsplit=1)[0] if phase else "", "" if not phase else _DRAWING)
+    limit = address_space()
+    room = "give it more memory"
+    if limit is not None:
+        room = f"raise the limit of this process, which is {limit / _MIB:,.0f} MiB (ulimit -v)"
+    return f"out of memory {what}{asked}: {room}{f', or {advice}' if advice else ''}"
+
+
+def _sizes(error: BaseException) -> list[str]:
+    text = str(error)
+    return [words(found[1]) for pattern, words in _ASKED if (found := pattern.search(text))]
+
+
+def address_space() -> int | None:
+    """The limit of this process's address space in bytes; None without one."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def lacking_room() -> str:
+    """Why nothing can be begun under this process's limit; blank when it can."""
+    limit = address_space()
+    least = (_ONE_THREAD + _FURTHER_THREAD * (_threads() - 1)) * _MIB
+    if limit is None or limit >= least:
+        return ""
+    return (
+        f"the address space of this process is limited to {limit / _MIB:,.0f} MiB (ulimit -v), too little to load what "
+        f"biocal needs: give it {least // _MIB} MiB or more, and some more for the data, or set "
+        "OPENBLAS_NUM_THREADS=1"
+    )
+
+
+def settle_libraries() -> None:
+    """Let linear algebra take what it needs while there is room: later it would end the process without a word.
+
+    Raises
+    ------
+    MemoryError
+        There is none.
+    """
+    if address_space() is None:
+        return
+    import numpy as np
+    import scipy.linalg.blas
+
+    some = np.ones((256, 256))
+    np.matmul(some, some)
+    scipy.linalg.blas.dgemm(1.0, some, some)
+
+
+def _threads() -> int:
+    """Threads of linear algebra that will be started."""
+    asked = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or ""
+    cores = os.cpu_count() or 1
+    return min(int(asked) if asked.isdecimal() and int(asked) > 0 else cores, cores, _MOST_THREADS)
