@@ -252,6 +252,8 @@ def _heterogeneity(
         tests, _ = heterogeneity_between_studies(
             problem, exposure, _basis(knots, row), calibrate_problem(problem)
         )
+    except MemoryError:
+        raise
     except Exception:  # a failed test is data: its row is blank
         return float("nan")
     return tests[0].p_value if tests else float("nan")
