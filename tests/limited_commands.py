@@ -14,6 +14,9 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from harmed_commands import inflict, is_due
 
 SECONDS = 10
 #: Peak of resident memory, MiB.
@@ -72,10 +75,18 @@ class LimitedCommands:
         assert self._server.stdout is not None
         self._server.stdout.close()
 
-    def run(self, words: tuple[str, ...], folder: Path, *, seconds: int = SECONDS) -> Ended:
+    def run(
+        self,
+        words: tuple[str, ...],
+        folder: Path,
+        *,
+        seconds: int = SECONDS,
+        harm: dict[str, object] | None = None,
+    ) -> Ended:
+        """Run a command; `harm` is what is done to it, see `harmed_commands.py`."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
-        order = {"words": list(words), "folder": str(folder), "seconds": seconds}
+        order = {"words": list(words), "folder": str(folder), "seconds": seconds, "harm": harm or {}}
         self._server.stdin.write(json.dumps(order) + "\n")
         self._server.stdin.flush()
         return Ended(**json.loads(self._server.stdout.readline()))
@@ -88,7 +99,7 @@ def _serve() -> None:
         print(json.dumps(_fork(**json.loads(line))), flush=True)
 
 
-def _fork(words: list[str], folder: str, seconds: int) -> dict[str, object]:
+def _fork(words: list[str], folder: str, seconds: int, harm: dict[str, Any]) -> dict[str, object]:
     import tempfile
     import time
 
@@ -96,7 +107,7 @@ def _fork(words: list[str], folder: str, seconds: int) -> dict[str, object]:
         began = time.monotonic()
         child = os.fork()
         if child == 0:
-            _run(words, folder, out.fileno(), err.fileno())
+            _run(words, folder, out.fileno(), err.fileno(), harm)
         while True:
             done, status, used = os.wait4(child, os.WNOHANG)
             if done:
@@ -106,7 +117,9 @@ def _fork(words: list[str], folder: str, seconds: int) -> dict[str, object]:
                 _, status, used = os.wait4(child, 0)
                 status = 124 << 8
                 break
-            time.sleep(0.002)
+            if harm and is_due(harm, time.monotonic() - began, folder):
+                os.kill(child, 9)
+            time.sleep(0.0005 if harm else 0.002)
         shown = [_text(file) for file in (out, err)]
     code = os.waitstatus_to_exitcode(status)
     unit = 1024.0 if sys.platform != "darwin" else 1024.0**2  # kB, and bytes on macOS
@@ -119,7 +132,7 @@ def _text(file) -> str:
     return file.read(2_000_000).decode(errors="replace")
 
 
-def _run(words: list[str], folder: str, out: int, err: int) -> None:
+def _run(words: list[str], folder: str, out: int, err: int, harm: dict[str, Any]) -> None:
     """In the child: never returns."""
     import resource
 
@@ -135,6 +148,8 @@ def _run(words: list[str], folder: str, out: int, err: int) -> None:
     try:
         os.chdir(folder)
         sys.argv = ["biocal", *words]
+        if harm:
+            inflict(harm, folder)
         from biocal.cli.main import run
 
         run()
@@ -147,6 +162,8 @@ def _run(words: list[str], folder: str, out: int, err: int) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        if "tell" in harm:
+            harm["tell"]()
         os._exit(code)
 
 
