@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from biocal.calibration.regression import CalibrationFit
 from biocal.errors import BiocalError, FitError, OptionError
 from biocal.exposure.terms import Basis, ExposureSpecification
+from biocal.parallel.process_pool import LostProcessError, results_from_processes
 from biocal.pooling.estimate import EstimationOptions, calibrate_problem, estimate_coefficients
 from biocal.pooling.exposure_scale import learn_basis
 from biocal.pooling.problem import PooledProblem
-from biocal.pooling.processes import LostProcessError, results_from_processes
 from biocal.pooling.resampling import ResamplingDesign, design_resampling, redraw
 from biocal.results.bootstrap import Bootstrap, FailedReplicate
 from biocal.results.contrasts import ResponseAxis, response_axis, response_contrasts

@@ -12,8 +12,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from biocal.errors import SimulationError
+from biocal.parallel.process_pool import LostProcessError, results_from_processes
 from biocal.parallel.processes import blas_controller, keep_to_one_core
-from biocal.pooling.processes import LostProcessError, results_from_processes
 from biocal.simulation.schedule import Block
 
 __all__ = ["BatchRunner", "Columns", "Work", "run_here", "run_in_processes", "run_in_worker"]

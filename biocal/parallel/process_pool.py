@@ -5,17 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from typing import Any
 
-__all__ = ["LostProcessError", "results_from_processes"]
+from biocal.parallel.processes import end_with_the_parent, leave_interrupts_to_the_parent
 
-#: Seconds between a worker's looks at whether its parent lives.
-PARENT_CHECK = 1.0
+__all__ = ["LostProcessError", "results_from_processes"]
 
 
 class LostProcessError(Exception):
@@ -122,19 +118,6 @@ def _start_trackers() -> None:
 
 
 def _in_worker(function: Callable[..., Any], task: tuple[Any, ...]) -> Any:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked before
-    _end_with_the_parent()
+    leave_interrupts_to_the_parent()  # where they could not be blocked before
+    end_with_the_parent()
     return function(*task)
-
-
-@cache
-def _end_with_the_parent() -> None:
-    """End when the parent is killed, which joblib's processes would outlive by minutes."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(PARENT_CHECK)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="biocal-parent", daemon=True).start()
