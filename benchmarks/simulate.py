@@ -140,13 +140,13 @@ def run_command(spec: Path, out: Path, *, replicates: int, jobs: int) -> tuple[f
 
 
 def rate_of_command(spec: Path, folder: Path, *, jobs: int) -> float:
-    """Replicates a second of wall time, from what 3,000 more replicates take: starting up does not count."""
+    """Replicates a second of wall time, from what 2,000 more replicates take: starting up does not count."""
     seconds = []
-    for replicates in (1000, 4000):
+    for replicates in (500, 2500):
         out = folder / f"jobs{jobs}-{replicates}"
         seconds.append(run_command(spec, out, replicates=replicates, jobs=jobs)[0])
         shutil.rmtree(out)
-    return 3000 / (seconds[1] - seconds[0])
+    return 2000 / (seconds[1] - seconds[0])
 
 
 def one_core_program(seconds: float) -> list[str]:
@@ -179,7 +179,7 @@ def gains_of_jobs(spec: Path, folder: Path, turns: int = 3) -> dict[str, object]
     for turn in range(turns):
         for count in counts:
             rates[count].append(rate_of_command(spec, folder, jobs=count))
-            machine[count].append(rate_of_processes(spec, count, seconds=5.0))
+            machine[count].append(rate_of_processes(spec, count, seconds=4.0))
         told = "; ".join(f"{count} jobs {rates[count][-1]:.0f} a second" for count in counts)
         print(f"  turn {turn + 1}: {told}", flush=True)
     return {
