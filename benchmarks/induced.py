@@ -83,8 +83,8 @@ def measure(sets: int, controls: int, gate: float | None) -> dict[str, object]:
         "sets": sets,
         "controls": controls,
         "gate": gate,
-        "induced_s": cpu(induced, 2 if few else 5),
-        "full_s": cpu(full, 3 if few else 9),
+        "induced_s": cpu(induced, 1 if few else 5),
+        "full_s": cpu(full, 2 if few else 9),
     }
 
 

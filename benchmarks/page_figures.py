@@ -61,6 +61,7 @@ class Panel:
     slope_through: tuple[float, float] | None = None
     slope_label: str = SLOPE_ONE
     slope_dashes: Any = "-"
+    shows_slope_whole: bool = False
     gates: tuple[tuple[float, float, str], ...] = ()
 
 
@@ -124,7 +125,7 @@ def jobs_panels(found: dict[str, Any]) -> list[Panel]:
         "independent processes": [(row["jobs"], one * row["gain_of_independent_processes"]) for row in jobs],
     }
     label = "slope 1: rate in proportion to jobs"
-    return [Panel("Simulation", "jobs", "replicates a second", lines, (1, one), label)]
+    return [Panel("Simulation", "jobs", "replicates a second", lines, (1, one), label, "-", True)]
 
 
 def _growth(title: str, y_label: str, lines: dict[str, Points], anchor: str) -> Panel:
@@ -179,7 +180,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> dict[str, Any]:
     axes.set_yscale("log")
     for name, points in panel.lines.items():
         colour, dashes, marker = LOOKS[name]
-        x, y = zip(*points, strict=True)
+        x, y = zip(*sorted(points), strict=True)
         (handles[name],) = axes.plot(
             x, y, color=colour, linestyle=dashes, marker=marker, markersize=4, label=name
         )
@@ -190,6 +191,8 @@ def _draw_panel(axes: Axes, panel: Panel) -> dict[str, Any]:
         look: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": panel.slope_dashes}
         axes.plot([left, right], [y0 * left / x0, y0 * right / x0], zorder=0, **look)
         axes.set_xlim(left, right)
+        if panel.shows_slope_whole:
+            high = max(high, 1.05 * y0 * right / x0)
         handles[panel.slope_label] = Line2D([], [], label=panel.slope_label, **look)
     shown = [gate for gate in panel.gates if axes.get_xlim()[0] <= gate[0] <= axes.get_xlim()[1]]
     for x0, y0, label in shown:
@@ -204,12 +207,20 @@ def _draw_panel(axes: Axes, panel: Panel) -> dict[str, Any]:
 
 
 def _decimal_ticks(axes: Axes) -> None:
-    """Ticks that say 0.01, 1, 10,000 and not powers of ten; at 1, 2, 5 where the range is short."""
+    """Ticks that say 0.01, 1, 10k, 1M and not powers of ten; at 1, 2, 5 where the range is short."""
     for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 30 else (1.0,)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        axis.set_major_formatter(FuncFormatter(_short))
         axis.set_minor_formatter(NullFormatter())
     thin_ticks(axes)
+
+
+def _short(value: float, _: int) -> str:
+    """A number for a tick: 10,000 is 10k, a million 1M."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.10g}{letter}"
+    return f"{value:.10g}"
 
 
 def write_figures(folder: Path, parts: Parts) -> list[Path]:

@@ -140,13 +140,19 @@ def run_command(spec: Path, out: Path, *, replicates: int, jobs: int) -> tuple[f
 
 
 def rate_of_command(spec: Path, folder: Path, *, jobs: int) -> float:
-    """Replicates a second of wall time, from what 2,000 more replicates take: starting up does not count."""
-    seconds = []
-    for replicates in (500, 2500):
-        out = folder / f"jobs{jobs}-{replicates}"
-        seconds.append(run_command(spec, out, replicates=replicates, jobs=jobs)[0])
-        shutil.rmtree(out)
-    return 2000 / (seconds[1] - seconds[0])
+    """Replicates a second of wall time, from what 3,000 more replicates take: starting up does not count."""
+    for _ in range(3):
+        few, many = (_wall_seconds(spec, folder, replicates, jobs) for replicates in (500, 3500))
+        if many > few:
+            return 3000 / (many - few)
+    raise SystemExit("3,000 more replicates took no longer, three times: the machine is too busy for rates")
+
+
+def _wall_seconds(spec: Path, folder: Path, replicates: int, jobs: int) -> float:
+    out = folder / f"jobs{jobs}-{replicates}"
+    seconds = run_command(spec, out, replicates=replicates, jobs=jobs)[0]
+    shutil.rmtree(out)
+    return seconds
 
 
 def one_core_program(seconds: float) -> list[str]:
