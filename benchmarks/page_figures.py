@@ -14,7 +14,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from biocal.plots.style import (
     GREY,
@@ -61,7 +61,7 @@ class Panel:
     slope_through: tuple[float, float] | None = None
     slope_label: str = SLOPE_ONE
     slope_dashes: Any = "-"
-    shows_slope_whole: bool = False
+    linear: bool = False
     gates: tuple[tuple[float, float, str], ...] = ()
 
 
@@ -176,14 +176,18 @@ def draw(panels: Sequence[Panel]) -> Figure:
 
 def _draw_panel(axes: Axes, panel: Panel) -> dict[str, Any]:
     handles: dict[str, Any] = {}
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    if not panel.linear:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
     for name, points in panel.lines.items():
         colour, dashes, marker = LOOKS[name]
         x, y = zip(*sorted(points), strict=True)
         (handles[name],) = axes.plot(
             x, y, color=colour, linestyle=dashes, marker=marker, markersize=4, label=name
         )
+    if panel.linear:
+        axes.set_xlim(0, 1.1 * axes.get_xlim()[1])
+        axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
     low, high = axes.get_ylim()
     if panel.slope_through is not None:
         x0, y0 = panel.slope_through
@@ -191,8 +195,8 @@ def _draw_panel(axes: Axes, panel: Panel) -> dict[str, Any]:
         look: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": panel.slope_dashes}
         axes.plot([left, right], [y0 * left / x0, y0 * right / x0], zorder=0, **look)
         axes.set_xlim(left, right)
-        if panel.shows_slope_whole:
-            high = max(high, 1.05 * y0 * right / x0)
+        if panel.linear:
+            high = max(high, y0 * right / x0)
         handles[panel.slope_label] = Line2D([], [], label=panel.slope_label, **look)
     shown = [gate for gate in panel.gates if axes.get_xlim()[0] <= gate[0] <= axes.get_xlim()[1]]
     for x0, y0, label in shown:
@@ -202,7 +206,11 @@ def _draw_panel(axes: Axes, panel: Panel) -> dict[str, Any]:
         )
     axes.set_ylim(low, max(high, *(2 * gate[1] for gate in shown)) if shown else high)
     axes.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
-    _decimal_ticks(axes)
+    if panel.linear:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        thin_ticks(axes)
+    else:
+        _decimal_ticks(axes)
     return handles
 
 
