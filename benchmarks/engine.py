@@ -139,7 +139,7 @@ def run_r(folder: Path) -> dict[str, float | str]:
     """CPU seconds of the R peers by name; empty when there is no R."""
     if shutil.which("Rscript") is None:
         print(
-            "Rscript is not installed (Debian: apt install r-base-core r-cran-survival): R columns stay empty"
+            "Rscript is not installed (Debian: apt install r-base-core r-cran-survival): its rows are left out"
         )
         return {}
     done = subprocess.run(

@@ -78,8 +78,11 @@ def measure_size(folder: Path, sets: int, largest: dict[str, int]) -> tuple[list
     apart: dict[str, float] = {}
     ours: tuple[np.ndarray, np.ndarray] | None = None
     for name, most in largest.items():
-        command = command_of(name, paths, folder / "out") if sets <= most else None
+        if sets > most:
+            continue
+        command = command_of(name, paths, folder / "out")
         if command is None:
+            print(f"{name:<30} {sets:>9,} sets: Rscript is not installed")
             continue
         row: dict = {"run": name, "sets": sets}
         try:
