@@ -403,7 +403,7 @@ def _run(settings: Settings) -> None:
     if sensitive:
         typer.echo(plain(f"\n{sensitive}"))
     tell("note", f"{len(contents)} files are in {folder.path}")
-    stale = folder.others(_ALL_FILES, contents)
+    stale = folder.others(ALL_FILES, contents)
     if stale:
         tell("warning", f"{', '.join(stale)} in {folder.path} belong to an earlier run, not to this one")
 
@@ -447,7 +447,7 @@ _OF_SUBGROUPS = ("subgroups.csv", "subgroup_tests.csv")
 _OF_SUBGROUP_INCREMENTS = ("subgroups_per_unit.csv",)
 _OF_LEAVE_ONE_OUT = ("leave_one_out.csv",)
 _OF_PARTS = ("subgroups.png", "subgroups.svg", "leave_one_out.png", "leave_one_out.svg")
-_ALL_FILES = (
+ALL_FILES = (
     *(*_ALWAYS, *_OF_TWO_STAGE, *_OF_BOOTSTRAP, *_OF_CALIBRATION, *_OF_SEASON, *_ASKED),
     *(*_OF_SUBGROUPS, *_OF_LEAVE_ONE_OUT, *_OF_PARTS, *_OF_SUBGROUP_INCREMENTS),
 )

@@ -12,7 +12,7 @@ import typer
 from biocal.cli.keys import option_of
 from biocal.cli.messages import plain, tell, tell_problems
 from biocal.cli.output import OutputFolder
-from biocal.cli.progress import working
+from biocal.cli.progress import naming, working
 from biocal.cli.settings import Settings, usage_error
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def fit_partitions(settings: Settings) -> None:
     InputError, FitError
         As :func:`biocal.fit_partitioned`.
     """
+    from biocal.cli.fit import ALL_FILES
     from biocal.cli.request import effective_options, require_methods
 
     folders = settings.require("files", "No data: name the FOLDER of the partitions")
@@ -84,6 +85,9 @@ def fit_partitions(settings: Settings) -> None:
     typer.echo(plain(fits[0].summary() if len(fits) == 1 else run.comparison.summary()))
     tell("note", _how_it_went(run))
     tell("note", f"{len(contents)} files are in {folder.path}")
+    stale = folder.others(ALL_FILES, contents)
+    if stale:
+        tell("warning", f"{', '.join(stale)} in {folder.path} belong to an earlier run, not to this one")
 
 
 def _fitted(folder: str, settings: Settings, options: dict[str, Any]) -> PartitionedRun:
@@ -95,9 +99,11 @@ def _fitted(folder: str, settings: Settings, options: dict[str, Any]) -> Partiti
     if reading.get("person") == "":
         reading["person"] = None  # every row a person of its own
     pool = PartitionedStudies.of(folder, **reading)
-    with _warnings_told(quiet=settings.quiet), working("fitting from partitions", quiet=settings.quiet):
+    quiet = settings.quiet
+    with _warnings_told(quiet=quiet), naming("fitting from partitions", quiet=quiet) as told:
         return run_partitioned(
             pool,
+            told=told,
             method=options["method"],
             exposure=exposure_of(options),
             covariates=options["covariates"] or None,

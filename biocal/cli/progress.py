@@ -24,6 +24,18 @@ def working(what: str, *, quiet: bool) -> Iterator[None]:
 
 
 @contextmanager
+def naming(what: str, *, quiet: bool) -> Iterator[Callable[[str], None] | None]:
+    """Show what is being done and its stage; yields a function of the stage, None when nothing is shown."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{what} ...") as status:
+        yield lambda stage: status.update(f"{what}: {stage} ...")
+
+
+@contextmanager
 def counting(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     """Show how far long work has come; yields a function of (done, total), None when nothing is shown."""
     with phase(what):

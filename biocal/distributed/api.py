@@ -7,7 +7,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from biocal.distributed.engine import Rounds, begin, run_rounds
@@ -174,6 +174,8 @@ def run_partitioned(
         require_fixed_coding(text)
     asked = AskedTables(require_increments(per), per_sd)
     pool = pool if isinstance(pool, PartitionedStudies) else PartitionedStudies.of(pool)
+    if scheduler is not None:
+        pool = replace(pool, folder=os.path.abspath(pool.folder))  # workers may stand elsewhere
     paths = pool.paths()
     token, folder = secrets.token_hex(8), _scratch_folder()
     try:

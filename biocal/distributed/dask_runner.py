@@ -151,10 +151,6 @@ class DaskRunner:
                 f"several Dask workers died one after the other over a partition ({fault}), perhaps for lack of "
                 "memory; nothing was written. Use smaller partitions (biocal partition --rows)"
             ) from fault
-        except FileNotFoundError as fault:
-            raise FitError(
-                f"a Dask worker finds no '{fault.filename}': the partitions must lie where all workers can read them"
-            ) from fault
         except ImportError as fault:
             raise FitError(
                 f"a Dask worker cannot load what it needs ({fault}): install biocal {biocal.__version__} there"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -33,7 +34,7 @@ from biocal.distributed.steps import (
     score_part,
     varies,
 )
-from biocal.errors import CalibrationDesignError, MatchedSetError
+from biocal.errors import CalibrationDesignError, DataProblemsError, InputError, MatchedSetError
 from biocal.exposure.terms import Basis, ExposureSpecification, SplineBasis
 from biocal.kernels.newton import Optimum
 from biocal.kernels.rcs import require_knots
@@ -150,7 +151,17 @@ def begin(rounds: Rounds, pool: PartitionedStudies) -> tuple[ColumnRoles, tuple[
         As :func:`~biocal.distributed.partitions.sources_of`.
     """
     arguments = [(path, pool.roles) for path in rounds.paths]
-    found: list[PartitionCensus] = rounds.ask("counting", take_census, arguments)
+    try:
+        found: list[PartitionCensus] = rounds.ask("counting", take_census, arguments)
+    except DataProblemsError as error:
+        absent = {problem.file for problem in error.problems if problem.code == "no-file"}  # type: ignore[attr-defined]
+        here = [path for path in rounds.paths if path in absent and os.path.isfile(path)]
+        if here:
+            raise InputError(
+                f"{here[0]}: not found by whoever computes; the partitions must lie where all workers can read them",
+                path=here[0],
+            ) from error
+        raise
 
     def rows_of(
         holders: Sequence[int], column: str, hashes: NDArray[np.uint64]

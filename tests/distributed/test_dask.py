@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from distributed import Client, LocalCluster
 from federated_pool import few_studies, make_pool
-from partitioned_pool import METHODS, assert_identical, assert_same_fit, write_partitions
+from partitioned_pool import METHODS, assert_identical, write_partitions
 
 import biocal as bc
 from biocal.distributed import dask_runner
@@ -56,9 +56,6 @@ def test_a_worker_killed_in_the_middle_of_a_fit_changes_no_bit(tmp_path, folder,
     assert victim not in {worker.pid for worker in local_cluster.workers.values()}
     alone = bc.fit_partitioned(folder, **MODEL)
     assert_identical(run.comparison, alone)
-    pooled = bc.fit(bc.PooledStudies.from_frame(POOL), **MODEL)
-    for method in METHODS:
-        assert_same_fit(alone[method], pooled[method])
     assert kept_by_workers(local_cluster) == []
     assert (tmp_path / "canary").exists()
 
@@ -89,6 +86,12 @@ def test_nothing_but_the_folder_of_a_fit_is_ever_removed(tmp_path, monkeypatch):
     assert sorted(tmp_path.iterdir()) == [other]
 
 
+def test_a_folder_named_from_here_is_found_by_workers_elsewhere(folder, local_cluster, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    found = bc.fit_partitioned("pool", exposure=bc.linear(), scheduler=local_cluster.scheduler_address)
+    assert found.sample.n_sets > 0
+
+
 def test_a_failure_of_a_partition_is_told_as_without_a_cluster(folder, local_cluster):
     with pytest.raises(bc.InputError, match=r"part-0\.parquet: .*'waist'"):
         bc.fit_partitioned(folder, scheduler=local_cluster.scheduler_address, covariates="waist")
@@ -107,6 +110,7 @@ def test_a_scheduler_that_is_not_there_is_told(folder, monkeypatch):
         bc.fit_partitioned(folder, scheduler="tcp://127.0.0.1:1")
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_dies_is_told(folder, monkeypatch):
     monkeypatch.setattr(dask_runner, "PATIENCE", 3.0)
     with socket.socket() as free:

@@ -84,10 +84,8 @@ def test_sets_that_share_a_person_stay_together(tmp_path):
 
 
 def test_rows_with_a_blank_set_are_dealt_out(tmp_path):
-    pool = POOL.astype({"set": "Int64"})
-    extra = pool[(pool["study"] == "Beech") & pool["reference"].notna() & (pool["case"] == 0)].assign(
-        set=pd.NA
-    )
+    pool = POOL.astype({"set": str})
+    extra = pool[(pool["study"] == "Beech") & pool["reference"].notna() & (pool["case"] == 0)].assign(set="")
     pool = pd.concat([pool, extra.assign(local=extra["local"] + 0.25)])
     pool.to_csv(tmp_path / "pool.csv", index=False)
     bc.partition_studies(tmp_path / "pool.csv", tmp_path / "out", rows=100)

@@ -13,6 +13,7 @@ from biocal.distributed.merging import merged_moments
 from biocal.distributed.part_cache import load, store
 from biocal.distributed.quantiles import count_digits, exact_quantiles, ordered_keys, value_of_key
 from biocal.errors import DataProblemsError, FormulaError, InputError, OptionError, OutputError
+from biocal.study.notices import Problem
 from biocal.sums.rows import moments_of_pairs
 
 POOL = few_studies(make_pool(40))
@@ -148,6 +149,15 @@ def test_a_partition_that_changes_during_the_fit_is_refused(tmp_path):
 
     with pytest.raises(InputError, match=r"part-1\.parquet: changed while the fit was running"):
         run_partitioned(folder, told=change)
+
+
+def test_partitions_that_workers_do_not_see_are_told_as_such(tmp_path, monkeypatch):
+    def blind(path, roles):
+        raise DataProblemsError([Problem("error", "no-file", "there is no such file", file=path)])
+
+    monkeypatch.setattr("biocal.distributed.engine.take_census", blind)
+    with pytest.raises(InputError, match=r"part-0\.parquet: not found by whoever computes"):
+        bc.fit_partitioned(write_partitions(tmp_path / "pool", POOL, 2))
 
 
 def test_nothing_is_left_on_disk_after_a_fit_or_a_failure(tmp_path, monkeypatch):
