@@ -82,6 +82,13 @@ def test_memory_of_four_times_the_numbers_is_too_much():
     assert table.endswith("| met; **NOT met** |")
 
 
+@pytest.mark.parametrize(("rows", "judged"), [(2_000_000, False), (20_000_000, True)])
+def test_the_memory_of_workers_is_judged_on_20_million_rows_only(rows, judged):
+    found = {"rows": rows, "sets": rows // 5, "rounds": 13, "seconds_fitting": 100.0}
+    table = page_tables.distributed_table(found | {"memory_met": False, "peak_over_data": 0.5})
+    assert ("NOT met" in table) == judged
+
+
 def test_a_run_that_failed_keeps_its_row_and_reason():
     row = {"run": "R by hand, CSV", "sets": 1000, "failed": "not done after 600 s"}
     assert "not done after 600 s" in page_tables.fit_table({"rows": [row], "numeric_MB": {}})
