@@ -115,7 +115,7 @@ def _line_table(
             with_error(study.intercept, study.se_intercept),
             with_error(study.slope, study.se_slope),
             number(study.residual_sd, 3),
-            f"{study.r_squared:.2f}",
+            _r_squared(study),
             outside_text(study, disclosure),
         )
         for k, study in enumerate(local)
@@ -131,6 +131,11 @@ def _line_table(
     if adjusted:
         note += " The intercept is that of all calibration covariates at 0."
     return ReportTable("Calibration line of each local study", header, rows, note=note)
+
+
+def _r_squared(study: StudyCalibration) -> str:
+    """R2, a dash where the reference values do not vary."""
+    return f"{study.r_squared:.2f}" if math.isfinite(study.r_squared) else "–"
 
 
 def outside_text(study: StudyCalibration, disclosure: Disclosure) -> str:
@@ -207,7 +212,7 @@ def _warnings(
             "Extrapolation, local values beyond the range of the pairs: {}. There the line was not seen.",
         ),
         (
-            lambda s: s.slope <= 0,
+            lambda s: s.slope <= 0 or math.isnan(s.r_squared),
             lambda s: s.study,
             "The slope is not positive: {}. Are the columns what they should be?",
         ),
@@ -270,9 +275,9 @@ def _panels(
         )
         alternative = (
             f"{study.study}: reference against local values. {drawn_line}; residual SD "
-            f"{number(study.residual_sd, 3)}, R squared {study.r_squared:.2f}."
+            f"{number(study.residual_sd, 3)}, R squared {_r_squared(study)}."
         )
-        caption = f"{study.study}: {pairs}, R² {study.r_squared:.2f}, slope {number(study.slope, 3)}"
+        caption = f"{study.study}: {pairs}, R² {_r_squared(study)}, slope {number(study.slope, 3)}"
         drawn = draw_panel(group, limits, calibration.labels.unit)
         figures.append(report_figure(f"panel-{k + 1}", drawn, caption=caption, alternative=alternative))
     return figures
