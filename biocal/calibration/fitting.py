@@ -14,10 +14,10 @@ from biocal.calibration.regression import (
     MIN_PAIRS,
     CalibrationFit,
     CalibrationLayout,
-    CalibrationRows,
     dense_rows,
     fit_calibration,
 )
+from biocal.calibration.rows import CalibrationRows
 from biocal.calibration.tobit import fit_tobit
 from biocal.errors import CalibrationDesignError, OptionError
 

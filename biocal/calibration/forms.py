@@ -17,7 +17,7 @@ from biocal.calibration.choices import FormKind
 from biocal.kernels.rcs import spline_columns
 
 if TYPE_CHECKING:
-    from biocal.calibration.regression import CalibrationRows
+    from biocal.calibration.rows import CalibrationRows
 
 FloatArray = NDArray[np.float64]
 

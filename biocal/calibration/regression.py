@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from biocal.calibration.forms import LINEAR_FORM, CalibrationForm
 from biocal.calibration.joint import JointScores, inverse_bread_with_variances, variance_scores
+from biocal.calibration.rows import CalibrationRows, PersonRows, chunks_of
 from biocal.errors import CalibrationDesignError
 
 FloatArray = NDArray[np.float64]
@@ -29,29 +30,6 @@ PAIRS_ARE_NEEDED = (
 )
 #: Norm of a column's part not explained by columns before it, relative to its own.
 _COLLINEAR = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationRows:
-    """Persons as the calibration model sees them.
-
-    Attributes
-    ----------
-    study : ndarray of int, shape (n,)
-        Local-study index 0..L-1; -1 for persons of reference studies, who are not calibrated.
-    columns : ndarray, shape (k, n)
-        1, W and the calibration covariates.
-    group : ndarray of int, shape (n,)
-        Which residual variance applies; the study, unless a categorical modifier splits it.
-    """
-
-    study: IntArray
-    columns: FloatArray
-    group: IntArray
-
-    def take(self, rows: IntArray) -> CalibrationRows:
-        """The same for some rows, repeats allowed."""
-        return CalibrationRows(self.study[rows], self.columns[:, rows], self.group[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,22 +122,24 @@ class CalibrationFit:
         shrunk = np.maximum(1.0 - self.leverage, 1e-8)
         return replace(self, scores=self.scores / shrunk[:, None])
 
-    def predict(self, rows: CalibrationRows) -> FloatArray:
+    def predict(self, rows: CalibrationRows | PersonRows) -> FloatArray:
         """E[X | W, V], shape (n,), in reference units; NaN for persons of reference studies."""
         predictor = self.linear_predictor(rows)
         if not self.form.logarithmic:
             return predictor
-        return np.asarray(np.exp(predictor + self.variance[rows.group] / 2))
+        predictor += self.variance[rows.group] / 2
+        return np.exp(predictor, out=predictor)
 
-    def linear_predictor(self, rows: CalibrationRows) -> FloatArray:
+    def linear_predictor(self, rows: CalibrationRows | PersonRows) -> FloatArray:
         """C'gamma, shape (n,): the mean, or between logarithms that of log X; NaN in reference studies."""
-        rows = self.form.columns(rows)
-        coefficients = self.coefficients()
-        local = rows.study >= 0
-        mu = np.full(rows.study.size, np.nan)
-        if local.all():
-            return np.asarray(np.einsum("kn,kn->n", rows.columns, coefficients[rows.study].T))
-        mu[local] = np.einsum("kn,kn->n", rows.columns[:, local], coefficients[rows.study[local]].T)
+        # One row a study, and one of NaN, where index -1 of the reference studies leads.
+        coefficients = np.pad(self.coefficients(), ((0, 1), (0, 0)), constant_values=np.nan)
+        mu = np.empty(rows.study.size)
+        for part, some in chunks_of(rows):
+            own = self.form.columns(some)
+            mu[part] = coefficients[:, 0][own.study] * own.columns[0]
+            for column, coefficient in zip(own.columns[1:], coefficients.T[1:], strict=True):
+                mu[part] += coefficient[own.study] * column
         return mu
 
     def coefficients(self) -> FloatArray:
@@ -217,11 +197,15 @@ class CalibrationFit:
 def fold_rows(weights: FloatArray, rows: CalibrationRows, layout: CalibrationLayout) -> FloatArray:
     """Sum over persons of weights_i C_i', shape (p, G); persons of reference studies count nothing."""
     total = np.zeros((weights.shape[0], layout.n_parameters + 1))
-    for study, position in enumerate(layout.position):
-        mine = rows.study == study
-        by_column = weights[:, mine] @ rows.columns[:, mine].T
+    present = np.bincount(rows.study + 1, minlength=1)[1:]
+    for study in np.flatnonzero(present):
+        if present[study] == rows.study.size:
+            by_column = weights @ rows.columns.T
+        else:
+            mine = rows.study == study
+            by_column = weights[:, mine] @ rows.columns[:, mine].T
         # parameters may repeat: those of columns left out all stand last, where they are forgotten
-        np.add.at(total.T, position, by_column.T)
+        np.add.at(total.T, layout.position[study], by_column.T)
     return total[:, :-1]
 
 

@@ -8,7 +8,7 @@ any score columns, which the induced relative risk needs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from biocal.kernels.block_columns import copy_blocks
 from biocal.kernels.many_cases import many_case_terms, null_terms
 from biocal.kernels.memory import keep_freed_memory
 from biocal.kernels.one_case import one_case_null_terms, one_case_terms
+from biocal.kernels.person_columns import Columns, largest_values
 from biocal.kernels.set_layout import SetBlock, SetLayout
 from biocal.kernels.set_terms import SetTerms
 
@@ -85,6 +86,41 @@ class DetailedTerms:
     slope: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class BlockDetails:
+    """The same of one block of sets.
+
+    Attributes
+    ----------
+    block : SetBlock
+    loglik : ndarray, shape (B, n_sets)
+    score : ndarray, shape (B, p, n_sets)
+    information : ndarray, shape (B, p, p)
+        Summed over the sets.
+    persons : ndarray of int, shape (m,)
+        Row numbers, padding left out.
+    residual : ndarray, shape (B, m)
+    slope : ndarray, shape (B, p, m)
+    """
+
+    block: SetBlock
+    loglik: FloatArray
+    score: FloatArray
+    information: FloatArray
+    persons: IntArray
+    residual: FloatArray
+    slope: FloatArray
+
+    def largest_slopes(self) -> FloatArray:
+        """Largest absolute slope of each set, shape (B, p, n_sets)."""
+        rows, real, size = self.block.rows, self.block.real, np.abs(self.slope)
+        if real is not None:
+            padded = np.zeros((*size.shape[:-1], *rows.shape))
+            padded[..., real] = size
+            return np.asarray(padded.max(axis=-2))
+        return np.asarray(size.reshape(*size.shape[:-1], *rows.shape).max(axis=-2))
+
+
 def block_terms(
     block: SetBlock, eta: FloatArray, columns: FloatArray, *, information: bool = True, persons: bool = False
 ) -> SetTerms:
@@ -149,7 +185,7 @@ class ConditionalLikelihood:
     ----------
     layout : SetLayout
         From :func:`~biocal.kernels.set_layout.lay_out_sets`.
-    columns : ndarray, shape (p, n_persons) or (B, p, n_persons)
+    columns : ndarray, shape (p, n_persons) or (B, p, n_persons), or PersonColumns
         Columns of q, one problem or a batch of B problems over the same sets.
     set_weights : ndarray, shape (B, n_sets), optional
         How often each set counts (bootstrap); default once.
@@ -160,14 +196,17 @@ class ConditionalLikelihood:
     (1:m and n:1) or centred within the set (n:m).
     """
 
-    def __init__(self, layout: SetLayout, columns: FloatArray, set_weights: FloatArray | None = None) -> None:
+    def __init__(self, layout: SetLayout, columns: Columns, set_weights: FloatArray | None = None) -> None:
         keep_freed_memory()
-        # Blocks are gathered one by one; from columns that are not contiguous NumPy copies all of them each time.
-        columns = np.ascontiguousarray(columns, dtype=float)
-        if columns.ndim == 2:
-            columns = columns[None]
         self.layout = layout
-        self.n_problems, self.n_columns = columns.shape[:2]
+        if isinstance(columns, np.ndarray):
+            # Blocks are gathered one by one; from columns that are not contiguous NumPy copies all of them each time.
+            columns = np.ascontiguousarray(columns, dtype=float)
+            if columns.ndim == 2:
+                columns = columns[None]
+            self.n_problems, self.n_columns = columns.shape[:2]
+        else:
+            self.n_problems, self.n_columns = 1, columns.shape[0]
         self._weights = None if set_weights is None else np.atleast_2d(np.asarray(set_weights, dtype=float))
         self._blocks = copy_blocks(layout, columns)
 
@@ -218,23 +257,12 @@ class ConditionalLikelihood:
         order = layout.persons()
         residual, slope = np.empty((lead, order.size)), np.empty((lead, p, order.size))
         filled = 0
-        for index, block in enumerate(layout.blocks):
-            terms, weight = self._terms(index, beta, persons=True), self._block_weights(block)
-            block_residual, block_slope = case_residuals(block, terms)
-            block_score, block_loglik = terms.score, terms.loglik
-            if weight is not None:
-                block_residual = weight[:, None, :] * block_residual
-                block_slope = weight[:, None, None, :] * block_slope
-                block_score, block_loglik = weight[:, None, :] * block_score, weight * block_loglik
-            loglik += block_loglik.sum(axis=-1)
-            assert terms.information is not None
-            information += terms.information
-            set_scores[:, :, _slice_of(block.sets)] = block_score
-            if block.real is not None:
-                block_residual, block_slope = block_residual[..., block.real], block_slope[..., block.real]
-            place = slice(filled, filled + int(block.sizes.sum()))
-            residual[:, place] = block_residual.reshape(lead, -1)
-            slope[:, :, place] = block_slope.reshape(lead, p, -1)
+        for found in self.sweep(beta):
+            loglik += found.loglik.sum(axis=-1)
+            information += found.information
+            set_scores[:, :, _slice_of(found.block.sets)] = found.score
+            place = slice(filled, filled + found.persons.size)
+            residual[:, place], slope[:, :, place] = found.residual, found.slope
             filled = place.stop
         return DetailedTerms(
             loglik,
@@ -244,18 +272,43 @@ class ConditionalLikelihood:
             _by_person(slope, order, layout),
         )
 
-    def constant_columns(self, columns: FloatArray) -> BoolArray:
+    def sweep(self, beta: FloatArray) -> Iterator[BlockDetails]:
+        """The same block by block, for sums over sets and persons that need not be held."""
+        lead, p = self.n_problems, self.n_columns
+        for index, block in enumerate(self.layout.blocks):
+            terms, weight = self._terms(index, beta, persons=True), self._block_weights(block)
+            residual, slope = case_residuals(block, terms)
+            score, loglik = terms.score, terms.loglik
+            if weight is not None:
+                residual, slope = weight[:, None, :] * residual, weight[:, None, None, :] * slope
+                score, loglik = weight[:, None, :] * score, weight * loglik
+            assert terms.information is not None
+            persons = block.rows.ravel()
+            if block.real is not None:
+                persons = block.rows[block.real]
+                residual, slope = residual[..., block.real], slope[..., block.real]
+            yield BlockDetails(
+                block,
+                loglik,
+                score,
+                terms.information,
+                persons,
+                residual.reshape(lead, -1),
+                slope.reshape(lead, p, -1),
+            )
+
+    def constant_columns(self, columns: Columns) -> BoolArray:
         """Which columns do not vary within any set: shape (p,), for the first problem.
 
         Parameters
         ----------
-        columns : ndarray, shape (p, n_persons)
+        columns : ndarray, shape (p, n_persons), or PersonColumns
             The columns given, for their scale.
         """
         spread = np.zeros(self.n_columns)
         for _, block_columns in self._blocks:
             np.maximum(spread, np.abs(block_columns[0]).max(axis=(-2, -1), initial=0.0), out=spread)
-        return np.asarray(spread <= CONSTANT_WITHIN_SETS * np.abs(columns).max(axis=-1, initial=0.0))
+        return np.asarray(spread <= CONSTANT_WITHIN_SETS * largest_values(columns))
 
     def separates(self, direction: FloatArray) -> bool:
         """Whether along `direction` (p,) every case is at or above every control of its set, somewhere above.

@@ -8,7 +8,7 @@ Boos, Am Stat 2002;56:29-38; Sloan et al. 2021, section 2.3).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,13 +64,18 @@ class SandwichCovariance:
     calibration_parts : ndarray, shape (L, p, p)
         What each local study's calibration adds, through the season too, cross terms apart.
     influence : ndarray, shape (n_units, p)
-        B22^{-1} (U_j - B21 B11^{-1} c_j): rows sum to about 0, their outer products to `vcov`.
+        B22^{-1} (U_j - B21 B11^{-1} c_j): rows sum to about 0, their outer products to `vcov`.  (0, p) where
+        nobody asks for it.
     """
 
     vcov: FloatArray
     vcov_uncorrected: FloatArray
     calibration_parts: FloatArray
     influence: FloatArray
+
+    def without_influence(self) -> SandwichCovariance:
+        """The covariances alone."""
+        return replace(self, influence=np.empty((0, self.vcov.shape[0])))
 
 
 def stacked_covariance(stacked: StackedScores, n_studies: int) -> SandwichCovariance:
@@ -87,19 +92,16 @@ def stacked_covariance(stacked: StackedScores, n_studies: int) -> SandwichCovari
     inverse = inverse_of_information(stacked.information)
     scores = stacked.outcome_scores
     parts = np.zeros((n_studies, p, p))
+    influence = scores @ inverse
     if stacked.cross is not None:
         assert stacked.calibration_scores is not None
         assert stacked.calibration_unit is not None
         assert stacked.calibration_study is not None
         assert stacked.inverse_calibration_bread is not None
         transfer = stacked.cross @ stacked.inverse_calibration_bread
-        shift = stacked.calibration_scores @ transfer.T
-        scores = scores.copy()
-        np.subtract.at(scores, stacked.calibration_unit, shift)
-        parts = _calibration_parts(
-            shift @ inverse, stacked.calibration_unit, stacked.calibration_study, parts
-        )
-    influence = scores @ inverse
+        shift = stacked.calibration_scores @ transfer.T @ inverse
+        np.subtract.at(influence, stacked.calibration_unit, shift)
+        parts = _calibration_parts(shift, stacked.calibration_unit, stacked.calibration_study, parts)
     return SandwichCovariance(influence.T @ influence, inverse, parts, influence)
 
 

@@ -17,6 +17,7 @@ from biocal.kernels.matched_set import (
     LikelihoodTerms,
 )
 from biocal.kernels.newton import FLAT_INFORMATION, Optimum, Slope, collinear_columns, maximise
+from biocal.kernels.person_columns import Columns
 from biocal.kernels.set_layout import SetLayout
 
 FloatArray = NDArray[np.float64]
@@ -37,7 +38,7 @@ class MatchedLikelihood(Protocol):
     @property
     def n_columns(self) -> int: ...
     def evaluate(self, beta: FloatArray) -> LikelihoodTerms: ...
-    def constant_columns(self, columns: FloatArray) -> BoolArray: ...
+    def constant_columns(self, columns: Columns) -> BoolArray: ...
     def separates(self, direction: FloatArray) -> bool: ...
 
 
@@ -63,6 +64,8 @@ class OutcomeFit:
         Evaluations of the likelihood.
     decrement : float
         g'H^{-1}g / 2 at the last evaluation before the closing step.
+    informative : ndarray of bool, shape (n_sets,), or None
+        Sets in which some column varies, where `slope` is not held to tell it.
     """
 
     beta: FloatArray
@@ -74,16 +77,17 @@ class OutcomeFit:
     slope: FloatArray
     iterations: int
     decrement: float
+    informative: BoolArray | None = None
 
 
-def fit_conditional_logistic(layout: SetLayout, columns: FloatArray, names: Sequence[str]) -> OutcomeFit:
+def fit_conditional_logistic(layout: SetLayout, columns: Columns, names: Sequence[str]) -> OutcomeFit:
     """Maximise the exact conditional likelihood.
 
     Parameters
     ----------
     layout : SetLayout
         The matched sets.
-    columns : ndarray, shape (p, n_persons)
+    columns : ndarray, shape (p, n_persons), or PersonColumns
         Columns of the linear predictor.
     names : sequence of str, length p
         Their names, for messages.
@@ -106,14 +110,21 @@ def fit_conditional_logistic(layout: SetLayout, columns: FloatArray, names: Sequ
     .. [1] Gail, Lubin, Rubinstein. Likelihood calculations for matched case-control studies.
        Biometrika 1981;68:703-707.
     """
-    likelihood = ConditionalLikelihood(layout, columns)
-    optimum = maximise_identified(likelihood, columns, names, slope=likelihood.slope)
+    likelihood, optimum = maximise_conditional(layout, columns, names)
     return outcome_fit(optimum, likelihood.details(optimum.point))
+
+
+def maximise_conditional(
+    layout: SetLayout, columns: Columns, names: Sequence[str]
+) -> tuple[ConditionalLikelihood, Optimum]:
+    """The likelihood and its maximum alone; parameters and errors as :func:`fit_conditional_logistic`."""
+    likelihood = ConditionalLikelihood(layout, columns)
+    return likelihood, maximise_identified(likelihood, columns, names, slope=likelihood.slope)
 
 
 def maximise_identified(
     likelihood: MatchedLikelihood,
-    columns: FloatArray,
+    columns: Columns,
     names: Sequence[str],
     *,
     slope: Callable[[FloatArray], Slope] | None = None,
@@ -177,7 +188,7 @@ def _pressed_on(optimum: Optimum, likelihood: MatchedLikelihood) -> Optimum:
 
 
 def require_identified(
-    likelihood: MatchedLikelihood, columns: FloatArray, names: Sequence[str], information: FloatArray
+    likelihood: MatchedLikelihood, columns: Columns, names: Sequence[str], information: FloatArray
 ) -> None:
     """Raise SingularInformationError, naming the columns, unless every coefficient can be told apart."""
     constant = likelihood.constant_columns(columns)

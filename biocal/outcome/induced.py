@@ -19,75 +19,23 @@ Prentice.  Biometrika 1982;69:331-342.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.kernels.matched_set import block_terms, case_residuals
 from biocal.kernels.set_layout import SetBlock, SetLayout
 from biocal.outcome.induced_law import ExposureBasis, ExposureLaw
-from biocal.outcome.induced_persons import PersonRiskTerms, lay_out_risks
+from biocal.outcome.induced_persons import RiskGrid
+from biocal.outcome.induced_piece import InducedDesign, InducedPiece, InducedTerms, PieceDetails
 from biocal.outcome.induced_risk import DEFAULT_NODES
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.intp]
 
-
-@dataclass(frozen=True, slots=True)
-class InducedDesign:
-    """Columns of the outcome model, the exposure's apart.
-
-    Attributes
-    ----------
-    multipliers : ndarray, shape (1 + km, n)
-        A: a row of ones and the effect modifier's columns.
-    exposure_positions : ndarray of int, shape (1 + km, K)
-        Positions in beta of the exposure's coefficients and of their products with each modifier column.
-    others : ndarray, shape (kz, n)
-        Columns that enter as they are: covariates and the modifier's main effects.
-    other_positions : ndarray of int, shape (kz,)
-        Their positions in beta.
-    """
-
-    multipliers: FloatArray
-    exposure_positions: IntArray
-    others: FloatArray
-    other_positions: IntArray
-
-    @property
-    def n_columns(self) -> int:
-        """p."""
-        return int(self.exposure_positions.size + self.other_positions.size)
-
-    def take(self, persons: IntArray) -> InducedDesign:
-        """The design of some persons, repeats allowed."""
-        return InducedDesign(
-            self.multipliers[:, persons],
-            self.exposure_positions,
-            self.others[:, persons],
-            self.other_positions,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class InducedTerms:
-    """Log-likelihood and derivatives at one point.
-
-    Attributes
-    ----------
-    loglik : float
-    score : ndarray, shape (p,)
-    information : ndarray, shape (p, p)
-        Observed: minus the Hessian.
-    expected : ndarray, shape (p, p)
-        Cov(T) summed over the sets, positive semi-definite.
-    """
-
-    loglik: float
-    score: FloatArray
-    information: FloatArray
-    expected: FloatArray
+#: Persons whose columns and risks are held at a time.  A problem of no more keeps them; a larger one gathers
+#: them anew for every evaluation, piece by piece, for a fifth more time and a bounded memory.
+_PIECE = 262_144
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +83,7 @@ class InducedLikelihood:
 
     Notes
     -----
-    Persons are rearranged once into the blocks' order, so that every block is a view.
+    The sets are taken in pieces of about 260,000 persons, and what the pieces give is added up.
     """
 
     def __init__(
@@ -149,132 +97,91 @@ class InducedLikelihood:
         interpolate: bool | None = None,
     ) -> None:
         self.layout, self.n_columns = layout, design.n_columns
-        self._order = _block_order(layout)
-        self._design = design.take(self._order)
-        self._law = law.take(self._order)
-        self._smearing = law.residuals is not None
-        self.risks = lay_out_risks(
-            self._law, self._design.multipliers, basis, nodes=nodes, interpolate=interpolate
-        )
-        self._columns = np.empty((self.n_columns, self._order.size))
-        self._columns[design.other_positions] = self._design.others
+        self._design, self._law, self._basis, self._nodes = design, law, basis, nodes
+        self.smearing = law.residuals is not None
+        self._parts = _pieces_of(layout.blocks)
+        self._grids: list[RiskGrid] = [interpolate] * len(self._parts)
+        self._only = self._gather(0) if len(self._parts) == 1 else None
 
     def evaluate(self, beta: FloatArray) -> InducedTerms:
         """Log-likelihood, score and both informations at beta (p,)."""
-        return self._sweep(beta, np.zeros(self._order.size))
+        return _added([piece.evaluate(beta) for piece in self._pieces()], self.n_columns)
+
+    def sweep(self, beta: FloatArray) -> Iterator[PieceDetails]:
+        """Terms by set and by person at beta (p,), piece by piece."""
+        for piece in self._pieces():
+            yield piece.details(beta)
 
     def details(self, beta: FloatArray) -> InducedDetails:
-        """Terms by set and by person at beta (p,)."""
-        p, size = self.n_columns, self._order.size
-        set_scores, residual, slope = np.zeros((p, self.layout.n_sets)), np.zeros(size), np.zeros((p, size))
-        terms = self._sweep(beta, residual, slope, set_scores)
-        by_mean, by_variance = self._by_law(beta, residual, slope)
-        return InducedDetails(
-            terms,
-            set_scores,
-            self._to_persons(residual[None])[0],
-            self._to_persons(slope),
-            self._to_persons(by_mean),
-            self._to_persons(by_variance),
-        )
-
-    def _sweep(
-        self,
-        beta: FloatArray,
-        residual: FloatArray,
-        slope: FloatArray | None = None,
-        set_scores: FloatArray | None = None,
-    ) -> InducedTerms:
-        """Sum over the blocks; fills residual (N,) and, when given, slope (p, N) and set_scores (p, n_sets)."""
-        p = self.n_columns
-        risks, eta = self._predict(beta)
-        loglik, score, expected = 0.0, np.zeros(p), np.zeros((p, p))
-        for block, part in self._parts():
-            shape = block.rows.shape
-            columns = self._columns[:, part].reshape(p, *shape)
-            terms = block_terms(block, eta[part].reshape(shape), columns, persons=True)
-            assert terms.information is not None
-            loglik += float(terms.loglik.sum())
-            score += terms.score.sum(axis=-1)
-            expected += terms.information
-            of_persons, slope_of_persons = case_residuals(block, terms)
-            residual[part] = _without_padding(block, of_persons).ravel()
-            if slope is not None and set_scores is not None:
-                slope[:, part] = _without_padding(block, slope_of_persons).reshape(p, -1)
-                set_scores[:, block.sets] = terms.score
-        flat = self._design.exposure_positions.ravel()
-        information = expected.copy()
-        information[np.ix_(flat, flat)] -= self.risks.curvature(risks, residual).reshape(flat.size, flat.size)
-        return InducedTerms(loglik, score, information, expected)
-
-    def refine(self, beta: FloatArray) -> bool:
-        """Make the interpolation of log M accurate at beta (p,); whether anything changed."""
-        before = self.risks
-        self.risks = before.refined(beta[self._design.exposure_positions])
-        return self.risks is not before
+        """The same of all sets and persons."""
+        p, n = self.n_columns, self.layout.n_persons
+        set_scores, residual = np.zeros((p, self.layout.n_sets)), np.zeros(n)
+        slope, by_mean, by_variance = np.zeros((3, p, n))
+        terms = []
+        for found in self.sweep(beta):
+            terms.append(found.terms)
+            set_scores[:, found.sets] = found.set_scores
+            residual[found.persons] = found.residual
+            slope[:, found.persons] = found.slope
+            by_mean[:, found.persons] = found.by_mean
+            by_variance[:, found.persons] = found.by_variance
+        return InducedDetails(_added(terms, p), set_scores, residual, slope, by_mean, by_variance)
 
     def columns(self, beta: FloatArray) -> FloatArray:
         """Gradient s_i of every person's log relative risk at beta: (p, n); 0 outside informative sets."""
-        self._predict(beta)
-        return self._to_persons(self._columns)
+        found = np.zeros((self.n_columns, self.layout.n_persons))
+        for piece in self._pieces():
+            persons, columns = piece.columns(beta)
+            found[:, persons] = columns
+        return found
 
-    def _predict(self, beta: FloatArray) -> tuple[PersonRiskTerms, FloatArray]:
-        """Risks and log relative risks (N,) in the blocks' order; fills the exposure's columns."""
-        design = self._design
-        risks = self.risks.evaluate(beta[design.exposure_positions])
-        self._columns[design.exposure_positions[0]] = risks.gradient
-        for positions, multiplier in zip(design.exposure_positions[1:], design.multipliers[1:], strict=True):
-            self._columns[positions] = risks.gradient * multiplier
-        return risks, risks.log_risk + beta[design.other_positions] @ design.others
+    def refine(self, beta: FloatArray) -> bool:
+        """Make the interpolation of log M accurate at beta (p,); whether anything changed."""
+        changed = False
+        for index, piece in enumerate(self._pieces()):
+            if piece.refine(beta):
+                self._grids[index], changed = piece.grid, True
+        return changed
 
-    def _parts(self) -> list[tuple[SetBlock, slice]]:
-        """Blocks, and where their persons stand."""
-        parts, start = [], 0
-        for block in self.layout.blocks:
-            parts.append((block, slice(start, start + block.rows.size)))
-            start += block.rows.size
-        return parts
+    def _pieces(self) -> Iterator[InducedPiece]:
+        if self._only is not None:
+            yield self._only
+            return
+        for index in range(len(self._parts)):
+            piece = self._gather(index)
+            self._grids[index] = piece.grid
+            yield piece
 
-    def _by_law(
-        self, beta: FloatArray, residual: FloatArray, slope: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Persons' parts of dU / d mu and dU / d sigma^2, (p, N) each, in the blocks' order."""
-        if self._smearing:
-            nothing = np.full(slope.shape, np.nan)
-            return nothing, nothing
-        design = self._design
-        found = self.risks.sensitivity(beta[design.exposure_positions])
-        pairs = []
-        for log_by, gradient_by in (
-            (found.by_mean, found.gradient_by_mean),
-            (found.by_variance, found.gradient_by_variance),
-        ):
-            part = -slope * log_by
-            for positions, multiplier in zip(design.exposure_positions, design.multipliers, strict=True):
-                part[positions] += residual * multiplier * gradient_by
-            pairs.append(part)
-        return pairs[0], pairs[1]
-
-    def _to_persons(self, values: FloatArray) -> FloatArray:
-        """Values (k, N) in the blocks' order, back in the persons' (k, n); padding holds zeros."""
-        placed = np.zeros((values.shape[0], self.layout.n_persons))
-        for block, part in self._parts():
-            rows = block.rows.ravel()
-            if block.real is None:
-                placed[:, rows] = values[:, part]
-            else:
-                real = block.real.ravel()
-                placed[:, rows[real]] = values[:, part][:, real]
-        return placed
+    def _gather(self, index: int) -> InducedPiece:
+        return InducedPiece(
+            self._parts[index],
+            self._design,
+            self._law,
+            self._basis,
+            nodes=self._nodes,
+            grid=self._grids[index],
+        )
 
 
-def _block_order(layout: SetLayout) -> IntArray:
-    """Persons in the order of the blocks, padding included: shape (N,)."""
-    if not layout.blocks:
-        return np.zeros(0, dtype=np.intp)
-    return np.concatenate([block.rows.ravel() for block in layout.blocks])
+def _pieces_of(blocks: tuple[SetBlock, ...]) -> list[tuple[SetBlock, ...]]:
+    """Neighbouring blocks together, about as many persons in each piece; at least one piece."""
+    ends = np.cumsum([block.rows.size for block in blocks])
+    total = int(ends[-1]) if blocks else 0
+    n_pieces = max(1, -(-total // _PIECE))
+    # A block belongs to the piece in which it ends.
+    piece = np.minimum((ends - 1) * n_pieces // max(total, 1), n_pieces - 1)
+    first = np.searchsorted(piece, np.arange(n_pieces + 1))
+    parts = [blocks[first[k] : first[k + 1]] for k in range(n_pieces)]
+    return [part for part in parts if part] or [()]
 
 
-def _without_padding(block: SetBlock, values: FloatArray) -> FloatArray:
-    """Values (..., n_rows, n_sets) with 0 in the padding."""
-    return values if block.real is None else np.where(block.real, values, 0.0)
+def _added(terms: list[InducedTerms], p: int) -> InducedTerms:
+    """Terms of all sets from those of the pieces."""
+    loglik, score = 0.0, np.zeros(p)
+    information, expected = np.zeros((p, p)), np.zeros((p, p))
+    for part in terms:
+        loglik += part.loglik
+        score += part.score
+        information += part.information
+        expected += part.expected
+    return InducedTerms(loglik, score, information, expected)

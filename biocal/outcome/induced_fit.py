@@ -13,7 +13,8 @@ from biocal.kernels.matched_set import ConditionalLikelihood
 from biocal.kernels.newton import DECREMENT_TOLERANCE, FLAT_INFORMATION, MAX_ITERATIONS, Optimum
 from biocal.kernels.set_layout import SetLayout
 from biocal.outcome.conditional_logistic import OutcomeFit, require_identified
-from biocal.outcome.induced import InducedDetails, InducedLikelihood, InducedTerms
+from biocal.outcome.induced import InducedDetails, InducedLikelihood
+from biocal.outcome.induced_piece import InducedTerms
 
 FloatArray = NDArray[np.float64]
 

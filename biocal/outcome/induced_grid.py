@@ -79,7 +79,13 @@ class GridPoints:
 
 
 def plan_grid(
-    law: ExposureLaw, multipliers: FloatArray, basis: ExposureBasis, nodes: int, *, always: bool = False
+    law: ExposureLaw,
+    multipliers: FloatArray,
+    basis: ExposureBasis,
+    nodes: int,
+    *,
+    always: bool = False,
+    edges: tuple[FloatArray | None, ...] | None = None,
 ) -> GridPlan | None:
     """Plan an interpolation, or None where evaluating every person is as cheap.
 
@@ -94,11 +100,31 @@ def plan_grid(
         Gauss-Hermite nodes.
     always : bool, default False
         Interpolate whatever it costs.
+    edges : tuple of ndarray or None, optional
+        Those of an earlier plan for the same persons.
     """
-    classes = _classes(law.group, multipliers, limit=law.mean.size if always else _MOST_CLASSES)
+    limit = law.mean.size if always or edges is not None else _MOST_CLASSES
+    classes = _classes(law.group, multipliers, limit=limit)
     if classes is None:
         return None
     person_class, first = classes
+    if edges is None:
+        edges = _cut_classes(law, person_class, first, basis, nodes, always=always)
+    if all(cells is None for cells in edges):
+        return None
+    return GridPlan(law, multipliers, person_class, first, edges)
+
+
+def _cut_classes(
+    law: ExposureLaw,
+    person_class: IntArray,
+    first: IntArray,
+    basis: ExposureBasis,
+    nodes: int,
+    *,
+    always: bool,
+) -> tuple[FloatArray | None, ...]:
+    """Borders of the cells of each class; None for one that is as cheap person by person."""
     offsets, log_weights = node_offsets(law, nodes)
     knots = np.asarray(getattr(basis, "knots", ()), dtype=float)
     persons = np.bincount(person_class, minlength=first.size)
@@ -111,14 +137,14 @@ def plan_grid(
         cells = _cut_cells(float(low[c]), float(high[c]), own, knots)
         worth = always or persons[c] > _WORTH * (_DEGREE * (cells.size - 1) + 1)
         edges.append(cells if worth else None)
-    if all(cells is None for cells in edges):
-        return None
-    return GridPlan(law, multipliers, person_class, first, tuple(edges))
+    return tuple(edges)
 
 
 def _classes(group: IntArray, multipliers: FloatArray, *, limit: int) -> tuple[IntArray, IntArray] | None:
     """Class of each person, and a person of each class; None when there are more than `limit`."""
     code = group.astype(np.intp)
+    if multipliers.shape[0] == 1:
+        return _numbered(code, limit)
     for row in multipliers[1:]:
         values, place = np.unique(row, return_inverse=True)
         if values.size > limit:
@@ -128,6 +154,18 @@ def _classes(group: IntArray, multipliers: FloatArray, *, limit: int) -> tuple[I
     if first.size > limit:
         return None
     return person_class.astype(np.intp), first.astype(np.intp)
+
+
+def _numbered(code: IntArray, limit: int) -> tuple[IntArray, IntArray] | None:
+    """The same for small codes without sorting."""
+    present = np.flatnonzero(np.bincount(code, minlength=1))
+    if code.size == 0 or present.size > limit:
+        return (code, code) if code.size == 0 else None
+    first = np.empty(int(present[-1]) + 1, dtype=np.intp)
+    first[code[::-1]] = np.arange(code.size - 1, -1, -1)  # the last to be written is the first of its class
+    place = np.zeros(first.size, dtype=np.intp)
+    place[present] = np.arange(present.size)
+    return place[code], first[present]
 
 
 def _cut_cells(low: float, high: float, offsets: FloatArray, knots: FloatArray) -> FloatArray:

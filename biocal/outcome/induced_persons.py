@@ -24,6 +24,10 @@ _NO_FINER = 1e-5
 _REFINEMENTS = 8
 
 
+#: Whether to interpolate (None: where it saves time), or the borders of the cells, class by class.
+RiskGrid = bool | None | tuple[FloatArray | None, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class PersonRiskTerms:
     """Risks of n persons at one value of the coefficients.
@@ -76,6 +80,11 @@ class PersonRisks:
     plan: GridPlan | None
     basis: ExposureBasis
     nodes: int
+
+    @property
+    def grid(self) -> RiskGrid:
+        """What :func:`lay_out_risks` needs to lay out the same points again."""
+        return False if self.plan is None else self.plan.edges
 
     def evaluate(self, coefficients: FloatArray) -> PersonRiskTerms:
         """Risks at exposure coefficients (1 + km, K)."""
@@ -190,7 +199,7 @@ def lay_out_risks(
     basis: ExposureBasis,
     *,
     nodes: int = DEFAULT_NODES,
-    interpolate: bool | None = None,
+    interpolate: RiskGrid = None,
 ) -> PersonRisks:
     """Choose where the risks of n persons are evaluated.
 
@@ -203,8 +212,9 @@ def lay_out_risks(
     basis : ExposureBasis
     nodes : int, default 20
         Gauss-Hermite nodes, where there is no closed form.
-    interpolate : bool or None, default None
-        Whether quadrature is interpolated in the calibrated mean; None: where it saves time.
+    interpolate : bool, None, or tuple of ndarray, default None
+        Whether quadrature is interpolated in the calibrated mean; None: where it saves time.  Or the
+        :attr:`PersonRisks.grid` of an earlier layout of the same persons.
     """
     if basis.kind == "categories" or (basis.kind == "linear" and law.residuals is None):
         nobody = np.zeros(0, dtype=np.intp)
@@ -217,7 +227,8 @@ def lay_out_risks(
     own_law, own_multipliers = law.take(uncertain), multipliers[:, uncertain]
     plan = None
     if interpolate is not False:
-        plan = plan_grid(own_law, own_multipliers, basis, nodes, always=interpolate is True)
+        edges = interpolate if isinstance(interpolate, tuple) else None
+        plan = plan_grid(own_law, own_multipliers, basis, nodes, always=interpolate is True, edges=edges)
     points = None if plan is None else grid_points(plan)
     return PersonRisks(
         risk=NodeRisk(own_law if points is None else points.law, basis, nodes=nodes),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.calibration.regression import CalibrationLayout, CalibrationRows, dense_rows
+from biocal.calibration.regression import CalibrationLayout, dense_rows
+from biocal.calibration.rows import CalibrationRows
 from biocal.planning.variance import CalibratorLaw
 
 FloatArray = NDArray[np.float64]

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from biocal.errors import OptionError
+from biocal.plots.points import drawn_words, shown_points
 from biocal.plots.style import (
     GREY,
     MIDDLE_MM,
@@ -126,7 +127,11 @@ def _draw(axes: Axes, panel: LevelPanel) -> None:
     for left, right, low, high in panel.bands:
         for level in (low, high):
             axes.plot([left, right], [level, level], color=_LINE, linewidth=1.0, linestyle=(0, (4, 2)))
-    plainly = np.ones(panel.across.size, dtype=bool) if panel.marked is None else ~panel.marked
+    plainly = np.zeros(panel.across.size, dtype=bool)
+    shown = shown_points(panel.across, panel.up - panel.centre)
+    plainly[shown] = True
+    if panel.marked is not None:
+        plainly &= ~panel.marked
     style: dict[str, Any] = {"marker": "o", "linestyle": "none", "markersize": 2.6, "markeredgecolor": "none"}
     axes.plot(panel.across[plainly], panel.up[plainly], markerfacecolor=_POINT, alpha=0.85, **style)
     if panel.marked is not None and panel.marked.any():
@@ -135,8 +140,9 @@ def _draw(axes: Axes, panel: LevelPanel) -> None:
             panel.across[panel.marked], panel.up[panel.marked], markerfacecolor=_MARK, zorder=4, **style
         )
     axes.set_title("\n".join(textwrap.wrap(plain(panel.study), _TITLE_LETTERS)), pad=13.0)
+    facts = panel.facts + drawn_words(panel.across.size, shown.size)
     axes.annotate(
-        panel.facts, (0.5, 1.0), xycoords="axes fraction", xytext=(0, 2.5), textcoords="offset points",
+        facts, (0.5, 1.0), xycoords="axes fraction", xytext=(0, 2.5), textcoords="offset points",
         ha="center", va="bottom", fontsize=6.5,
     )  # fmt: skip
 

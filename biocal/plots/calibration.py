@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from biocal.errors import OptionError
+from biocal.plots.points import drawn_words, shown_points
 from biocal.plots.style import (
     GREY,
     MIDDLE_MM,
@@ -96,6 +97,10 @@ class CalibrationPanel:
         if self.curve is None:
             return np.asarray(self.intercept + self.slope * local)
         return np.asarray(np.interp(local, self.curve[0], self.curve[1]), dtype=np.float64)
+
+    def drawn(self) -> npt.NDArray[np.intp]:
+        """Positions of the pairs that are drawn: of a large subset not all."""
+        return shown_points(self.local, self.reference - self.heights(self.local))
 
     def span(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """Return the ranges (local, reference) to show: the pairs, and the line as far as it is drawn.
@@ -221,9 +226,10 @@ def _draw_panel(
     axes.set_ylim(*limits[1])
     if identity:
         axes.axline((limits[0][0], limits[0][0]), slope=1.0, color=GREY, linewidth=0.7, linestyle=(0, (4, 2)))
-    crowd = panel.local.size
+    crowd, shown = panel.local.size, panel.drawn()
     axes.plot(
-        panel.local, panel.reference, marker="o", linestyle="none", markersize=2.6 if crowd <= 200 else 1.6,
+        panel.local[shown], panel.reference[shown], marker="o", linestyle="none",
+        markersize=2.6 if crowd <= 200 else 1.6,
         markerfacecolor=_POINT_COLOUR, markeredgecolor="none", alpha=0.85 if crowd <= 200 else 0.5, zorder=2,
     )  # fmt: skip
     whole, _ = panel.span()
@@ -240,7 +246,7 @@ def _draw_panel(
 
 def _facts(panel: CalibrationPanel) -> str:
     """Return the count and the quality of the fit, for the line above a panel."""
-    facts = f"n = {panel.local.size}"
+    facts = f"n = {panel.local.size}{drawn_words(panel.local.size, panel.drawn().size)}"
     if np.isfinite(panel.r_squared):
         facts += f", $R^2$ {panel.r_squared:.2f}"
     if np.isfinite(panel.residual_sd):

@@ -8,8 +8,9 @@ from typing import Any
 
 from biocal.calibration.choices import CalibrationModel
 from biocal.errors import BiocalError, OptionError
-from biocal.exposure.terms import ExposureSpecification, rcs
-from biocal.pooling.assembled_fit import assemble_fit, describe_sample, trend_test
+from biocal.exposure.terms import Basis, ExposureSpecification, rcs
+from biocal.kernels.delta import WaldTest
+from biocal.pooling.assembled_fit import assemble_fit, describe_sample, trend_test, with_few_influences
 from biocal.pooling.below_limit import below_limit_notes
 from biocal.pooling.bootstrap import BootstrapOptions, Progress, bootstrap_fits
 from biocal.pooling.calibrate import calibration_results, require_coefficients
@@ -31,7 +32,7 @@ from biocal.pooling.season_request import season_request
 from biocal.pooling.season_results import season_remarks, season_results
 from biocal.pooling.selection import restricted_pool
 from biocal.pooling.soundness import knot_notes
-from biocal.pooling.two_stage import heterogeneity_between_studies
+from biocal.pooling.two_stage import heterogeneity_between_studies, tested_exposure
 from biocal.results.calibration import model_notes
 from biocal.results.calibration_quality import quality_note
 from biocal.results.comparison import Comparison
@@ -284,16 +285,20 @@ def fit(
     sample = describe_sample(pool, prepared)
     fits: dict[str, Fit] = {}
     failed: dict[str, BiocalError] = {}
+    tested: dict[tuple[str, Basis], tuple[tuple[WaldTest, ...], tuple[str, ...]]] = {}
     for name in methods:
         try:
             basis = learn_basis(specification, problem, name, calibration, knot_rule=knot_rule)
-            found = estimate_method(problem, name, basis, calibration, options)
+            found = with_few_influences(estimate_method(problem, name, basis, calibration, options))
             found = found.with_told((), knot_notes(basis, common_exposure(problem, calibration)[0]))
             straight = straight_fit(problem, found, specification, calibration, options)
             trend = () if straight is found else trend_test(straight)
             linear = linear_trend(straight)
             if name != "two-stage":  # it has the test already
-                found = found.with_told(*heterogeneity_between_studies(problem, name, basis, calibration))
+                key = tested_exposure(name), basis  # of full calibration and induced it is one test
+                if key not in tested:
+                    tested[key] = heterogeneity_between_studies(problem, name, basis, calibration)
+                found = found.with_told(*tested[key])
             fits[name] = replace(
                 assemble_fit(found, basis, info, sample, shown, problem.local_names, trend),
                 linear=linear,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from biocal.kernels.delta import WaldTest, wald_test
 from biocal.pooling.estimate import MethodEstimate
 from biocal.pooling.prepare import PreparedPool
@@ -11,6 +14,11 @@ from biocal.results.calibration import CalibrationResults
 from biocal.results.fits import Fit, FitStatus
 from biocal.results.model import ExposureBasis, ModelInfo, Sample
 from biocal.study.pooled import PooledStudies
+
+FloatArray = NDArray[np.float64]
+
+#: A fit keeps its units' influences up to this many numbers (32 MB), as for 350,000 sets and 12 coefficients.
+MOST_INFLUENCES = 4_194_304
 
 
 def trend_test(straight: MethodEstimate) -> tuple[WaldTest, ...]:
@@ -48,9 +56,16 @@ def assemble_fit(
         variance=found.variance,
         extra_tests=(*trend, *found.tests),
         notes=found.notes,
-        influence=found.covariance.influence,
+        influence=found.covariance.influence if found.covariance.influence.size else None,
         studies=None if found.studies is None else replace(found.studies, info=info),
     )
+
+
+def with_few_influences(found: MethodEstimate) -> MethodEstimate:
+    """The estimate without its units' influences where they are more than a fit keeps."""
+    if found.covariance.influence.size <= MOST_INFLUENCES:
+        return found
+    return replace(found, covariance=found.covariance.without_influence())
 
 
 def describe_sample(pool: PooledStudies, prepared: PreparedPool) -> Sample:

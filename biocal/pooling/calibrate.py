@@ -9,13 +9,8 @@ from numpy.typing import NDArray
 
 from biocal.calibration.choices import CalibrationModel
 from biocal.calibration.fitting import fit_calibration_model
-from biocal.calibration.regression import (
-    CalibrationFit,
-    CalibrationRows,
-    dense_rows,
-    fit_calibration,
-    lay_out_parameters,
-)
+from biocal.calibration.regression import CalibrationFit, dense_rows, fit_calibration, lay_out_parameters
+from biocal.calibration.rows import CalibrationRows
 from biocal.errors import CalibrationDesignError, OptionError
 from biocal.kernels.delta import WaldTest, wald_test
 from biocal.pooling.calibration_form import learn_form, reference_censored

@@ -72,6 +72,8 @@ def reference_censored(pool: PooledStudies, rows: IntArray) -> NDArray[np.bool_]
 
 def observed_calibrators(pool: PooledStudies) -> NDArray[np.bool_]:
     """Rows of the calibration subset whose reference value was observed: what internalized can plug in, (n,)."""
+    if pool.below_limit is None:
+        return pool.in_calibration
     censored = reference_censored(pool, np.arange(pool.n_rows))
     return pool.in_calibration if censored is None else pool.in_calibration & ~censored
 

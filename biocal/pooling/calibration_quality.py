@@ -15,7 +15,8 @@ from biocal.calibration.diagnostics import (
     spread_by_third,
     unequal_variance,
 )
-from biocal.calibration.regression import CalibrationFit, CalibrationRows
+from biocal.calibration.regression import CalibrationFit
+from biocal.calibration.rows import CalibrationRows
 from biocal.errors import OptionError
 from biocal.kernels.method_comparison import bland_altman, deming, passing_bablok
 from biocal.results.calibration import StudyCalibration

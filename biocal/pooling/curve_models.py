@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from biocal.calibration.regression import CalibrationFit
 from biocal.errors import BiocalError
 from biocal.exposure.terms import ExposureSpecification, Linear, rcs
@@ -86,4 +88,5 @@ def straight_fit(
     """The linear fit by the same method; the fit itself when it is linear."""
     if specification.kind == "linear":
         return found
-    return estimate_method(problem, found.method, Linear().learn(), calibration, options)
+    straight = estimate_method(problem, found.method, Linear().learn(), calibration, options)
+    return replace(straight, covariance=straight.covariance.without_influence())

@@ -16,7 +16,7 @@ from biocal.outcome.conditional_logistic import OutcomeFit
 from biocal.outcome.induced_risk import DEFAULT_NODES
 from biocal.pooling.induced import ResidualLaw, fit_induced, induced_coefficients
 from biocal.pooling.model_columns import ModelColumns
-from biocal.pooling.plug_in import PLUG_IN_METHODS, fit_plug_in, fit_plug_in_outcome, plug_in_exposure
+from biocal.pooling.plug_in import PLUG_IN_METHODS, fit_plug_in, plug_in_coefficients, plug_in_exposure
 from biocal.pooling.problem import PooledProblem
 from biocal.pooling.quadrature_check import quadrature_notes
 from biocal.pooling.soundness import covariance_notes, informative_units, require_variance
@@ -181,8 +181,7 @@ def estimate_coefficients(
     """Terms and coefficients alone, as :func:`estimate_method` finds them: what a bootstrap replicate needs."""
     if method in PLUG_IN_METHODS:
         exposure = plug_in_exposure(problem, method, calibration)
-        model, outcome = fit_plug_in_outcome(problem, exposure, basis)
-        return PointEstimate(model, outcome.beta)
+        return PointEstimate(*plug_in_coefficients(problem, exposure, basis))
     if method == "induced":
         law, nodes = options.residual_law, options.nodes
         return PointEstimate(

@@ -33,30 +33,32 @@ def unit_codes(
     pair_unit : ndarray of int, shape (n_pairs,)
     n_units : int
     """
-    key = _row_keys(pool)
-    rows = np.concatenate([chosen.rows, calibrating])
-    values, unit = np.unique(key[rows], return_inverse=True)
-    n_units = values.size
+    # Outcome rows are ordered by set: the first of each tells its set.
+    firsts = chosen.rows[np.flatnonzero(np.diff(chosen.set_code, prepend=-1))]
+    key = np.concatenate([pool.set_code[firsts], _row_keys(pool, calibrating)])
+    values, unit = np.unique(key, return_inverse=True)
+    set_unit, pair_unit, n_units = unit[: firsts.size], unit[firsts.size :], values.size
     if pool.person_code is not None:
-        unit, n_units = join_by_person(unit, pool.person_code[rows], n_units)
-    n_outcome = chosen.rows.size
-    n_sets = int(chosen.set_code[-1]) + 1
-    set_unit = np.empty(n_sets, dtype=np.intp)
-    set_unit[chosen.set_code] = unit[:n_outcome]
-    return set_unit, unit[n_outcome:].astype(np.intp), n_units
+        of_rows = np.concatenate([set_unit[chosen.set_code], pair_unit])
+        person = np.concatenate([pool.person_code[chosen.rows], pool.person_code[calibrating]])
+        joined, n_units = join_by_person(of_rows, person, n_units)
+        set_unit[chosen.set_code] = joined[: chosen.rows.size]
+        pair_unit = joined[chosen.rows.size :]
+    return set_unit.astype(np.intp), pair_unit.astype(np.intp), n_units
 
 
 def units_of_pool(pool: PooledStudies) -> IntArray:
     """Independent unit of every row of a pool, whatever of it is analysed; shape (n,)."""
-    values, unit = np.unique(_row_keys(pool), return_inverse=True)
+    values, unit = np.unique(_row_keys(pool, np.arange(pool.n_rows)), return_inverse=True)
     if pool.person_code is None:
         return unit.astype(np.intp)
     return join_by_person(unit, pool.person_code, values.size)[0]
 
 
-def _row_keys(pool: PooledStudies) -> IntArray:
-    """A key for every row of the pool: its set, or itself when it is in none."""
-    return np.where(pool.set_code >= 0, pool.set_code, len(pool.set_labels) + np.arange(pool.n_rows))
+def _row_keys(pool: PooledStudies, rows: IntArray) -> IntArray:
+    """A key for some rows of the pool: their set, or themselves when they are in none."""
+    code = pool.set_code[rows]
+    return np.where(code >= 0, code, len(pool.set_labels) + rows)
 
 
 def distinct_pairs(pool: PooledStudies, rows: IntArray) -> IntArray:
@@ -108,6 +110,8 @@ def shared_person_notes(set_unit: IntArray) -> tuple[str, ...]:
     set_unit : ndarray of int, shape (n_sets,)
         Independent unit of each set of the outcome model.
     """
+    if (set_unit[1:] > set_unit[:-1]).all():
+        return ()
     return shared_person_words(set_unit.size, int(np.unique(set_unit).size))
 
 

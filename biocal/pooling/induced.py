@@ -15,18 +15,28 @@ from numpy.typing import NDArray
 from biocal.calibration.regression import CalibrationFit
 from biocal.errors import FitError, OptionError
 from biocal.exposure.terms import Basis
+from biocal.kernels.newton import Optimum
 from biocal.kernels.sandwich import StackedScores
-from biocal.outcome.conditional_logistic import OutcomeFit, fit_conditional_logistic
-from biocal.outcome.induced import InducedDesign, InducedDetails, InducedLikelihood
-from biocal.outcome.induced_fit import fit_induced_likelihood, maximise_induced
+from biocal.outcome.conditional_logistic import OutcomeFit
+from biocal.outcome.induced import InducedLikelihood
+from biocal.outcome.induced_fit import maximise_induced, null_loglik
 from biocal.outcome.induced_law import ExposureBasis, ExposureLaw
+from biocal.outcome.induced_piece import InducedDesign
 from biocal.outcome.induced_risk import DEFAULT_NODES
 from biocal.pooling.log_scale import on_log_scale
 from biocal.pooling.model_columns import ModelColumns, lay_out_columns
-from biocal.pooling.plug_in import PlugInExposure, exposure_derivative, fit_plug_in, plug_in_exposure, stack
+from biocal.pooling.plug_in import (
+    PlugInExposure,
+    add_by_unit,
+    derivative_by_exposure,
+    fit_plug_in,
+    plug_in_coefficients,
+    plug_in_exposure,
+    without_details,
+)
 from biocal.pooling.problem import PooledProblem
 from biocal.pooling.season import stack_season
-from biocal.pooling.soundness import require_moderate_slope
+from biocal.pooling.soundness import InformativeSets, require_moderate_slope
 
 FloatArray = NDArray[np.float64]
 
@@ -100,19 +110,11 @@ def fit_induced(
         interpolate=interpolate,
     )
     if start is None:
-        start = _full_estimate(problem, model, basis.columns(exposure.value))
+        start = _full_estimate(problem, exposure, basis)
     if start is not None:
-        slopes = start @ model.slopes(basis.slopes(exposure.value), problem)
-        require_moderate_slope(slopes, exposure.value, exposure.calibrated, problem, calibration)
-    outcome, details = fit_induced_likelihood(likelihood, start, model.terms)
-    if residual_law == "smearing":
-        return model, outcome, None
-    stacked = _stack_induced(problem, outcome, details, calibration)
-    if exposure.season is not None:
-        measured = exposure_derivative(model, outcome, basis, exposure.value, problem)
-        by_exposure = np.where(exposure.calibrated, details.by_mean, measured)
-        stacked = stack_season(stacked, problem, exposure.season, calibration, by_exposure)
-    return model, outcome, stacked
+        require_moderate_slope(model, basis, start, exposure.value, exposure.calibrated, problem, calibration)
+    optimum = maximise_induced(likelihood, start, model.terms)
+    return model, *_stack_induced(problem, likelihood, optimum, model, basis, calibration, exposure)
 
 
 def induced_coefficients(
@@ -131,11 +133,9 @@ def induced_coefficients(
     """
     _require_law(residual_law)
     exposure = plug_in_exposure(problem, "full", calibration)
-    model = lay_out_columns(basis, problem)
-    columns = basis.columns(exposure.value)
     if calibration is None or not exposure.calibrated.any():
-        plain = fit_conditional_logistic(problem.layout, model.build(columns, problem), model.terms)
-        return model, plain.beta
+        return plug_in_coefficients(problem, exposure, basis)
+    model = lay_out_columns(basis, problem)
     likelihood = induced_likelihood(
         problem,
         model,
@@ -147,7 +147,7 @@ def induced_coefficients(
         interpolate=interpolate,
     )
     if start is None:
-        start = _full_estimate(problem, model, columns)
+        start = _full_estimate(problem, exposure, basis)
     return model, maximise_induced(likelihood, start, model.terms).point[0]
 
 
@@ -186,7 +186,7 @@ def exposure_law(
     residual_law: ResidualLaw = "normal",
 ) -> tuple[ExposureLaw, ExposureBasis]:
     """Law of every person's exposure among controls, and the terms as functions of what it is the law of."""
-    group = np.where(exposure.calibrated, problem.calibration_rows.group, -1)
+    group = np.where(exposure.calibrated, problem.calibration_rows.group, np.int32(-1))
     residuals = _residuals_by_group(problem, calibration) if residual_law == "smearing" else None
     mean = exposure.value
     terms: ExposureBasis = basis
@@ -222,27 +222,25 @@ def _log_mean(problem: PooledProblem, calibration: CalibrationFit, exposure: Plu
 
 
 def _design(model: ModelColumns, problem: PooledProblem) -> InducedDesign:
-    """The outcome model's columns, the exposure's apart."""
-    ones = np.ones((1, problem.is_case.size))
+    """The outcome model's columns, the exposure's apart; without a modifier nothing is copied."""
+    ones, others = np.broadcast_to(np.ones((1, 1)), (1, problem.is_case.size)), problem.covariates
+    if problem.modifier_main:
+        others = np.concatenate([others, problem.modifier[list(problem.modifier_main)]])
     return InducedDesign(
-        multipliers=np.concatenate([ones, problem.modifier]),
+        multipliers=np.concatenate([ones, problem.modifier]) if problem.modifier.size else ones,
         exposure_positions=model.exposure_positions,
-        others=np.concatenate([problem.covariates, problem.modifier[list(problem.modifier_main)]]),
+        others=others,
         other_positions=np.concatenate([model.covariate_positions, model.modifier_positions]),
     )
 
 
-def _full_estimate(
-    problem: PooledProblem, model: ModelColumns, exposure_columns: FloatArray
-) -> FloatArray | None:
+def _full_estimate(problem: PooledProblem, exposure: PlugInExposure, basis: Basis) -> FloatArray | None:
     """Full calibration's coefficients, or None where it has none: the induced fit then looks for itself.
 
     A category in which no calibrated mean falls, say, stops full calibration alone.
     """
     try:
-        return fit_conditional_logistic(
-            problem.layout, model.build(exposure_columns, problem), model.terms
-        ).beta
+        return plug_in_coefficients(problem, exposure, basis)[1]
     except FitError:
         return None
 
@@ -258,23 +256,57 @@ def _residuals_by_group(problem: PooledProblem, calibration: CalibrationFit) -> 
 
 
 def _stack_induced(
-    problem: PooledProblem, outcome: OutcomeFit, details: InducedDetails, calibration: CalibrationFit
-) -> StackedScores:
-    """Stacked scores with the calibration's coefficients and residual variances (METHODS sections 6 and 7)."""
-    rows, n_groups = problem.calibration_rows, calibration.layout.n_groups
-    joint = calibration.joint_scores()
-    by_group = np.stack(
-        [np.bincount(rows.group, weights=part, minlength=n_groups) for part in details.by_variance]
-    )
-    cross = -np.hstack([calibration.fold_predictor(details.by_mean, rows), by_group])
-    plain = stack(problem, outcome, None, None)
-    calibrators = problem.calibrators
-    return StackedScores(
-        plain.outcome_scores,
-        outcome.information,
+    problem: PooledProblem,
+    likelihood: InducedLikelihood,
+    optimum: Optimum,
+    model: ModelColumns,
+    basis: Basis,
+    calibration: CalibrationFit,
+    exposure: PlugInExposure,
+) -> tuple[OutcomeFit, StackedScores | None]:
+    """Stacked scores with the calibration's coefficients and residual variances (METHODS sections 6 and 7).
+
+    Sums over the pieces of the likelihood; only a season takes everybody's derivative at once.
+    """
+    n_groups, n_terms = calibration.layout.n_groups, model.n_terms
+    beta, season = optimum.point[0], exposure.season
+    smearing = likelihood.smearing
+    loglik, information = 0.0, np.zeros((n_terms, n_terms))
+    scores = np.zeros((problem.n_units, n_terms))
+    cross = np.zeros((n_terms, calibration.layout.n_parameters + n_groups))
+    by_everybody = np.zeros((n_terms, problem.is_case.size if season is not None else 0))
+    telling = InformativeSets(n_terms, problem.n_sets)
+    for found in likelihood.sweep(beta):
+        loglik += found.terms.loglik
+        information += found.terms.information
+        add_by_unit(scores, problem.set_unit[found.sets], found.set_scores)
+        telling.add(found.sets, found.largest_slopes)
+        if smearing:
+            continue
+        rows = problem.calibration_rows.take(found.persons)
+        cross[:, :-n_groups] -= calibration.fold_predictor(found.by_mean, rows)
+        for row, part in zip(cross[:, -n_groups:], found.by_variance, strict=True):
+            row -= np.bincount(rows.group, weights=part, minlength=n_groups)
+        if season is not None:
+            measured = derivative_by_exposure(
+                model, basis, beta, exposure.value, problem, found.persons, found.residual, found.slope
+            )
+            by_everybody[:, found.persons] = np.where(
+                exposure.calibrated[found.persons], found.by_mean, measured
+            )
+    outcome = without_details(optimum, loglik, information, null_loglik(problem.layout), telling.found())
+    if smearing:
+        return outcome, None
+    joint, calibrators = calibration.joint_scores(), problem.calibrators
+    stacked = StackedScores(
+        scores,
+        information,
         cross,
         joint.scores,
         calibrators.unit,
         calibrators.rows.study,
         joint.inverse_bread,
     )
+    if season is not None:
+        stacked = stack_season(stacked, problem, season, calibration, by_everybody)
+    return outcome, stacked

@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.exposure.terms import Basis
+from biocal.kernels.person_columns import largest_values
 from biocal.pooling.problem import PooledProblem
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
+
+#: Persons whose columns are made at a time; they stay in a core's cache.
+_CHUNK = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +45,70 @@ class ModelColumns:
     def build(self, exposure_columns: FloatArray, problem: PooledProblem) -> FloatArray:
         """All columns, shape (p, n), from the exposure's (K, n)."""
         columns = np.empty((self.n_terms, exposure_columns.shape[-1]))
-        self._fill_exposure(columns, exposure_columns, problem)
+        self.fill_exposure(columns, exposure_columns, problem.modifier)
         columns[self.covariate_positions] = problem.covariates
         columns[self.modifier_positions] = problem.modifier[list(problem.modifier_main)]
         return columns
 
+    def of_persons(self, basis: Basis, exposure: FloatArray, problem: PooledProblem) -> ModelOfPersons:
+        """The same made block by block, from the exposure (n,) itself."""
+        return ModelOfPersons(self, basis, exposure, problem)
+
     def slopes(self, exposure_slopes: FloatArray, problem: PooledProblem) -> FloatArray:
         """Derivatives of all columns with respect to the exposure, shape (p, n)."""
-        columns = np.zeros((self.n_terms, exposure_slopes.shape[-1]))
-        self._fill_exposure(columns, exposure_slopes, problem)
+        return self.exposure_part(exposure_slopes, problem.modifier)
+
+    def exposure_part(self, part: FloatArray, modifier: FloatArray) -> FloatArray:
+        """The exposure's columns from its own (K, m) and the modifier's (km, m): (p, m), 0 in the others."""
+        columns = np.zeros((self.n_terms, part.shape[-1]))
+        self.fill_exposure(columns, part, modifier)
         return columns
 
-    def _fill_exposure(self, columns: FloatArray, part: FloatArray, problem: PooledProblem) -> None:
+    def fill_exposure(self, columns: FloatArray, part: FloatArray, modifier: FloatArray) -> None:
+        """Put exposure terms (K, ...) and their products with the modifier (km, ...) into columns (p, ...)."""
         columns[self.exposure_positions[0]] = part
-        for row, multiplier in zip(self.exposure_positions[1:], problem.modifier, strict=True):
+        for row, multiplier in zip(self.exposure_positions[1:], modifier, strict=True):
             columns[row] = part * multiplier
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelOfPersons:
+    """All columns of the linear predictor, made for the persons asked for.
+
+    Next to exposure and covariates, which others hold, nothing of the persons' number is kept.
+    """
+
+    model: ModelColumns
+    basis: Basis
+    exposure: FloatArray
+    problem: PooledProblem
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(p, n)."""
+        return self.model.n_terms, self.exposure.size
+
+    def take(self, rows: IntArray, out: FloatArray) -> None:
+        """Put the columns of some persons, rows (...), into out (p, ...)."""
+        model, problem = self.model, self.problem
+        part = self.basis.columns(self.exposure[rows.ravel()]).reshape(-1, *rows.shape)
+        model.fill_exposure(out, part, problem.modifier[:, rows])
+        for k, covariate in zip(model.covariate_positions, problem.covariates, strict=True):
+            np.take(covariate, rows, out=out[k], mode="clip")
+        for k, main in zip(model.modifier_positions, problem.modifier_main, strict=True):
+            np.take(problem.modifier[main], rows, out=out[k], mode="clip")
+
+    def largest(self) -> FloatArray:
+        """Largest absolute value of each column, shape (p,)."""
+        found = np.zeros(self.model.n_terms)
+        for start in range(0, self.exposure.size, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            modifier = self.problem.modifier[:, part]
+            made = self.model.exposure_part(self.basis.columns(self.exposure[part]), modifier)
+            made[self.model.covariate_positions] = self.problem.covariates[:, part]
+            made[self.model.modifier_positions] = modifier[list(self.problem.modifier_main)]
+            np.maximum(found, largest_values(made), out=found)
+        return found
 
 
 def lay_out_columns(basis: Basis, problem: PooledProblem) -> ModelColumns:

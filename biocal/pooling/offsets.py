@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.calibration.regression import CalibrationRows
+from biocal.calibration.rows import CalibrationRows
 from biocal.errors import CalibrationDesignError
 from biocal.pooling.problem import PooledProblem
 

@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 
 from biocal.calibration.regression import CalibrationFit
 from biocal.exposure.terms import Basis
+from biocal.kernels.matched_set import ConditionalLikelihood
+from biocal.kernels.newton import Optimum
 from biocal.kernels.sandwich import StackedScores
-from biocal.outcome.conditional_logistic import OutcomeFit, fit_conditional_logistic
+from biocal.outcome.conditional_logistic import OutcomeFit, maximise_conditional
 from biocal.pooling.model_columns import ModelColumns, lay_out_columns
 from biocal.pooling.problem import PooledProblem
 from biocal.pooling.season import SeasonFit, fit_season, stack_season
-from biocal.pooling.soundness import require_moderate_slope
+from biocal.pooling.soundness import InformativeSets, require_moderate_slope
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
 
 PLUG_IN_METHODS = ("naive", "internalized", "full")
@@ -83,7 +86,8 @@ def _level_of_the_day(
         calibrated = calibrated & ~problem.in_calibration
     if calibration is None:
         return PlugInExposure(problem.reference_assay, np.zeros(reference.size, dtype=bool))
-    value = np.where(calibrated, calibration.predict(problem.calibration_rows), problem.reference_assay)
+    value = calibration.predict(problem.calibration_rows)
+    np.copyto(value, problem.reference_assay, where=~calibrated)
     return PlugInExposure(value, calibrated)
 
 
@@ -95,43 +99,124 @@ def fit_plug_in(
     Returns
     -------
     ModelColumns, OutcomeFit, StackedScores
-        The columns and their names, the fit, and what the sandwich is made of.
+        The columns and their names, the fit without its scores by set and person, and what the sandwich is
+        made of.
+
+    Notes
+    -----
+    What persons give is summed block of sets by block of sets, and never held for all of them; only a season
+    takes everybody's derivative at once.
     """
-    model, outcome = fit_plug_in_outcome(problem, exposure, basis)
+    model, likelihood, optimum = _maximise_plug_in(problem, exposure, basis)
     season, cross = exposure.season, None
     depends = calibration is not None and bool(
         exposure.calibrated.any() or (season is not None and season.calibrated.any())
     )
-    by_exposure = np.zeros((model.n_terms, 0))
-    if depends or season is not None:
-        by_exposure = exposure_derivative(model, outcome, basis, exposure.value, problem)
+    beta, n_terms = optimum.point[0], model.n_terms
+    loglik, information = 0.0, np.zeros((n_terms, n_terms))
+    scores = np.zeros((problem.n_units, n_terms))
+    by_everybody = np.zeros((n_terms, problem.is_case.size if season is not None else 0))
+    telling = InformativeSets(n_terms, problem.n_sets)
     if calibration is not None and depends:
-        slopes = outcome.beta @ model.slopes(basis.slopes(exposure.value), problem)
-        require_moderate_slope(slopes, exposure.value, exposure.calibrated, problem, calibration)
-        # dU/dc = sum_i dU/dx_i C_i', and the bread is minus that.
-        weights = np.where(exposure.calibrated, by_exposure, 0.0)
-        cross = -calibration.fold(weights, problem.calibration_rows)
-    stacked = stack(problem, outcome, calibration if depends else None, cross)
+        require_moderate_slope(model, basis, beta, exposure.value, exposure.calibrated, problem, calibration)
+    for found in likelihood.sweep(optimum.point):
+        loglik += float(found.loglik.sum())
+        information += found.information[0]
+        add_by_unit(scores, problem.set_unit[found.block.sets], found.score[0])
+        telling.add(found.block.sets, found.largest_slopes()[0])
+        if not depends and season is None:
+            continue
+        persons = found.persons
+        by_exposure = derivative_by_exposure(
+            model, basis, beta, exposure.value, problem, persons, found.residual[0], found.slope[0]
+        )
+        if season is not None:
+            by_everybody[:, persons] = by_exposure
+        if calibration is not None and depends:
+            # dU/dc = sum_i dU/dx_i C_i', and the bread is minus that.
+            weights = np.where(exposure.calibrated[persons], by_exposure, 0.0)
+            part = calibration.fold(weights, problem.calibration_rows.take(persons))
+            cross = -part if cross is None else cross - part
+    outcome = without_details(optimum, loglik, information, float(optimum.loglik_start[0]), telling.found())
+    stacked = _stacked(problem, scores, information, calibration if depends else None, cross)
     if season is not None:
-        stacked = stack_season(stacked, problem, season, calibration, by_exposure)
+        stacked = stack_season(stacked, problem, season, calibration, by_everybody)
     return model, outcome, stacked
+
+
+def derivative_by_exposure(
+    model: ModelColumns,
+    basis: Basis,
+    beta: FloatArray,
+    exposure: FloatArray,
+    problem: PooledProblem,
+    persons: IntArray | slice,
+    residual: FloatArray,
+    slope: FloatArray,
+) -> FloatArray:
+    """dU/dx_i = (y_i - pi_i) g_i - Cov(T, 1_i) (beta'g_i) for exposures taken as they are, (p, m).
+
+    Parameters
+    ----------
+    model : ModelColumns
+    basis : Basis
+    beta : ndarray, shape (p,)
+    exposure : ndarray, shape (n,)
+        Of everybody.
+    problem : PooledProblem
+    persons : ndarray of int, shape (m,), or slice
+        Whose derivative is wanted.
+    residual : ndarray, shape (m,)
+        y_i - pi_i.
+    slope : ndarray, shape (p, m)
+        Cov(T, 1_i).
+    """
+    slopes = model.exposure_part(basis.slopes(exposure[persons]), problem.modifier[:, persons])
+    return np.asarray(residual * slopes - slope * (beta @ slopes))
 
 
 def exposure_derivative(
     model: ModelColumns, outcome: OutcomeFit, basis: Basis, exposure: FloatArray, problem: PooledProblem
 ) -> FloatArray:
-    """dU/dx_i = (y_i - pi_i) g_i - Cov(T, 1_i) (beta'g_i) for exposures taken as they are, (p, n)."""
-    slopes = model.slopes(basis.slopes(exposure), problem)
-    return np.asarray(outcome.residual * slopes - outcome.slope * (outcome.beta @ slopes))
+    """The same of everybody, (p, n), from a fit with its residuals and slopes."""
+    return derivative_by_exposure(
+        model, basis, outcome.beta, exposure, problem, slice(None), outcome.residual, outcome.slope
+    )
 
 
-def fit_plug_in_outcome(
+def plug_in_coefficients(
     problem: PooledProblem, exposure: PlugInExposure, basis: Basis
-) -> tuple[ModelColumns, OutcomeFit]:
-    """Fit the outcome model on a plug-in exposure; nothing is stacked."""
+) -> tuple[ModelColumns, FloatArray]:
+    """Terms and coefficients of the outcome model on a plug-in exposure alone; nothing is stacked."""
+    model, _, optimum = _maximise_plug_in(problem, exposure, basis)
+    return model, optimum.point[0]
+
+
+def _maximise_plug_in(
+    problem: PooledProblem, exposure: PlugInExposure, basis: Basis
+) -> tuple[ModelColumns, ConditionalLikelihood, Optimum]:
     model = lay_out_columns(basis, problem)
-    columns = model.build(basis.columns(exposure.value), problem)
-    return model, fit_conditional_logistic(problem.layout, columns, model.terms)
+    columns = model.of_persons(basis, exposure.value, problem)
+    return model, *maximise_conditional(problem.layout, columns, model.terms)
+
+
+def without_details(
+    optimum: Optimum, loglik: float, information: FloatArray, loglik_null: float, informative: BoolArray
+) -> OutcomeFit:
+    """The record of a fit whose scores by set and person are summed already."""
+    n_terms = optimum.point.shape[1]
+    return OutcomeFit(
+        beta=optimum.point[0],
+        loglik=loglik,
+        loglik_null=loglik_null,
+        information=information,
+        set_scores=np.empty((n_terms, 0)),
+        residual=np.empty(0),
+        slope=np.empty((n_terms, 0)),
+        iterations=int(optimum.iterations[0]),
+        decrement=float(optimum.decrement[0]),
+        informative=informative,
+    )
 
 
 def stack(
@@ -139,13 +224,31 @@ def stack(
 ) -> StackedScores:
     """Scores and bread of calibration and outcome model on the same independent units (METHODS section 6)."""
     scores = np.zeros((problem.n_units, outcome.beta.size))
-    np.add.at(scores, problem.set_unit, outcome.set_scores.T)
+    add_by_unit(scores, problem.set_unit, outcome.set_scores)
+    return _stacked(problem, scores, outcome.information, calibration, cross)
+
+
+def add_by_unit(scores: FloatArray, unit: IntArray, set_scores: FloatArray) -> None:
+    """Add the scores of some sets (p, m), whose units are given (m,), to those of the units (n_units, p)."""
+    if (unit[1:] > unit[:-1]).all():
+        scores[unit] += set_scores.T
+    else:
+        np.add.at(scores, unit, set_scores.T)
+
+
+def _stacked(
+    problem: PooledProblem,
+    scores: FloatArray,
+    information: FloatArray,
+    calibration: CalibrationFit | None,
+    cross: FloatArray | None,
+) -> StackedScores:
     if calibration is None or cross is None:
-        return StackedScores(scores, outcome.information, None, None, None, None, None)
+        return StackedScores(scores, information, None, None, None, None, None)
     calibrators, of_mean = problem.calibrators, calibration.mean_scores()
     return StackedScores(
         scores,
-        outcome.information,
+        information,
         cross,
         of_mean.scores,
         calibrators.unit,

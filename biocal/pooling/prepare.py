@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from biocal.calibration.choices import LINEAR_LEAST_SQUARES, CalibrationModel
-from biocal.calibration.regression import CalibrationRows, lay_out_parameters
+from biocal.calibration.regression import lay_out_parameters
+from biocal.calibration.rows import Codes, PersonRows
 from biocal.errors import FormulaError, OptionError
 from biocal.kernels.set_layout import SetLayout, lay_out_sets
 from biocal.outcome.conditional_logistic import constant_within_sets
+from biocal.pooling.calibration_columns import calibration_columns, columns_not_held
 from biocal.pooling.calibration_form import learn_form, observed_calibrators, reference_censored
 from biocal.pooling.independent_units import distinct_pairs, unit_codes
 from biocal.pooling.missing_covariates import filled_notes
@@ -20,9 +22,7 @@ from biocal.pooling.problem import Calibrators, PooledProblem
 from biocal.pooling.season_request import (
     SeasonDesign,
     SeasonRequest,
-    calibration_holds_season,
     season_design,
-    season_notes,
 )
 from biocal.pooling.selection import selection_notes
 from biocal.study.covariates import DesignColumns, design_columns
@@ -32,7 +32,10 @@ from biocal.study.row_selection import select_rows
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
+BoolArray = NDArray[np.bool_]
 
+#: Codes of studies and of their residual variances, one a person.
+_CODE = np.int32
 #: Fewest calibrators for a residual SD of its own in a level of the modifier (our choice).
 _PAIRS_PER_VARIANCE = 10
 
@@ -116,56 +119,63 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
     covariates = design_columns(pool, formulas.covariates, missing=formulas.missing)
     modifier = design_columns(pool, formulas.modifier) if formulas.modifier else None
     season = season_design(pool, formulas.season)
-    calibration, season_told = _calibration_columns(pool, formulas, covariates, modifier, season)
-    _refuse_measurements(pool, covariates, modifier, calibration)
-    is_local = ~pool.is_reference_study[pool.study]
-    missing = dict(covariates.missing) | (dict(modifier.missing) if modifier else {})
-    for name, mask in calibration.missing.items():
-        missing[name] = missing.get(name, np.zeros_like(mask)) | (mask & is_local)
-    for name, mask in season.columns.missing.items() if season else ():
-        missing[name] = missing.get(name, np.zeros_like(mask)) | mask
+    calibration, season_told = calibration_columns(
+        pool,
+        covariates,
+        modifier,
+        season,
+        wanted=formulas.calibration_covariates,
+        matching=formulas.matching,
+        missing=formulas.missing,
+        logarithmic=formulas.calibration_model.form == "log-log",
+    )
+    _refuse_measurements(pool, covariates, modifier, calibration.missing)
     selection = select_rows(pool, formulas.where) if formulas.where else None
-    chosen = select_outcome_rows(pool, missing, selection)
+    chosen = select_outcome_rows(
+        pool, _missing_values(pool, covariates, modifier, season, calibration.missing), selection
+    )
     local_index = np.where(pool.is_reference_study, -1, np.cumsum(~pool.is_reference_study) - 1)
-    study_local = local_index[pool.study]
+    study_local = local_index.astype(_CODE)[pool.study]
     local_names = tuple(np.asarray(pool.study_names, dtype=object)[~pool.is_reference_study])
-    calibrating = np.flatnonzero(pool.in_calibration & np.isfinite(calibration.values).all(axis=1))
-    calibrating = distinct_pairs(pool, calibrating)
+    calibrating = np.flatnonzero(pool.in_calibration)
+    calibrating = distinct_pairs(pool, calibrating[np.isfinite(calibration.values(calibrating)).all(axis=0)])
     group, group_study, notes = _variance_groups(
         pool, study_local, modifier, chosen.rows, calibrating, len(local_names)
     )
-    compact = np.vstack([np.ones(pool.n_rows), pool.local_assay, calibration.values.T])
-    everybody = CalibrationRows(study_local, compact, group)
     form = learn_form(pool, formulas.calibration_model, calibrating)
     layout_parameters = lay_out_parameters(
         len(local_names),
-        form.n_own + compact.shape[0] - 2,
+        form.n_own + len(calibration.names),
         group_study,
         by_study=formulas.by_study,
         n_own=form.n_own,
     )
     set_unit, pair_unit, n_units = unit_codes(pool, chosen, calibrating)
-    is_case, rows = chosen.is_case, chosen.rows
+    is_case, rows = chosen.is_case, _rows_or_all(chosen.rows, pool.n_rows)
     columns = np.ascontiguousarray(covariates.values[rows].T)
     width = 4 + columns.shape[0] + (4 * modifier.values.shape[1] if modifier else 0)
     layout = lay_out_sets(chosen.set_code, is_case, n_columns=width)
     constant = constant_within_sets(layout, columns)
     modifier_columns, modifier_main, modifier_names = _modifier_columns(modifier, covariates, rows, layout)
-    rows_of_reference = pool.is_reference_study[chosen.study]
+    local_assay = pool.local_assay[rows]
+    pairs = PersonRows(study_local, (pool.local_assay, *calibration.columns), group).take(calibrating)
+    persons = PersonRows(
+        study_local[rows], (local_assay, *calibration.taken(rows, covariates, columns)), group[rows]
+    )
     problem = PooledProblem(
         study=chosen.study,
         set_code=chosen.set_code,
         is_case=is_case,
-        local_assay=pool.local_assay[rows],
+        local_assay=local_assay,
         reference_assay=pool.reference_assay[rows],
-        is_reference=rows_of_reference,
+        is_reference=pool.is_reference_study[chosen.study],
         in_calibration=observed_calibrators(pool)[rows],
         covariates=columns[~constant] if constant.any() else columns,
         modifier=modifier_columns,
         modifier_main=modifier_main,
-        calibration_rows=everybody.take(rows),
+        calibration_rows=persons,
         calibrators=Calibrators(
-            everybody.take(calibrating),
+            pairs,
             pool.reference_assay[calibrating],
             pair_unit,
             layout_parameters,
@@ -189,8 +199,37 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
     return PreparedPool(problem, chosen, calibration.names, omitted, calibrating, modifier, notes, season)
 
 
+def _missing_values(
+    pool: PooledStudies,
+    covariates: DesignColumns,
+    modifier: DesignColumns | None,
+    season: SeasonDesign | None,
+    of_calibration: Mapping[str, BoolArray],
+) -> dict[str, BoolArray]:
+    """Where each variable is missing that a row of the outcome model needs, (n,) each."""
+    missing = dict(covariates.missing) | (dict(modifier.missing) if modifier else {})
+    is_local = ~pool.is_reference_study[pool.study]
+    for name, mask in of_calibration.items():
+        known = missing.get(name)
+        if known is not mask:
+            missing[name] = mask & is_local if known is None else known | (mask & is_local)
+    for name, mask in season.columns.missing.items() if season else ():
+        missing[name] = missing[name] | mask if name in missing else mask
+    return missing
+
+
+def _rows_or_all(rows: IntArray, n_rows: int) -> IntArray | slice:
+    """All rows as a slice where they are wanted in order: nothing is then copied."""
+    if rows.size == n_rows and (rows[1:] > rows[:-1]).all():
+        return slice(None)
+    return rows
+
+
 def _refuse_measurements(
-    pool: PooledStudies, covariates: DesignColumns, modifier: DesignColumns | None, calibration: DesignColumns
+    pool: PooledStudies,
+    covariates: DesignColumns,
+    modifier: DesignColumns | None,
+    of_calibration: Mapping[str, BoolArray],
 ) -> None:
     """Case status and the measurements have parts of their own; the local value may bend the calibration."""
     roles = pool.roles
@@ -205,84 +244,19 @@ def _refuse_measurements(
                 raise FormulaError(
                     f"'{name}' is {parts[name]}; it cannot be a covariate or modifier too", name=name
                 )
-    for name in calibration.missing:
+    for name in of_calibration:
         if name in parts and name != roles.local:
             raise FormulaError(
                 f"'{name}' is {parts[name]}; it cannot be a calibration covariate too", name=name
             )
 
 
-def _calibration_columns(
-    pool: PooledStudies,
-    formulas: ModelFormulas,
-    covariates: DesignColumns,
-    modifier: DesignColumns | None,
-    season: SeasonDesign | None,
-) -> tuple[DesignColumns, tuple[str, ...]]:
-    """Calibration covariates V, the modifier and its products with the local value last; the season's notes."""
-    wanted = formulas.calibration_covariates
-    if wanted == "outcome":
-        parts = [covariates, design_columns(pool, formulas.matching, missing=formulas.missing)]
-    elif wanted == "none":
-        parts = []
-    else:
-        parts = [design_columns(pool, wanted, missing=formulas.missing)]
-    told: tuple[str, ...] = ()
-    if season is not None:
-        held = calibration_holds_season(pool, season, parts)
-        if wanted == "outcome" and not held:
-            parts, held = [*parts, season.columns], True
-        told = season_notes(calibrated=not pool.is_reference_study.all(), held=held)
-    joined = _joined(pool.n_rows, parts)
-    if modifier is None:
-        return joined, told
-    local = pool.local_assay
-    if formulas.calibration_model.form == "log-log":
-        local = np.log(np.where(local > 0, local, np.nan))  # the form refuses others by name
-    product = modifier.values * local[:, None]
-    names = tuple(f"{pool.roles.local}:{name}" for name in modifier.names)
-    with_products = [joined, _not_held(modifier, joined), DesignColumns(names, product, {})]
-    return _joined(pool.n_rows, with_products), told
-
-
-def _not_held(design: DesignColumns, others: DesignColumns) -> DesignColumns:
-    """Columns of a design that no other column equals: C(smoking) may hold the modifier smoking already."""
-    new = [
-        k
-        for k, column in enumerate(design.values.T)
-        if not any(_same(column, other) for other in others.values.T)
-    ]
-    return DesignColumns(tuple(design.names[k] for k in new), design.values[:, new], design.missing)
-
-
-def _same(column: FloatArray, other: FloatArray) -> bool:
-    """Whether columns are equal where both are known: a design is NaN where any of its variables is missing."""
-    known = np.isfinite(column) & np.isfinite(other)
-    return bool(known.any()) and np.array_equal(column[known], other[known])
-
-
-def _joined(n_rows: int, parts: Sequence[DesignColumns]) -> DesignColumns:
-    """Columns of several designs side by side, a repeated name once."""
-    names: list[str] = []
-    columns: list[FloatArray] = []
-    missing: dict[str, NDArray[np.bool_]] = {}
-    for part in parts:
-        missing |= part.missing
-        for k, name in enumerate(part.names):
-            if name not in names:
-                names.append(name)
-                columns.append(part.values[:, k])
-    values = np.column_stack(columns) if columns else np.empty((n_rows, 0))
-    filled = {name: how for part in parts for name, how in part.filled.items()}
-    return DesignColumns(tuple(names), values, missing, filled)
-
-
 def _modifier_columns(
-    modifier: DesignColumns | None, covariates: DesignColumns, rows: IntArray, layout: SetLayout
+    modifier: DesignColumns | None, covariates: DesignColumns, rows: IntArray | slice, layout: SetLayout
 ) -> tuple[FloatArray, tuple[int, ...], tuple[str, ...]]:
     """The modifier's columns, and which of them are main effects of their own."""
     if modifier is None:
-        return np.empty((0, rows.size)), (), ()
+        return np.empty((0, layout.n_persons)), (), ()
     columns = np.ascontiguousarray(modifier.values[rows].T)
     if np.ptp(columns, axis=1).max(initial=0.0) == 0:
         raise OptionError(
@@ -290,19 +264,19 @@ def _modifier_columns(
             modifier=modifier.names,
         )
     constant = constant_within_sets(layout, columns)
-    own = _not_held(modifier, covariates).names
+    own = columns_not_held(modifier, covariates.values.T).names
     main = tuple(k for k, name in enumerate(modifier.names) if not constant[k] and name in own)
     return columns, main, modifier.names
 
 
 def _variance_groups(
     pool: PooledStudies,
-    study_local: IntArray,
+    study_local: Codes,
     modifier: DesignColumns | None,
     outcome_rows: IntArray,
     calibrating: IntArray,
     n_local: int,
-) -> tuple[IntArray, IntArray, tuple[str, ...]]:
+) -> tuple[Codes, IntArray, tuple[str, ...]]:
     """Which residual variance applies to each row: the study's, or its level of a categorical modifier.
 
     A level has one of its own in a study only when it holds enough calibrators there.
@@ -310,7 +284,7 @@ def _variance_groups(
     if modifier is None or not _is_indicator(modifier.values):
         return np.maximum(study_local, 0), np.arange(n_local), ()
     level = np.nan_to_num(modifier.values) @ np.arange(1, modifier.values.shape[1] + 1)
-    group, group_study = np.maximum(study_local, 0).astype(np.intp), list(range(n_local))
+    group, group_study = np.maximum(study_local, 0), list(range(n_local))
     pooled_levels = []
     for s in range(n_local):
         mine = study_local == s

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from biocal.calibration.choices import LINEAR_LEAST_SQUARES, CalibrationModel
 from biocal.calibration.fitting import fit_calibration_model
 from biocal.calibration.forms import LINEAR_FORM, CalibrationForm
-from biocal.calibration.regression import CalibrationFit, CalibrationLayout, CalibrationRows
+from biocal.calibration.regression import CalibrationFit, CalibrationLayout
+from biocal.calibration.rows import CalibrationRows, PersonRows
 from biocal.errors import OptionError
 from biocal.kernels.set_layout import SetLayout, lay_out_sets
 
@@ -97,7 +98,7 @@ class SeasonRows:
     harmonics: FloatArray
     origin: FloatArray
 
-    def take(self, rows: IntArray) -> SeasonRows:
+    def take(self, rows: IntArray | slice) -> SeasonRows:
         """The same for some persons, repeats allowed."""
         return SeasonRows(self.harmonics[:, rows], self.origin)
 
@@ -125,7 +126,7 @@ class PooledProblem:
         Effect modifier's columns (km = 0 without).
     modifier_main : tuple of int
         Those of them that enter as main effects too (the others are constant within sets or in Z).
-    calibration_rows : CalibrationRows
+    calibration_rows : PersonRows or CalibrationRows
         Calibration columns of the same persons.
     calibrators : Calibrators
     set_unit : ndarray of int, shape (n_sets,)
@@ -151,7 +152,7 @@ class PooledProblem:
     covariates: FloatArray
     modifier: FloatArray
     modifier_main: tuple[int, ...]
-    calibration_rows: CalibrationRows
+    calibration_rows: PersonRows | CalibrationRows
     calibrators: Calibrators
     set_unit: IntArray
     n_units: int
@@ -173,9 +174,17 @@ class PooledProblem:
         return ~self.is_case
 
     def take_persons(
-        self, persons: IntArray, set_code: IntArray, set_unit: IntArray, n_units: int
+        self, persons: IntArray | slice, set_code: IntArray, set_unit: IntArray, n_units: int
     ) -> PooledProblem:
-        """The problem of some persons under new set codes; the calibration subset is left as it is."""
+        """The problem of some persons under new set codes; the calibration subset is left as it is.
+
+        Neighbours, given as a slice, are not copied.
+        """
+        rows = self.calibration_rows
+        if isinstance(persons, slice) and isinstance(rows, PersonRows):
+            own: PersonRows | CalibrationRows = rows.part(persons)
+        else:
+            own = rows.take(persons)
         return replace(
             self,
             study=self.study[persons],
@@ -187,7 +196,7 @@ class PooledProblem:
             in_calibration=self.in_calibration[persons],
             covariates=self.covariates[:, persons],
             modifier=self.modifier[:, persons],
-            calibration_rows=self.calibration_rows.take(persons),
+            calibration_rows=own,
             set_unit=set_unit,
             n_units=n_units,
             season=None if self.season is None else self.season.take(persons),

@@ -58,7 +58,7 @@ class SeasonDesign:
     dates: SeasonColumn
     columns: DesignColumns
 
-    def rows(self, rows: IntArray) -> SeasonRows:
+    def rows(self, rows: IntArray | slice) -> SeasonRows:
         """Harmonics of some rows of the pool, and of the reference date."""
         origin = np.zeros(2 * self.request.harmonics)
         if self.request.reference is not None:

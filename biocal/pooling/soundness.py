@@ -14,6 +14,7 @@ from biocal.pooling.model_columns import ModelColumns
 from biocal.pooling.problem import PooledProblem
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
 
 #: A sandwich variance below this share of the model-based one, in any direction, is rounding: a standard error a
 #: ten-thousandth of the other (our choice; sandwiches of sound fits lie between a fifth and five times).
@@ -28,6 +29,10 @@ _NEARLY_COLLINEAR = 1e-7
 _STEEPEST = 50.0
 #: Share of the largest value that counts as none.
 _ROUNDING = 1e-12
+#: The power of two of 0, below that of any number.
+_NOTHING = -20_000
+#: Persons looked at at a time; their columns stay in a core's cache.
+_CHUNK = 16_384
 
 
 def require_variance(covariance: SandwichCovariance, model: ModelColumns, units: int) -> None:
@@ -60,8 +65,32 @@ def require_variance(covariance: SandwichCovariance, model: ModelColumns, units:
     )
 
 
+class InformativeSets:
+    """Sets in which some column varies, from the slopes of blocks that pass by.
+
+    Slopes are held as powers of two, by column and set.
+    """
+
+    def __init__(self, n_terms: int, n_sets: int) -> None:
+        self._power = np.full((n_terms, n_sets), _NOTHING, dtype=np.int16)
+
+    def add(self, sets: IntArray, largest: FloatArray) -> None:
+        """Take in the largest absolute slopes (p, m) of some sets (m,)."""
+        power = np.frexp(largest)[1].astype(np.int16)
+        self._power[:, sets] = np.where(largest > 0, power, _NOTHING)
+
+    def found(self) -> NDArray[np.bool_]:
+        """Sets with a slope above rounding, shape (n_sets,)."""
+        top = self._power.max(axis=1, keepdims=True, initial=_NOTHING)
+        power = self._power.astype(np.int32)
+        tells = (power > top + np.frexp(_ROUNDING)[1]) & (power > _NOTHING)
+        return np.asarray(tells.any(axis=0))
+
+
 def informative_units(problem: PooledProblem, outcome: OutcomeFit) -> int:
     """Independent units with a set in which some column varies."""
+    if outcome.informative is not None:
+        return int(np.unique(problem.set_unit[outcome.informative]).size)
     size = np.abs(outcome.slope)
     tells = (size > _ROUNDING * size.max(axis=1, keepdims=True, initial=1e-300)).any(axis=0)
     return int(np.unique(problem.set_unit[problem.set_code[tells]]).size)
@@ -90,7 +119,9 @@ def covariance_notes(
 
 
 def require_moderate_slope(
-    slopes: FloatArray,
+    model: ModelColumns,
+    basis: Basis,
+    beta: FloatArray,
     value: FloatArray,
     calibrated: NDArray[np.bool_],
     problem: PooledProblem,
@@ -100,8 +131,9 @@ def require_moderate_slope(
 
     Parameters
     ----------
-    slopes : ndarray, shape (n,)
-        Derivative of each person's linear predictor with respect to the exposure.
+    model : ModelColumns
+    basis : Basis
+    beta : ndarray, shape (p,)
     value : ndarray, shape (n,)
         Exposures.
     calibrated : ndarray of bool, shape (n,)
@@ -114,19 +146,23 @@ def require_moderate_slope(
     So it is where the slopes of the calibration are not told from 0: calibrated values then differ by next to
     nothing, and the coefficient that makes them matter is noise divided by next to nothing.
     """
-    error = np.sqrt(calibration.variance)[problem.calibration_rows.group[calibrated]]
-    if calibration.form.logarithmic:
-        error = error * np.abs(value[calibrated])
-    steepness = np.abs(slopes[calibrated]) * error
-    if not steepness.size or steepness.max() <= _STEEPEST:
+    steepest, spread = 0.0, np.sqrt(calibration.variance)
+    for start in range(0, value.size, _CHUNK):
+        mine = start + np.flatnonzero(calibrated[start : start + _CHUNK])
+        slopes = beta @ model.exposure_part(basis.slopes(value[mine]), problem.modifier[:, mine])
+        error = spread[problem.calibration_rows.group[mine]]
+        if calibration.form.logarithmic:
+            error = error * np.abs(value[mine])
+        steepest = max(steepest, float((np.abs(slopes) * error).max(initial=0.0)))
+    if not steepest > _STEEPEST:
         return
     own = calibration.coefficients()[:, 1]
     lines = ", ".join(f"{name} {slope:.2g}" for name, slope in zip(problem.local_names, own, strict=True))
     raise FitError(
         f"the calibrated values hardly differ: the exposure's coefficient makes one residual SD of the calibration a "
-        f"log odds ratio of {steepness.max():.3g}; is a calibration slope not told from 0 (slopes: {lines})? Leave "
+        f"log odds ratio of {steepest:.3g}; is a calibration slope not told from 0 (slopes: {lines})? Leave "
         "out studies whose local values do not predict the reference values",
-        steepness=float(steepness.max()),
+        steepness=steepest,
     )
 
 

@@ -146,8 +146,7 @@ def heterogeneity_between_studies(
     """
     if len(problem.study_names) < 2:
         return (), ()
-    exposure = method if method in ("naive", "internalized") else "full"
-    first = fit_each_study(problem, exposure, basis, calibration)
+    first = fit_each_study(problem, tested_exposure(method), basis, calibration, influences=False)
     try:
         first, (fixed,) = pool_exposure(first, problem, ("fixed",))
     except FitError as error:
@@ -164,6 +163,11 @@ def heterogeneity_between_studies(
             "that out: see method two-stage, which carries it and shows the studies"
         )
     return (test,), tuple(notes)
+
+
+def tested_exposure(method: str) -> str:
+    """The plug-in exposure whose studies are compared for a one-stage method."""
+    return method if method in ("naive", "internalized") else "full"
 
 
 def _heterogeneity_test(found: Heterogeneity) -> WaldTest:

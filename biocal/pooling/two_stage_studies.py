@@ -11,11 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.calibration.regression import (
-    CalibrationFit,
-    CalibrationRows,
-    lay_out_parameters,
-)
+from biocal.calibration.regression import CalibrationFit, lay_out_parameters
+from biocal.calibration.rows import CalibrationRows
 from biocal.errors import CalibrationDesignError, FitError, SeasonDesignError, SingularInformationError
 from biocal.exposure.terms import Basis
 from biocal.kernels.sandwich import StackedScores, calibration_influence, stacked_covariance
@@ -72,6 +69,13 @@ class StudyFit:
     iterations: int
     decrement: float
 
+    def without_influences(self) -> StudyFit:
+        """The estimates and their covariances alone."""
+        nothing = np.empty((0, self.beta.size))
+        return replace(
+            self, units=np.empty(0, dtype=np.intp), influence=nothing, calibration_influence=nothing
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FirstStage:
@@ -97,7 +101,12 @@ class FirstStage:
 
 
 def fit_each_study(
-    problem: PooledProblem, method: str, basis: Basis, calibration: CalibrationFit | None
+    problem: PooledProblem,
+    method: str,
+    basis: Basis,
+    calibration: CalibrationFit | None,
+    *,
+    influences: bool = True,
 ) -> FirstStage:
     """Fit the outcome model study by study.
 
@@ -113,6 +122,8 @@ def fit_each_study(
         covariates where its subset has `PAIRS_PER_COEFFICIENT` pairs a coefficient and tells all of them
         apart, or where the pooled calibration has them by study; elsewhere they are the pooled
         calibration's, because leaving the covariates out would bias that study alone (METHODS section 2).
+    influences : bool, default True
+        Whether the units' influences are kept, which pooled standard errors need.
     """
     model = lay_out_columns(basis, problem)
     fits: list[StudyFit] = []
@@ -120,7 +131,8 @@ def fit_each_study(
     n_studies = len(problem.study_names)
     for study in range(n_studies):
         try:
-            fits.append(_fit_study(problem, study, method, basis, calibration, model))
+            fit = _fit_study(problem, study, method, basis, calibration, model)
+            fits.append(fit if influences else fit.without_influences())
         except (FitError, CalibrationDesignError, SeasonDesignError) as error:
             left_out[study] = str(error)
     study_of_set = np.empty(problem.n_sets, dtype=np.intp)
@@ -170,13 +182,27 @@ def _fit_study(
 
 def _persons_of(problem: PooledProblem, study: int) -> tuple[PooledProblem, IntArray]:
     """The persons of one study with set codes of their own, and the units of its sets in the pool."""
-    persons = np.flatnonzero(problem.study == study)
-    if persons.size == 0:
+    persons = _rows_of_study(problem, study)
+    set_code = problem.set_code[persons]
+    if set_code.size == 0:
         raise FitError("no matched set with a case and a control is left")
-    codes, set_code = np.unique(problem.set_code[persons], return_inverse=True)
+    steps = np.diff(set_code, prepend=set_code[:1])
+    if (steps >= 0).all():
+        codes, set_code = set_code[np.flatnonzero(np.diff(set_code, prepend=-1))], np.cumsum(steps > 0)
+    else:
+        codes, set_code = np.unique(set_code, return_inverse=True)
     set_units = problem.set_unit[codes]
     alone = problem.take_persons(persons, set_code.astype(np.intp), set_units, problem.n_units)
     return alone, set_units
+
+
+def _rows_of_study(problem: PooledProblem, study: int) -> IntArray | slice:
+    """Persons of a study; a slice where they are neighbours, as in the order of the sets they are."""
+    mine = problem.study == study
+    first, count = int(mine.argmax()), int(np.count_nonzero(mine))
+    if mine[first : first + count].all():
+        return slice(first, first + count)
+    return np.flatnonzero(mine)
 
 
 def _require_varying_modifier(alone: PooledProblem) -> None:
@@ -250,11 +276,11 @@ def _calibrated(
     fitted = own.fit(name)
     # columns of the persons are 1, W and the covariates, whatever the form makes of W
     untold = [column - (layout.n_own - 2) for _, column in fitted.dropped if column >= layout.n_own]
-    if shared and (np.ptp(alone.calibration_rows.columns[untold], axis=1) > 0).any():
-        return alone, calibration, True
     persons = alone.calibration_rows
-    zeros = np.zeros(persons.study.size, dtype=np.intp)
-    rows = CalibrationRows(zeros, persons.columns, zeros)
+    if shared and any(np.ptp(persons.column(k)) > 0 for k in untold):
+        return alone, calibration, True
+    zeros = np.zeros_like(persons.study)
+    rows = replace(persons, study=zeros, group=zeros)
     return replace(alone, calibrators=own, calibration_rows=rows, local_names=name), fitted, False
 
 

@@ -83,7 +83,7 @@ class Fit:
     notes : tuple of str
     influence : ndarray, shape (n_units, p), or None
         Influence of each independent unit on the coefficients; their outer products sum to `vcov`
-        (two-stage: to its part within studies).
+        (two-stage: to its part within studies).  None where it would hold more than four million numbers.
     studies : StudyEstimates or None
         Two-stage: estimates by study and pooled (studies.csv).
     bootstrap : Bootstrap or None

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.calibration.regression import CalibrationRows, lay_out_parameters
+from biocal.calibration.regression import lay_out_parameters
+from biocal.calibration.rows import CalibrationRows
 from biocal.exposure.terms import Basis, LinearBasis, SplineBasis
 from biocal.kernels.delta import contrast_errors
 from biocal.kernels.rcs import default_probabilities

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from biocal.errors import ConvergenceError, FitError, SeparationError
 from biocal.kernels.matched_set import LikelihoodTerms
 from biocal.kernels.newton import FLAT_INFORMATION, Optimum
+from biocal.kernels.person_columns import Columns
 from biocal.outcome.conditional_logistic import maximise_identified, require_identified
-from biocal.outcome.induced import InducedTerms
 from biocal.outcome.induced_fit import climb
+from biocal.outcome.induced_piece import InducedTerms
 from biocal.sums.records import Scores
 from biocal.sums.tasks import Task
 
@@ -78,7 +79,7 @@ class AnsweredPoints:
         sums = self.at(beta)
         return InducedTerms(sums.loglik, sums.score, sums.information, sums.expected)
 
-    def constant_columns(self, columns: FloatArray) -> BoolArray:
+    def constant_columns(self, columns: Columns) -> BoolArray:
         """Columns without information at the start; `columns` is not used, for here are none."""
         start = self.at(np.zeros(self.n_columns))
         return np.asarray(np.diagonal(start.expected) <= 0)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from biocal.calibration.regression import (
     CalibrationFit,
     CalibrationLayout,
-    CalibrationRows,
     dense_rows,
 )
+from biocal.calibration.rows import CalibrationRows, PersonRows
 from biocal.kernels.matched_set import CONSTANT_WITHIN_SETS
 from biocal.pooling.problem import PooledProblem
 from biocal.sums.records import CalibrationMoments, StudyLine
@@ -100,7 +100,7 @@ def own_positions(layout: CalibrationLayout, study: int) -> IntArray:
     return np.asarray(position[position >= 0])
 
 
-def study_rows(rows: CalibrationRows, study: int) -> CalibrationRows:
+def study_rows(rows: CalibrationRows | PersonRows, study: int) -> CalibrationRows:
     """The rows with everybody outside one local study taken as of a reference study."""
     return CalibrationRows(np.where(rows.study == study, rows.study, -1), rows.columns, rows.group)
 

@@ -11,7 +11,8 @@ from biocal.calibration.choices import CalibrationModel
 from biocal.calibration.fitting import fit_calibration_model
 from biocal.calibration.forms import CalibrationForm
 from biocal.calibration.huber import TUNING, normal_expectation
-from biocal.calibration.regression import CalibrationRows, lay_out_parameters
+from biocal.calibration.regression import lay_out_parameters
+from biocal.calibration.rows import CalibrationRows
 from biocal.errors import CalibrationDesignError, OptionError
 from biocal.kernels.rcs import spline_columns
 

@@ -5,13 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from biocal.calibration.regression import (
-    CalibrationRows,
-    dense_rows,
-    fit_calibration,
-    fold_rows,
-    lay_out_parameters,
-)
+from biocal.calibration.regression import dense_rows, fit_calibration, fold_rows, lay_out_parameters
+from biocal.calibration.rows import CalibrationRows
 from biocal.errors import CalibrationDesignError
 
 LEAST_SQUARES = 1e-10  # two factorisations of a well-conditioned design

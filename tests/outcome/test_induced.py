@@ -9,7 +9,9 @@ from induced_by_hand import log_risk_and_gradient
 
 from biocal.errors import ConvergenceError, SeparationError, SingularInformationError
 from biocal.exposure.terms import CategoryBasis, LinearBasis, SplineBasis
+from biocal.kernels import set_layout
 from biocal.kernels.set_layout import lay_out_sets
+from biocal.outcome import induced
 from biocal.outcome.conditional_logistic import fit_conditional_logistic
 from biocal.outcome.induced import InducedDesign, InducedLikelihood, InducedTerms
 from biocal.outcome.induced_fit import climb, fit_induced_likelihood, null_loglik
@@ -317,6 +319,37 @@ def test_details_belong_to_the_same_point():
     np.testing.assert_allclose(np.bincount(code, weights=details.residual), 0.0, atol=ROUNDING)
     np.testing.assert_allclose(details.slope @ columns.T, terms.expected, rtol=1e-9, atol=1e-9)
     assert not details.residual[np.isin(code, code[case]) & ~np.isin(code, code[~case])].any()
+
+
+@pytest.mark.parametrize("interpolate", [True, False])
+@pytest.mark.parametrize("kind", list(BASES))
+@pytest.mark.parametrize("size", [1, 151])
+def test_pieces_add_up_to_the_whole(monkeypatch, kind, interpolate, size):
+    """One block of sets in a piece, an odd number of persons, and everybody."""
+    basis = BASES[kind]
+    monkeypatch.setattr(set_layout, "_BLOCK_NUMBERS", 1)
+    monkeypatch.setattr(set_layout, "_RECURSION_NUMBERS", 1)
+    layout, design, law, *_ = matched_problem(21, basis, shapes=SHAPES * 4)
+    beta = random_beta(22, design.n_columns)
+    whole = InducedLikelihood(layout, design, law, basis, interpolate=interpolate)
+    whole.refine(beta)
+    monkeypatch.setattr(induced, "_PIECE", size)
+    parts = InducedLikelihood(layout, design, law, basis, interpolate=interpolate)
+    parts.refine(beta)
+    n_pieces, n_blocks = len(list(parts.sweep(beta))), len(layout.blocks)
+    assert n_pieces == n_blocks if size == 1 else 1 < n_pieces < n_blocks
+    assert not parts.refine(beta)  # what was made accurate stays so, though the pieces are gathered anew
+    # Each piece has cells of its own, whose errors are of the tolerance's order.
+    same = 1e-7 if interpolate else ROUNDING
+    for expected, found in (
+        (whole.evaluate(beta), parts.evaluate(beta)),
+        (whole.details(beta), parts.details(beta)),
+    ):
+        for name in set(expected.__slots__) - {"terms"}:
+            np.testing.assert_allclose(
+                getattr(found, name), getattr(expected, name), rtol=same, atol=same, err_msg=name
+            )
+    np.testing.assert_allclose(parts.columns(beta), whole.columns(beta), rtol=same, atol=same)
 
 
 def test_null_likelihood_counts_the_subsets():

@@ -1,0 +1,129 @@
+"""Calibration covariates: which columns they are, gathered from the designs that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.pooling.season_request import SeasonDesign, calibration_holds_season, season_notes
+from biocal.study.covariates import DesignColumns, design_columns
+from biocal.study.pooled import PooledStudies
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CalibrationColumns:
+    """Columns of several designs side by side, a repeated name once, each left where it is.
+
+    Attributes
+    ----------
+    names : tuple of str, length k
+    sources : tuple of (DesignColumns, int), length k
+        Design and place of each column.
+    missing : dict of str to ndarray of bool, shape (n,)
+    filled : dict of str to (ndarray of bool, shape (n,), str)
+        Both as :class:`~biocal.study.covariates.DesignColumns` has them.
+    """
+
+    names: tuple[str, ...]
+    sources: tuple[tuple[DesignColumns, int], ...]
+    missing: dict[str, NDArray[np.bool_]]
+    filled: dict[str, tuple[NDArray[np.bool_], str]]
+
+    @property
+    def columns(self) -> tuple[FloatArray, ...]:
+        """Each column of all rows of the pool, (n,)."""
+        return tuple(design.values[:, k] for design, k in self.sources)
+
+    def values(self, rows: IntArray) -> FloatArray:
+        """Some rows, shape (k, m)."""
+        return np.array([column[rows] for column in self.columns]).reshape(len(self.names), rows.size)
+
+    def taken(
+        self, rows: IntArray | slice, design: DesignColumns, held: FloatArray
+    ) -> tuple[FloatArray, ...]:
+        """Each column of the rows of the outcome model; those of `design`, which `held` (k', m) holds, are its."""
+        return tuple(
+            held[k] if source is design else np.ascontiguousarray(source.values[rows, k])
+            for source, k in self.sources
+        )
+
+
+def calibration_columns(
+    pool: PooledStudies,
+    covariates: DesignColumns,
+    modifier: DesignColumns | None,
+    season: SeasonDesign | None,
+    *,
+    wanted: str,
+    matching: str | None,
+    missing: str,
+    logarithmic: bool,
+) -> tuple[CalibrationColumns, tuple[str, ...]]:
+    """Calibration covariates V, the modifier and its products with the local value last; the season's notes.
+
+    Parameters
+    ----------
+    pool : PooledStudies
+    covariates : DesignColumns
+        Of the outcome model.
+    modifier : DesignColumns or None
+    season : SeasonDesign or None
+    wanted : str
+        "outcome" (covariates and matching factors), "none", or a formula.
+    matching : str or None
+        Matching factors, a formula.
+    missing : {"complete", "indicator"}
+    logarithmic : bool
+        Whether the calibration holds between logarithms, and so the products too.
+    """
+    if wanted == "outcome":
+        parts = [covariates, design_columns(pool, matching, missing=missing)]
+    elif wanted == "none":
+        parts = []
+    else:
+        parts = [design_columns(pool, wanted, missing=missing)]
+    told: tuple[str, ...] = ()
+    if season is not None:
+        held = calibration_holds_season(pool, season, parts)
+        if wanted == "outcome" and not held:
+            parts, held = [*parts, season.columns], True
+        told = season_notes(calibrated=not pool.is_reference_study.all(), held=held)
+    if modifier is None:
+        return _joined(parts), told
+    local = pool.local_assay
+    if logarithmic:
+        local = np.log(np.where(local > 0, local, np.nan))  # the form refuses others by name
+    product = modifier.values * local[:, None]
+    names = tuple(f"{pool.roles.local}:{name}" for name in modifier.names)
+    own = columns_not_held(modifier, _joined(parts).columns)
+    return _joined([*parts, own, DesignColumns(names, product, {})]), told
+
+
+def columns_not_held(design: DesignColumns, others: Iterable[FloatArray]) -> DesignColumns:
+    """Columns of a design that no other column equals: C(smoking) may hold the modifier smoking already."""
+    held = list(others)
+    new = [k for k, column in enumerate(design.values.T) if not any(_same(column, other) for other in held)]
+    return DesignColumns(tuple(design.names[k] for k in new), design.values[:, new], design.missing)
+
+
+def _same(column: FloatArray, other: FloatArray) -> bool:
+    """Whether columns are equal where both are known: a design is NaN where any of its variables is missing."""
+    known = np.isfinite(column) & np.isfinite(other)
+    return bool(known.any()) and np.array_equal(column[known], other[known])
+
+
+def _joined(parts: Sequence[DesignColumns]) -> CalibrationColumns:
+    sources: dict[str, tuple[DesignColumns, int]] = {}
+    missing: dict[str, NDArray[np.bool_]] = {}
+    for part in parts:
+        missing |= part.missing
+        for k, name in enumerate(part.names):
+            sources.setdefault(name, (part, k))
+    filled = {name: how for part in parts for name, how in part.filled.items()}
+    return CalibrationColumns(tuple(sources), tuple(sources.values()), missing, filled)
