@@ -23,9 +23,9 @@ from biocal.simulation.generate import draw
 from biocal.simulation.replicate import problem_of
 from biocal.simulation.truth import true_log_or
 
-#: (399 + 1) * .025 is a whole number: the limits are the 10th value from either end.
-RESAMPLES = 399
-FROM_EITHER_END = 10
+#: (199 + 1) * .025 is a whole number: the limits are the 5th value from either end.
+RESAMPLES = 199
+FROM_EITHER_END = 5
 #: Replicates after which what is done is kept.
 BATCH = 10
 HERE = Path(__file__).parent
@@ -100,7 +100,8 @@ def main(out: Path, replicates: int | None) -> None:
             rows = percentile_rows(scenario, index, design.seed, range(first, first + BATCH))
             rows.to_csv(kept, mode="a", header=not kept.exists(), index=False)
     rows = pd.read_csv(kept)
-    levels = pd.DataFrame(design.levels).assign(scenario=range(len(design.levels)))
+    levels = pd.DataFrame(design.levels).rename(columns={"truth": "truth.label"})
+    levels.insert(0, "scenario", range(len(levels)))
     table = bc.performance(
         rows, by=["scenario", "method", "exposure"], conf_low="conf_low", conf_high="conf_high"
     ).tidy()
