@@ -7,7 +7,7 @@ VENV := .venv
 # -rs: what was not run is told, with the reason
 PYTEST := -m pytest -n auto -rs
 
-.PHONY: help demo test test-browser test-slow test-fuzz test-offline test-promises lint format docs wheel-test test-oldest test-newest test-r r-pins bench clean
+.PHONY: help demo test test-browser test-slow test-fuzz test-offline test-promises test-faults lint format docs wheel-test test-oldest test-newest test-r r-pins bench clean
 
 help:
 	@echo "make demo         install into $(VENV) and analyse the bundled vitamin D consortium"
@@ -24,6 +24,7 @@ help:
 	@echo "make test-slow    long recovery and coverage runs"
 	@echo "make test-fuzz    every hostile input, and properties on twenty times the examples (minutes)"
 	@echo "make test-promises each promise of docs/trust.md broken in a scratch copy, where its test must fail"
+	@echo "make test-faults  commands killed at many moments, then run again to the reference result"
 	@echo "make test-offline the tests with every connection to a network refused"
 	@echo "make bench        everything beside other programs, and the page of it"
 	@echo "make clean        remove environments and results"
@@ -73,6 +74,10 @@ test-fuzz: $(VENV)/.installed-dev
 
 test-promises: $(VENV)/.installed-dev
 	$(VENV)/bin/python tests/trust/break_promises.py
+
+# a seed is printed; --kills and --seed in FAULTS
+test-faults: $(VENV)/.installed-dev
+	$(VENV)/bin/python tests/kill_commands.py $(FAULTS)
 
 # Dask speaks over sockets by design and is left out, as is the browser that reads the reports
 test-offline: $(VENV)/.installed-dev

@@ -16,7 +16,7 @@ _ONE_THREAD, _FURTHER_THREAD = 300, 85
 _MOST_THREADS = 64
 #: How NumPy and Arrow say what they were asked for.
 _ASKED = (
-    (re.compile(r"Unable to allocate ([\d.]+ [KMGTP]?i?B)"), lambda size: size),
+    (re.compile(r"Unable to allocate ([\d.]+ [KMGTPE]?i?B)"), lambda size: size),
     (re.compile(r"(?:malloc|realloc) of size (\d+) failed"), lambda size: f"{int(size) / _MIB:,.1f} MiB"),
 )
 #: Signs of want of memory in errors of another type.

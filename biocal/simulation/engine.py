@@ -123,7 +123,7 @@ def run_design(
         run = run_batch
     record = record_of(design, options.shard)
     wanted = record.blocks
-    with told_of_lost_places(path), made_folder(path):
+    with made_folder(path), told_of_lost_places(path):
         with FolderLock(path):
             folder = RunFolder.begin(path, record, resume=options.resume, force=options.force)
             try:

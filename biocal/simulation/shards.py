@@ -54,7 +54,7 @@ def merge_folders(folders: Sequence[Path], path: Path, *, force: bool, finish: F
     records = _one_study({folder: _record(folder) for folder in folders})
     places = _places(records)
     record = replace(next(iter(records.values())), shard=None)
-    with told_of_lost_places(path), made_folder(path):
+    with made_folder(path), told_of_lost_places(path):
         with FolderLock(path):
             # what a merge that was stopped left is no result yet: it is begun anew unasked
             there = None if force else read_record(path)

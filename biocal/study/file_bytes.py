@@ -35,8 +35,8 @@ def file_bytes(path: str | os.PathLike[str], *, most: int | None = None) -> byte
     Raises
     ------
     OSError
-        It cannot be read, has more than `most` bytes, or is a pipe, a device, a socket or a file of the kernel,
-        from which reading may never end; ``strerror`` says what.
+        It cannot be read, changes while it is read, has more than `most` bytes, or is a pipe, a device, a
+        socket or a file of the kernel, from which reading may never end; ``strerror`` says what.
 
     Examples
     --------
@@ -57,9 +57,16 @@ def file_bytes(path: str | os.PathLike[str], *, most: int | None = None) -> byte
         raise _refused(path, f"it has {about.st_size:,} bytes, more than the {most:,} allowed here")
     try:
         with open(path, "rb") as file:
-            return file.read()
+            before = os.fstat(file.fileno())
+            content = file.read()
+            after = os.fstat(file.fileno())
     except MemoryError as fault:
         raise _refused(path, f"its {about.st_size:,} bytes do not fit into memory") from fault
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(
+        content
+    ) != after.st_size:
+        raise _refused(path, "it changed while it was read; wait until it is whole, then run this again")
+    return content
 
 
 def is_of_the_kernel(path: str | os.PathLike[str]) -> bool:

@@ -1,7 +1,7 @@
 """Kill commands at many moments: whatever is there then is whole, nothing half passes for whole, and the same command
 run again ends where the uninterrupted one does.
 
-    python tests/trust/kill_commands.py [--kills N] [--seed N]
+    python tests/kill_commands.py [--kills N] [--seed N]
 
 Moments are spread over the whole life of a command (from outside, by the clock), and over every change that it makes
 in its folder (just before the k-th; and when its first temporary file appears).  A table of what was found is printed.
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import pyarrow.parquet as pq
 from cli_pool import SPEC, small_pool
