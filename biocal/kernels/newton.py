@@ -165,7 +165,9 @@ def maximise(
         promise = np.einsum("bp,bp->b", step, score) / 2
         fresh = ~done & (shrink == 1.0)
         decrement[fresh], last_step[fresh] = promise[fresh], step[fresh]
-        reached = fresh & (np.abs(promise) <= tolerance * (np.abs(loglik) + 1.0)) & _sees(information, score)
+        reached = fresh & (np.abs(promise) <= tolerance * (np.abs(loglik) + 1.0))
+        if reached.any():
+            reached &= _sees(information, score)
         point[reached] += step[reached]
         converged |= reached
         done |= reached
