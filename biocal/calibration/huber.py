@@ -81,8 +81,10 @@ def fit_huber(
     """
     gamma, residuals = start, response - design @ start
     variance = np.bincount(group, weights=residuals**2, minlength=freedom.size) / freedom
-    floor = (_NO_SCALE * np.abs(response).max()) ** 2
-    size = np.abs(response).max()
+    size = max(float(np.abs(response).max()), 1e-150)
+    # exact lines leave residuals of rounding or 0, whose scale must not divide anything
+    floor = (_NO_SCALE * size) ** 2
+    variance = np.maximum(variance, floor)
     for _ in range(_MOST_ITERATIONS):
         before = (gamma, variance)
         variance = np.maximum(_next_variance(residuals, variance, group, freedom), floor)
