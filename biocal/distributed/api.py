@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,8 +13,9 @@ from biocal.distributed.merging import merged_problems
 from biocal.distributed.partitions import PartitionedStudies
 from biocal.distributed.results import comparison_of, require_grid
 from biocal.distributed.runners import runner_of
+from biocal.distributed.scratch import scratch_folder
 from biocal.distributed.session import Session
-from biocal.errors import OptionError, OutputError
+from biocal.errors import OptionError
 from biocal.exposure.terms import ExposureSpecification, rcs
 from biocal.parallel.processes import require_jobs
 from biocal.pooling.calibrate import require_coefficients
@@ -177,15 +176,12 @@ def run_partitioned(
     if scheduler is not None:
         pool = replace(pool, folder=os.path.abspath(pool.folder))  # workers may stand elsewhere
     paths = pool.paths()
-    token, folder = secrets.token_hex(8), _scratch_folder()
-    try:
-        with runner_of(jobs, scheduler, token) as runner:
-            rounds = Rounds(runner, paths, told or (lambda words: None))
-            roles, sources, n_rows = begin(rounds, pool)
-            session = Session(token, folder, roles, formulas, texts)
-            found = run_rounds(rounds, session, sources, exposure or rcs(4), methods)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    token = secrets.token_hex(8)
+    with scratch_folder() as folder, runner_of(jobs, scheduler, token) as runner:
+        rounds = Rounds(runner, paths, told or (lambda words: None))
+        roles, sources, n_rows = begin(rounds, pool)
+        session = Session(token, folder, roles, formulas, texts)
+        found = run_rounds(rounds, session, sources, exposure or rcs(4), methods)
     labels = Labels(exposure_name, unit, outcome_name)
     comparison = comparison_of(found, formulas, labels, reference, at, level, asked)
     problems = merged_problems(part.problems for part in found.read)
@@ -216,12 +212,3 @@ def _methods(method: str | Sequence[str]) -> tuple[str, ...]:
     if not asked:
         raise OptionError("name a method", allowed=PARTITIONED_METHODS)
     return asked
-
-
-def _scratch_folder() -> str:
-    try:
-        return tempfile.mkdtemp(prefix="biocal-partitions-")
-    except OSError as fault:
-        raise OutputError(
-            f"there is no place for prepared partitions ({fault.strerror or fault}); name one with TMPDIR"
-        ) from fault

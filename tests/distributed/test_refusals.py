@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import numpy as np
 import pytest
 from federated_pool import few_studies, make_pool
@@ -12,6 +15,7 @@ from biocal.distributed.api import run_partitioned
 from biocal.distributed.merging import merged_moments
 from biocal.distributed.part_cache import load, store
 from biocal.distributed.quantiles import count_digits, exact_quantiles, ordered_keys, value_of_key
+from biocal.distributed.scratch import scratch_folder
 from biocal.errors import DataProblemsError, FormulaError, InputError, OptionError, OutputError
 from biocal.study.notices import Problem
 from biocal.sums.rows import moments_of_pairs
@@ -173,6 +177,25 @@ def test_nothing_is_left_on_disk_after_a_fit_or_a_failure(tmp_path, monkeypatch)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
     with pytest.raises(OutputError, match="name one with TMPDIR"):
         bc.fit_partitioned(folder)
+
+
+def test_what_a_killed_fit_has_left_is_removed_by_the_next_and_nothing_else_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    hour_ago = time.time() - 3600
+    with scratch_folder() as running:
+        left, mine = tmp_path / "biocal-partitions-left", tmp_path / "biocal-partitions-mine"
+        for folder in (left, mine):
+            folder.mkdir()
+            (folder / "000000.part").write_text("x")
+        (left / "held-by-a-running-fit").touch()
+        (tmp_path / "biocal-partitions-link").symlink_to(mine)
+        for folder in (left, mine, running):
+            os.utime(folder, (hour_ago, hour_ago))
+        with scratch_folder() as other:
+            there = {str(folder) for folder in tmp_path.iterdir()}
+        assert there == {running, other, str(mine), str(tmp_path / "biocal-partitions-link")}
+    assert (mine / "000000.part").exists()
+    assert not os.path.exists(running)
 
 
 @pytest.mark.parametrize("cut", [0, 10, 40, -1])
