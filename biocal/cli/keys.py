@@ -166,7 +166,8 @@ def _by_study(words: list[str], what: str, example: str) -> dict[str, float]:
         try:
             factors[study] = float(factor)
         except ValueError:
-            raise ValueError(f"'{factor}' of '{word}' is not a number") from None
+            point = f"; write {factor.replace(',', '.')}, with a point" if "," in factor else ""
+            raise ValueError(f"'{factor}' of '{word}' is not a number{point}") from None
     return factors
 
 

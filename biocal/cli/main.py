@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if ended.code != 1:
             raise
     except Exception as error:
-        return _tell_error(error)
+        return _tell_error(error, sys.argv[1:] if arguments is None else arguments)
     return FINE
 
 
@@ -132,13 +132,13 @@ def _command(arguments: Sequence[str] | None) -> None:
         raise KeyboardInterrupt from None
 
 
-def _tell_error(error: Exception) -> int:
+def _tell_error(error: Exception, words: Sequence[str] = ()) -> int:
     """Tell an error in a line a problem; return the exit code."""
     if is_memory_error(error) and not _is_ours(error):
         return _tell_memory(error)
     from biocal.errors import DataProblemsError, FitError, InputError, SimulationError
 
-    usage = _usage_message(error)
+    usage = _usage_message(error, words)
     if usage:
         tell("error", usage)
         return USAGE
@@ -176,7 +176,7 @@ def _tell_memory(error: Exception) -> int:
     return BAD_INPUT if phase in ("", "reading") else FIT_FAILED
 
 
-def _usage_message(error: Exception) -> str:
+def _usage_message(error: Exception, words: Sequence[str]) -> str:
     """What is wrong with the words typed, and where help is; blank for other errors."""
     import typer
 
@@ -187,7 +187,9 @@ def _usage_message(error: Exception) -> str:
         return ""
     context = getattr(error, "ctx", None) if isinstance(error, usage_error) else None
     path = context.command_path if context is not None else "biocal"
-    message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+    from biocal.cli.usage_words import kinder
+
+    message = kinder(error.format_message().rstrip("."), words)  # type: ignore[attr-defined]
     return f"{message} (see '{path} --help')"
 
 

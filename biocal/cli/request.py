@@ -128,6 +128,8 @@ def require_methods(settings: Settings, methods: list[str]) -> tuple[str, ...]:
     for method in methods:
         if method not in (*METHODS, "all"):
             near = did_you_mean(method, METHODS)
+            if "," in method:
+                near = "; write --method once for each: --method naive --method full"
             message = f"'{method}' is not one of {', '.join(METHODS)}, all{near}"
             if "method" in settings.typed:
                 usage_error(f"Invalid value for '--method': {message}")

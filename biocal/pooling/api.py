@@ -209,7 +209,8 @@ def fit(
         methods = METHODS
     require_methods(methods)
     if not 0.0 < level < 1.0:
-        raise OptionError(f"a confidence level lies between 0 and 1, not {level}", level=level)
+        percent = f"; write {level / 100:g} for {level:g} %" if 1.0 < level < 100.0 else ""
+        raise OptionError(f"a confidence level lies between 0 and 1, not {level}{percent}", level=level)
     asked = AskedTables(require_increments(per), per_sd, joint)
     options = estimation_options(residual_law)
     redrawing = None if bootstrap is None else BootstrapOptions(bootstrap, seed, jobs, strata, progress)

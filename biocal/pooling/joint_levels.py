@@ -61,7 +61,10 @@ def require_joint_level(
     if wanted is None:
         return
     if levels is None:
-        raise OptionError("a joint curve needs an effect modifier: name one", modifier=modifier)
+        raise OptionError(
+            "a joint curve needs an effect modifier: name its column (modifier, --modifier)",
+            modifier=modifier,
+        )
     if obstacle:
         raise OptionError(obstacle, modifier=modifier)
     if wanted not in levels.labels:

@@ -219,13 +219,18 @@ def _read_slowly(body: _Body, name: str, log: ProblemLog) -> tuple[list[RawColum
             message = f"quotes are not closed properly from here on ({reason})"
         log.add("error", "quotes", message, file=name, line=line)
         return None
+    advice = "is a quote or a delimiter missing?"
+    if (
+        len(ragged) == len(rows) > 1
+        and len({cells for _, cells in ragged}) == 1
+        and ragged[0][1] > body.width
+    ):
+        advice = "do lines of a title stand above the names of the columns? take them out"
     log.add_lines(
         "error",
         "ragged-row",
         [line for line, _ in ragged],
-        lambda k: (
-            f"{ragged[k][1]} cells where the header has {body.width}; is a quote or a delimiter missing?"
-        ),
+        lambda k: f"{ragged[k][1]} cells where the header has {body.width}; {advice}",
         file=name,
     )
     columns = [pa.array(cells, type=pa.string()) for cells in zip(*rows, strict=True)]

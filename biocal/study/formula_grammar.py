@@ -204,6 +204,8 @@ class _FactorReader:
         advice = "columns, numbers, arithmetic, comparisons and the functions " + _ALLOWED
         if isinstance(node, ast.Attribute):
             advice += '; write log(x), not np.log(x); quote a column with a dot as Q("name")'
+        if isinstance(node, ast.Tuple):
+            advice = "terms joined by +, as in 'bmi + C(sex)'; no commas"
         raise FormulaError(
             f"'{shown}' is not allowed in formula '{shortened(self.formula)}'; a formula may hold {advice}",
             formula=self.formula,

@@ -114,6 +114,10 @@ def _pool_options(options: dict[str, Any]) -> PoolOptions:
     )
 
 
+def _columns_of(table: SourceTable) -> str:
+    return f" (the columns are {', '.join(list(table.columns)[:20])})"
+
+
 def _by_imputation(tables: list[SourceTable], column: str) -> dict[str, list[SourceTable]]:
     """Rows of each imputation, table by table; the column itself is gone."""
     parts: dict[str, list[SourceTable]] = {}
@@ -121,7 +125,8 @@ def _by_imputation(tables: list[SourceTable], column: str) -> dict[str, list[Sou
         if column not in table.columns:
             near = did_you_mean(column, table.columns)
             raise OptionError(
-                f"{table.name}: there is no column '{column}' with the number of the imputation{near}"
+                f"{table.name}: there is no column '{column}'{near or _columns_of(table)}; imputation names the "
+                "column that numbers the completed copies of the data, such as .imp, not a variable that was imputed"
             )
         cells = as_ids(table.columns[column])
         if (cells.codes < 0).any():

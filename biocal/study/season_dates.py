@@ -75,7 +75,8 @@ def season_column(pool: PooledStudies, name: str) -> SeasonColumn:
         Some cells hold what is neither; each with file, line and column.
     """
     if name not in pool.frame.columns:
-        near = did_you_mean(name, [str(column) for column in pool.frame.columns])
+        columns = [str(column) for column in pool.frame.columns]
+        near = did_you_mean(name, columns) or f"; the columns are {', '.join(columns[:20])}"
         raise ColumnError(f"there is no column '{name}' for the season{near}", column=name)
     if name in pool.roles.named:
         raise ColumnError(f"column '{name}' has another part already; it cannot tell the season", column=name)

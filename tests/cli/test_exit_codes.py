@@ -33,7 +33,7 @@ def test_version_and_help_are_fine(biocal):
         (("fit",), "No data: name at least one FILE"),
         (("fit", "pool.csv"), "Missing option '--out'"),
         (("check",), "No data"),
-        (("fit", "pool.csv", "--out", "o", "--knots", "four"), "'--knots'"),
+        (("fit", "pool.csv", "--out", "o", "--knots", "four"), "--knots takes a whole number"),
         (("fit", "pool.csv", "--out", "o", "--knots", 3, "--knot-probs", ".1,.5,.9"), "give one of them"),
         (("fit", "pool.csv", "--out", "o", "--knots", 3, "--knot-values", "1,2,3"), "give one of them"),
         (("fit", "pool.csv", "--out", "o", "--at", "25;50"), "'--at': '25;50' is not a number"),
