@@ -14,7 +14,7 @@ from biocal.study.below_limit import below_limit_problems, with_below_limit
 from biocal.study.cells import Codes
 from biocal.study.columns import DEFAULT_PERSON, ColumnRoles
 from biocal.study.conversion import case_status, concentrations, stacked_ids, studies, within_study
-from biocal.study.covariate_frame import covariate_column
+from biocal.study.covariate_frame import NumberBlock, covariate_column
 from biocal.study.limits_of_rows import factors_of_rows, limits_of_rows
 from biocal.study.measurements import AssayRows, use_measurements
 from biocal.study.notices import ProblemLog, counted
@@ -99,8 +99,8 @@ def assemble(
         roles.study: _labelled(study, study_names),
         roles.set: _labelled(set_id, set_words),
         roles.case: pd.Series(is_case.astype(np.int64)),
-        roles.local: pd.Series(local),
-        roles.reference: pd.Series(reference),
+        roles.local: pd.Series(local, copy=False),
+        roles.reference: pd.Series(reference, copy=False),
     }
     if roles.person is not None:
         parts[roles.person] = _labelled(person_id, person_words)
@@ -153,9 +153,11 @@ def _labelled(codes: Codes, labels: tuple[str, ...]) -> pd.Series[Any]:
 
 def _frame(stack: TableStack, parts: Mapping[str, pd.Series[Any]], log: ProblemLog) -> pd.DataFrame:
     """All columns in the order of the files; those with a part that no file has come last."""
+    names = stack.column_names()
+    block = NumberBlock(sum(name not in parts for name in names), stack.n_rows)
     columns: dict[str, pd.Series[Any]] = {}
-    for name in stack.column_names():
-        columns[name] = parts[name] if name in parts else covariate_column(stack, name, log)
+    for name in names:
+        columns[name] = parts[name] if name in parts else block.place(covariate_column(stack, name, log))
         stack.release(name)
     columns |= {name: column for name, column in parts.items() if name not in columns}
     return pd.DataFrame(columns, copy=False)

@@ -15,6 +15,30 @@ from biocal.study.source_table import SourceTable
 from biocal.study.table_stack import TableStack
 
 
+class NumberBlock:
+    """Room for the columns of numbers of a table, one after the other.
+
+    A formula whose columns follow one another in the files then takes them where they are.
+    """
+
+    def __init__(self, n_columns: int, n_rows: int) -> None:
+        try:
+            # what no column comes to fill is never touched, and takes no memory
+            self._room = np.empty((n_columns, n_rows))
+        except (MemoryError, ValueError):
+            self._room = np.empty((0, n_rows))
+        self._used = 0
+
+    def place(self, column: pd.Series[Any]) -> pd.Series[Any]:
+        """Return the column, in the room when it holds floats and there is room."""
+        if column.dtype != np.float64 or self._used == len(self._room):
+            return column
+        row = self._room[self._used]
+        row[:] = column.to_numpy()
+        self._used += 1
+        return pd.Series(row, name=column.name, copy=False)
+
+
 def covariate_column(stack: TableStack, name: str, log: ProblemLog) -> pd.Series[Any]:
     """One covariate over all tables, numeric when all its values are numbers.
 
@@ -33,7 +57,7 @@ def covariate_column(stack: TableStack, name: str, log: ProblemLog) -> pd.Series
     if all(_infinite(word) for word in odd):
         _tell_infinite(stack, name, cells, log)
         values = cells[0].values if len(cells) == 1 else np.concatenate([part.values for part in cells])
-        return pd.Series(values.astype(np.int64) if _whole(values) else values, name=name)
+        return pd.Series(values.astype(np.int64) if _whole(values) else values, name=name, copy=False)
     words = [as_words(column) if column is not None else None for column in raw]
     return _categorical(stack, words, name)
 

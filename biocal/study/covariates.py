@@ -34,6 +34,7 @@ class DesignColumns:
         As patsy names them.
     values : ndarray, shape (n, k)
         One row for every row of the pool, each column in one piece of memory; NaN rows where a variable is missing.
+        Read-only where it is the memory of the pool's frame.
     missing : dict of str to ndarray of bool, shape (n,)
         For each column of the data that the formula uses, where it is missing.
     filled : dict of str to (ndarray of bool, shape (n,), str)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def formula_matrix(
     -------
     names : tuple of str, length k
     columns : ndarray, shape (n_rows, k)
-        Each column in one piece of memory.
+        Each column in one piece of memory; read-only where it is that of the pool.
 
     Raises
     ------
@@ -61,10 +62,7 @@ def formula_matrix(
 
     plain = _plain_columns(description, data)
     if plain is not None:
-        columns = np.empty((len(plain), n_rows))
-        for k, name in enumerate(plain):
-            columns[k] = data[name]
-        return tuple(plain), columns.T
+        return tuple(plain), _below_one_another([data[name] for name in plain]).T
     try:
         with np.errstate(all="ignore"):
             return _through_patsy(description, data, n_rows, agreed)
@@ -93,6 +91,20 @@ def _plain_columns(description: Any, data: Mapping[str, Any]) -> list[str] | Non
             return None
         names.append(name)
     return names
+
+
+def _below_one_another(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Columns as rows of one array: a view that cannot be written to where they lie so in memory, else a copy."""
+    first = columns[0]
+    places = [column.__array_interface__["data"][0] for column in columns]
+    if (
+        isinstance(first.base, np.ndarray)
+        and all(column.base is first.base and column.flags.c_contiguous for column in columns)
+        and all(after - before == first.nbytes for before, after in pairwise(places))
+    ):
+        shape, strides = (len(columns), first.size), (first.nbytes, first.itemsize)
+        return np.lib.stride_tricks.as_strided(first, shape, strides, writeable=False)
+    return np.stack(columns)
 
 
 def _through_patsy(

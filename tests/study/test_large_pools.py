@@ -194,6 +194,22 @@ class TestShortcuts:
             np.testing.assert_array_equal(p.study[used.rows], used.study)
 
 
+def test_columns_that_follow_one_another_are_taken_where_they_are():
+    rng = np.random.default_rng(5)
+    table = random_table(1).assign(a=lambda t: rng.normal(size=len(t)), b=lambda t: rng.normal(size=len(t)))
+    pool = PooledStudies.from_frame(table)
+    in_place = design_columns(pool, "a + b")
+    assert np.shares_memory(in_place.values, pool.frame["a"].to_numpy())
+    with pytest.raises(ValueError, match="read-only"):
+        in_place.values[0, 0] = 1.0
+    for formula in ("b + a", "z0 + a", "z0 + b", "a + z1"):
+        copied = design_columns(pool, formula)
+        assert not np.shares_memory(copied.values, pool.frame["a"].to_numpy())
+    reversed_names = design_columns(pool, "b + a")
+    np.testing.assert_array_equal(reversed_names.values[:, ::-1], in_place.values)
+    np.testing.assert_array_equal(in_place.values, table[["a", "b"]].to_numpy())
+
+
 def C_OF_PATSY(data, contrast=None, levels=None):
     from patsy import builtins
 
