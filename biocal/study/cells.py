@@ -204,10 +204,17 @@ def as_numbers(column: RawColumn, *, decimal_comma: bool = False) -> NumberCells
 
 
 def _floats(column: pd.Series[Any]) -> NDArray[np.float64]:
-    """A typed column as an array of its own, NaN where missing."""
+    """A typed column as an array of its own, NaN where missing.
+
+    R's NA is a signalling NaN, of which every later operation would warn; multiplied once it is an ordinary one.
+    """
     if isinstance(column.dtype, np.dtype):
-        return np.array(column.to_numpy(), dtype=np.float64)
-    return column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+        values = np.array(column.to_numpy(), dtype=np.float64)
+    else:
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+    with np.errstate(invalid="ignore"):
+        values *= 1.0
+    return values
 
 
 def _numbers_of_words(cells: WordCells, *, decimal_comma: bool) -> NumberCells:

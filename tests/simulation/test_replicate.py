@@ -145,11 +145,11 @@ def test_sets_that_share_a_person_of_the_cohort_are_one_unit() -> None:
         StudyDesign("A", 40, 2, laboratory="reference"),
         StudyDesign("B", 40, 2, laboratory="local", intercept=5, slope=0.8, r_squared=0.8, calibrators=30),
     )
-    design = scenario(studies=studies, disease=Disease("cohort", 150, 0.6), methods=("full",))
+    design = scenario(studies=studies, disease=Disease("cohort", 1500, 0.6), methods=("full",))
     drawn = draw(design, 2, 0, [0])
     assert drawn.person is not None
     problem = problem_of(drawn, design, 0)
-    assert problem.n_units < problem.n_sets
+    assert 20 < problem.n_units < problem.n_sets
     person, unit = drawn.person[0], problem.set_unit[drawn.set_code]
     for shared in np.unique(person):
         assert np.unique(unit[person == shared]).size == 1

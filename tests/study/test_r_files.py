@@ -69,6 +69,18 @@ def test_a_pool_is_the_same_from_rds_as_from_the_frame(frame):
     np.testing.assert_array_equal(from_file.params, from_frame.params)
 
 
+def test_na_of_r_is_an_ordinary_nan_in_the_pool():
+    signalling = np.array([0x7FF00000000007A2], dtype=np.uint64).view(np.float64)[0]
+    frame = pd.DataFrame({"study": "A", "set": [1, 1, 2, 2], "case": [1, 0, 1, 0], "local": np.nan})
+    frame["reference"], frame["bmi"] = [1.0, 2.0, 3.0, 5.0], [20.0, signalling, -0.0, 25.0]
+    bmi = bc.PooledStudies.from_frame(frame).frame["bmi"].to_numpy()
+    bits = bmi.view(np.uint64)
+    assert bits[1] >> 51 & 1, "the bit that makes a NaN quiet"
+    assert np.signbit(bmi[2])
+    with np.errstate(all="raise"):
+        assert np.isnan(bmi * 2).tolist() == [False, True, False, False]
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
