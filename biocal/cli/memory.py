@@ -125,6 +125,9 @@ def settle_libraries() -> None:
     if address_space() is None:
         return
     import numpy as np
+
+    # Without room OpenBLAS tries again and again for ever, in some versions; NumPy says so at once.
+    np.empty(_FURTHER_THREAD * _threads() * _MIB, dtype=np.uint8)
     import scipy.linalg.blas
 
     some = np.ones((256, 256))

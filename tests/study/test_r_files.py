@@ -75,7 +75,7 @@ def test_na_of_r_is_an_ordinary_nan_in_the_pool():
     frame["reference"], frame["bmi"] = [1.0, 2.0, 3.0, 5.0], [20.0, signalling, -0.0, 25.0]
     bmi = bc.PooledStudies.from_frame(frame).frame["bmi"].to_numpy()
     bits = bmi.view(np.uint64)
-    assert bits[1] >> 51 & 1, "the bit that makes a NaN quiet"
+    assert int(bits[1]) >> 51 & 1, "the bit that makes a NaN quiet"
     assert np.signbit(bmi[2])
     with np.errstate(all="raise"):
         assert np.isnan(bmi * 2).tolist() == [False, True, False, False]

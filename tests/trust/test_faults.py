@@ -11,8 +11,8 @@ from limited_commands import LimitedCommands
 
 #: Bytes of a file at most, as when a disk is full: less than any table, than a figure, than a report.
 ROOM = (250, 3_000, 20_000)
-#: MiB of memory left to a command.
-MEMORY = (0, 2, 8)
+#: MiB of memory left to a command: nothing can be loaded; little is left when all is.
+MEMORY = (0, 8, 200)
 _COMMANDS = {
     "fit": ("fit", "--spec", "spec.toml", "--out", "out", "--quiet"),
     "simulate": ("simulate", "design.toml", "--out", "out", "--quiet"),
