@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from biocal.study.notices import Problem
@@ -40,3 +42,16 @@ def tell_problems(problems: Iterable[Problem], *, quiet: bool = False) -> None:
     for problem in problems:
         if problem.level == "error" or not quiet:
             tell(problem.level, str(problem))
+
+
+@contextmanager
+def warnings_told(*, quiet: bool) -> Iterator[None]:
+    """Tell warnings of the block as lines of the command's own; with `quiet` not at all."""
+
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+        if not quiet:
+            tell("warning", str(message))
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield

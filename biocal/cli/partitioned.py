@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from biocal.cli.keys import option_of
-from biocal.cli.messages import plain, tell, tell_problems
+from biocal.cli.messages import plain, tell, tell_problems, warnings_told
 from biocal.cli.output import OutputFolder
 from biocal.cli.progress import naming, working
 from biocal.cli.settings import Settings, usage_error
@@ -100,7 +97,7 @@ def _fitted(folder: str, settings: Settings, options: dict[str, Any]) -> Partiti
         reading["person"] = None  # every row a person of its own
     pool = PartitionedStudies.of(folder, **reading)
     quiet = settings.quiet
-    with _warnings_told(quiet=quiet), naming("fitting from partitions", quiet=quiet) as told:
+    with warnings_told(quiet=quiet), naming("fitting from partitions", quiet=quiet) as told:
         return run_partitioned(
             pool,
             told=told,
@@ -150,16 +147,3 @@ def _how_it_went(run: PartitionedRun) -> str:
         f"{run.n_rows:,} rows in {run.n_partitions:,} partition{'' if run.n_partitions == 1 else 's'}, "
         f"{run.n_rounds} rounds; {n} process{'' if n == 1 else 'es'} computed, none with more than {most:,.0f} MiB"
     )
-
-
-@contextmanager
-def _warnings_told(*, quiet: bool) -> Iterator[None]:
-    """Tell what a cluster lacks as lines of the command's own."""
-
-    def show(message: Warning | str, *where: Any, **more: Any) -> None:
-        if not quiet:
-            tell("warning", str(message))
-
-    with warnings.catch_warnings():
-        warnings.showwarning = show
-        yield

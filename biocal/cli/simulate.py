@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from biocal.cli import columns
-from biocal.cli.messages import plain, tell
+from biocal.cli.messages import plain, tell, warnings_told
 from biocal.cli.progress import phase, working
 from biocal.cli.settings import usage_error
 
@@ -96,13 +93,13 @@ def simulate(
         alone = {"--replicates": replicates, "--seed": seed, "--jobs": jobs, "--scheduler": scheduler}
         alone |= {"--shard": shard, "--resume": resume or None}
         _refuse_beside_merge([name for name, value in alone.items() if value is not None])
-        with _warnings_told(quiet=quiet):
+        with warnings_told(quiet=quiet):
             report, results = _merge(places or [], path, force=force, quiet=quiet)
     else:
         options = _options(
             1 if jobs is None else jobs, scheduler, shard, resume=resume, force=force, quiet=quiet
         )
-        with _warnings_told(quiet=quiet):
+        with warnings_told(quiet=quiet):
             report, results = _run(places or [], path, options, replicates, seed)
     _tell(report, results, shard, quiet=quiet)
 
@@ -198,16 +195,3 @@ def _tell(report: RunReport, results: SimulationResults, shard: str | None, *, q
         return
     tell("note", f"results are in {report.path}: {report.replicates:,} replicates{found}")
     typer.echo(plain(results.summary()))
-
-
-@contextmanager
-def _warnings_told(*, quiet: bool) -> Iterator[None]:
-    """Tell warnings as lines of the command's own."""
-
-    def show(message: Warning | str, *where: Any, **more: Any) -> None:
-        if not quiet:
-            tell("warning", str(message))
-
-    with warnings.catch_warnings():
-        warnings.showwarning = show
-        yield

@@ -32,17 +32,18 @@ def _beginning(name: str) -> str:
 
 
 @contextmanager
-def temporary_folder(beside: Path) -> Iterator[Path]:
+def temporary_folder(beside: Path, mode: int = 0o777) -> Iterator[Path]:
     """Make a hidden folder beside a place and hold it until the block ends; removing it is the caller's part.
 
-    Unlike those of `tempfile` it has the permissions of any new folder there, for it may become the result.
+    Unlike those of `tempfile` it has the permissions of any new folder there, for it may become the result, unless
+    `mode` gives it fewer.
 
     Raises
     ------
     OSError
         It cannot be made.
     """
-    path, lock = _made_and_held(beside, Path.mkdir)
+    path, lock = _made_and_held(beside, lambda path: path.mkdir(mode))
     try:
         yield path
     finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import mmap
-import os
 import pickle
 import shutil
 import struct
@@ -17,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from biocal.disk.whole_file import FOR_OWNER, whole_file
 from biocal.errors import OutputError
 
 #: Arrays begin at multiples of this many bytes, as vector instructions like it.
@@ -63,21 +63,16 @@ def store(path: Path, value: Any) -> None:
     head = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
     views = [buffer.raw() for buffer in buffers]
     sizes = struct.pack(f"<{len(views)}Q", *(view.nbytes for view in views))
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
+        with whole_file(path, durable=False, mode=FOR_OWNER) as file:
             file.write(_HEADER.pack(_MAGIC, len(views), len(head)))
             file.write(sizes)
             file.write(head)
             for view in views:
                 file.write(b"\0" * (-file.tell() % _ALIGNED))
                 file.write(view)
-            file.flush()
-        os.replace(partial, path)
     except OSError as fault:
-        with suppress(OSError):
-            partial.unlink()
         full = fault.errno in (errno.ENOSPC, errno.EDQUOT)
         advice = (
             "; free some of it, or name another place with TMPDIR (of the workers, with Dask)" if full else ""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from biocal.disk.temporary_names import remove_abandoned, temporary_folder
+from biocal.disk.whole_file import sync_folder
 from biocal.distributed.column_types import ColumnTypes
 from biocal.distributed.streaming import stream_tables
 from biocal.errors import InputError, OptionError, OutputError
@@ -268,27 +269,23 @@ def _write(place: Path, paths: Sequence[str], seen: _Seen, part: IntArray, sizes
     """
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".biocal-", dir=place.parent))
-        try:
-            with _Writers(staging, sizes) as writers:
-                _second_reading(paths, seen, part, writers)
-            staging.chmod(0o777 & ~_umask())
-            if place.exists():
-                place.rmdir()  # empty, as was required; a folder that was filled since is left
-            os.rename(staging, place)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+        remove_abandoned(place.parent, place.name)
+        with temporary_folder(place) as staging:
+            try:
+                with _Writers(staging, sizes) as writers:
+                    _second_reading(paths, seen, part, writers)
+                sync_folder(staging)
+                if place.exists():
+                    place.rmdir()  # empty, as was required; a folder that was filled since is left
+                os.rename(staging, place)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+        sync_folder(place.parent)
     except OSError as fault:
         raise OutputError(
             f"the partitions cannot be written to '{place}': {fault.strerror or fault}; nothing was written",
             path=str(place),
         ) from fault
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _second_reading(paths: Sequence[str], seen: _Seen, part: IntArray, writers: _Writers) -> None:
@@ -320,14 +317,15 @@ class _Writers:
         self._left = sizes.copy()
         self._digits = len(str(sizes.size - 1))
         self._gathered: dict[int, list[Any]] = {}
-        self._open: dict[int, Any] = {}
+        self._open: dict[int, tuple[BinaryIO, Any]] = {}
 
     def __enter__(self) -> _Writers:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for writer in self._open.values():
+        for file, writer in self._open.values():
             writer.close()
+            file.close()
 
     def add(self, columns: dict[str, Any], part: IntArray) -> None:
         """Take rows in."""
@@ -348,8 +346,14 @@ class _Writers:
 
         table = pa.concat_tables(self._gathered.pop(number))
         if number not in self._open:
-            path = self._folder / f"part-{number:0{self._digits}d}.parquet"
-            self._open[number] = parquet.ParquetWriter(path, table.schema)
-        self._open[number].write_table(table)
+            # opened by Python, so that a full disk is told by its own errno
+            file: BinaryIO = open(self._folder / f"part-{number:0{self._digits}d}.parquet", "xb")
+            self._open[number] = file, parquet.ParquetWriter(file, table.schema)
+        held, writer = self._open[number]
+        writer.write_table(table)
         if self._left[number] == 0:
-            self._open.pop(number).close()
+            del self._open[number]
+            writer.close()
+            held.flush()
+            os.fsync(held.fileno())
+            held.close()

@@ -14,12 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from biocal.errors import BiocalError, DataProblemsError, FitError
-from biocal.parallel.processes import (
-    blas_controller,
-    end_with_the_parent,
-    keep_to_one_core,
-    leave_interrupts_to_the_parent,
-)
+from biocal.parallel.process_pool import LostProcessError, results_from_processes
+from biocal.parallel.processes import blas_controller, keep_to_one_core
 
 #: Computes one partition's result from these arguments.
 Step = Callable[..., Any]
@@ -137,29 +133,20 @@ class ProcessesRunner:
         FitError
             A process was killed from outside.
         """
-        from joblib import Parallel, delayed, parallel_config
-        from joblib.externals.loky.process_executor import BrokenProcessPool
-
-        with parallel_config(backend="loky", inner_max_num_threads=1):
-            try:
-                # one task a partition: joblib's own grouping would leave processes idle
-                found: list[Computed] = Parallel(n_jobs=self.jobs, batch_size=1, pre_dispatch="all")(
-                    delayed(_compute_in_process)(step, one) for one in arguments
-                )
-            except BrokenProcessPool as fault:
-                raise FitError(
-                    "a worker process was killed, perhaps for lack of memory; nothing was written. Use fewer "
-                    "--jobs, or smaller partitions (biocal partition --rows)"
-                ) from fault
-        return found
+        tasks = ((step, one) for one in arguments)
+        try:
+            return list(results_from_processes(_compute_on_one_core, tasks, self.jobs, in_order=True))
+        except LostProcessError as fault:
+            raise FitError(
+                "a worker process was killed, perhaps for lack of memory; nothing was written. Use fewer --jobs, or "
+                "smaller partitions (biocal partition --rows)"
+            ) from fault
 
     def forget(self, token: str) -> None:
         """Nothing is kept beside the session's folder."""
 
 
-def _compute_in_process(step: Step, arguments: tuple[Any, ...]) -> Computed:
-    leave_interrupts_to_the_parent()
-    end_with_the_parent()
+def _compute_on_one_core(step: Step, arguments: tuple[Any, ...]) -> Computed:
     keep_to_one_core()
     return compute(step, arguments)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +29,11 @@ from biocal.study.notices import Problem
 from biocal.study.source_table import InputFile
 from biocal.sums.records import CalibrationMoments, SandwichAnswer, Scores
 from biocal.sums.rows import moments_of_pairs, pairs_of, residual_sums_of, spreads_within_sets
-from biocal.sums.scores import part_model, sandwich_at, scores_at
+from biocal.sums.scores import PartModel, part_model, sandwich_at, scores_at
 from biocal.sums.tasks import Task, task_basis
 
 FloatArray = NDArray[np.float64]
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,28 +227,29 @@ def score_part(
     session: Session, source: PartSource, tasks: tuple[tuple[Task, FloatArray], ...]
 ) -> list[Scores] | None:
     """Log-likelihood, score and information of tasks at their points; None where no set can be used."""
-    problem = problem_of(session, source)
-    if problem is None:
-        return None
-    assert session.basis is not None
-    calibration = calibration_of(session, problem)
-    return [
-        scores_at(part_model(problem, calibration, task_basis(task, session.basis), task), beta)
-        for task, beta in tasks
-    ]
+    return _of_tasks(scores_at, session, source, tasks)
 
 
 def sandwich_part(
     session: Session, source: PartSource, tasks: tuple[tuple[Task, FloatArray], ...]
 ) -> list[SandwichAnswer] | None:
     """Parts of the sandwich of tasks at their maxima; None where no set can be used."""
+    return _of_tasks(sandwich_at, session, source, tasks)
+
+
+def _of_tasks(
+    answer: Callable[[PartModel, FloatArray], _Answer],
+    session: Session,
+    source: PartSource,
+    tasks: tuple[tuple[Task, FloatArray], ...],
+) -> list[_Answer] | None:
     problem = problem_of(session, source)
     if problem is None:
         return None
     assert session.basis is not None
     calibration = calibration_of(session, problem)
     return [
-        sandwich_at(part_model(problem, calibration, task_basis(task, session.basis), task), beta)
+        answer(part_model(problem, calibration, task_basis(task, session.basis), task), beta)
         for task, beta in tasks
     ]
 

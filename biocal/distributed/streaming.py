@@ -19,6 +19,8 @@ from biocal.study.statistical_files import SUFFIXES
 
 #: Rows of a piece of a Parquet file, and bytes of a piece of text (ours: some tens of megabytes in memory).
 PIECE_ROWS, PIECE_BYTES = 200_000, 16 * 2**20
+#: Bytes of a row at most; an open quote would else take in the rest of any file.
+LONGEST_ROW = 64 * 2**20
 
 
 def stream_tables(path: str, log: ProblemLog) -> Iterator[SourceTable]:
@@ -86,7 +88,7 @@ def _text_pieces(path: str, log: ProblemLog) -> Iterator[SourceTable]:
     with open(path, "rb") as file:
         if file.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             raise InputError(f"{path}: UTF-16 text is not read in pieces; save it as UTF-8", path=path)
-        for piece in _balanced_pieces(file):
+        for piece in _balanced_pieces(file, path):
             own = ProblemLog()
             before = 0 if header is None else header.lines
             text = read_delimited(piece if header is None else header.content + piece, path, own)
@@ -111,25 +113,47 @@ def _text_pieces(path: str, log: ProblemLog) -> Iterator[SourceTable]:
             header = header or _header_of(piece)
 
 
-def _balanced_pieces(file: BinaryIO) -> Iterator[bytes]:
-    """Whole rows: pieces end with a line in which no quote is open."""
-    rest = b""
+def _balanced_pieces(file: BinaryIO, path: str) -> Iterator[bytes]:
+    """Whole rows: pieces end with a line in which no quote is open.
+
+    Raises
+    ------
+    InputError
+        A quote stays open for longer than any cell is: it is never closed.
+    """
+    rest, line = b"", 1
     while True:
         block = file.read(PIECE_BYTES)
         rest += block
-        end = len(rest)
-        while block and end > 0:
-            end = rest.rfind(b"\n", 0, end) + 1
-            if rest.count(b'"', 0, end) % 2 == 0:
-                break
-            end -= 1
         if not block:
             if rest:
                 yield rest
             return
+        end = _end_of_rows(rest)
         if end > 0:
             yield rest[:end]
+            line += rest.count(b"\n", 0, end)
             rest = rest[end:]
+        elif len(rest) > LONGEST_ROW:
+            raise InputError(
+                f"{path}:{line}: a row that begins here has more than {LONGEST_ROW:,} bytes; is a quote never closed?",
+                path=path,
+            )
+
+
+def _end_of_rows(text: bytes) -> int:
+    """Where the last line ends in which no quote is open; 0 when there is none.
+
+    Lines are looked at from the end, each byte once.
+    """
+    odd = text.count(b'"') % 2
+    end = len(text)
+    while True:
+        last = text.rfind(b"\n", 0, end) + 1
+        odd ^= text.count(b'"', last, end) % 2
+        if not odd or last == 0:
+            return last
+        end = last - 1
 
 
 def _header_of(piece: bytes) -> _Header:

@@ -286,12 +286,13 @@ def fit(
     sample = describe_sample(pool, prepared)
     fits: dict[str, Fit] = {}
     failed: dict[str, BiocalError] = {}
+    everybody, _ = common_exposure(problem, calibration)
     tested: dict[tuple[str, Basis], tuple[tuple[WaldTest, ...], tuple[str, ...]]] = {}
     for name in methods:
         try:
             basis = learn_basis(specification, problem, name, calibration, knot_rule=knot_rule)
             found = with_few_influences(estimate_method(problem, name, basis, calibration, options))
-            found = found.with_told((), knot_notes(basis, common_exposure(problem, calibration)[0]))
+            found = found.with_told((), knot_notes(basis, everybody))
             straight = straight_fit(problem, found, specification, calibration, options)
             trend = () if straight is found else trend_test(straight)
             linear = linear_trend(straight)

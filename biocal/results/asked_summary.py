@@ -79,6 +79,5 @@ def joint_row(curves: Sequence[DoseResponse], k: int) -> tuple[str, ...]:
 def _ratio(log_or: float, half: float) -> str:
     if half == 0:
         return "1 (reference)"
-    with np.errstate(over="ignore"):
-        low, middle, high = odds_ratio([log_or - half, log_or, log_or + half])
+    low, middle, high = odds_ratio([log_or - half, log_or, log_or + half])
     return f"{middle:.2f}" if np.isnan(half) else f"{middle:.2f} ({low:.2f} to {high:.2f})"

@@ -80,8 +80,7 @@ def _shown(axis: ResponseAxis) -> list[int]:
 
 
 def _ratio(log_or: float) -> str:
-    with np.errstate(over="ignore"):
-        return f"{odds_ratio(log_or):.2f}"
+    return f"{odds_ratio(log_or):.2f}"
 
 
 def _interval(low: float, high: float) -> str:

@@ -103,8 +103,7 @@ def _short(label: str) -> str:
 
 
 def _odds_ratio(fit: Fit, place: Place) -> str:
-    with np.errstate(over="ignore"):
-        middle, low, high = odds_ratio(interval_of(fit, place))
+    middle, low, high = odds_ratio(interval_of(fit, place))
     interval = f" ({low:.2f} to {high:.2f})" if np.isfinite(low) else ""
     return f"{middle:.2f}{interval}"
 

@@ -187,9 +187,8 @@ def increment_table(rows: Sequence[IncrementOddsRatio]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    with np.errstate(over="ignore"):
-        limits = odds_ratio(np.array([row.limits for row in rows])).reshape(-1, 2)
-        ratios = odds_ratio(np.array([row.log_or for row in rows]))
+    limits = odds_ratio(np.array([row.limits for row in rows])).reshape(-1, 2)
+    ratios = odds_ratio(np.array([row.log_or for row in rows]))
     frame = pd.DataFrame(
         {
             "method": [row.method for row in rows],
@@ -250,13 +249,10 @@ def increment_lines(fits: Sequence[Fit]) -> list[str]:
     for fit in fits:
         for row in increment_odds_ratios(fit, increments_of(fit, asked.per, per_sd=asked.per_sd)):
             low, high = row.limits
-            with np.errstate(over="ignore"):
-                ratio = f"{odds_ratio(row.log_or):.3f}"
-                ratio += (
-                    f" ({odds_ratio(low):.3f} to {odds_ratio(high):.3f})"
-                    if np.isfinite(row.std_error)
-                    else ""
-                )
+            ratio = f"{odds_ratio(row.log_or):.3f}"
+            ratio += (
+                f" ({odds_ratio(low):.3f} to {odds_ratio(high):.3f})" if np.isfinite(row.std_error) else ""
+            )
             step = increment_words(fit, row.increment)
             where = (row.modifier,) if fit.info.modifier_levels else ()
             rows.append((fit.method, step, *where, curve_words(row), ratio, p_value(row.p_value)))

@@ -260,8 +260,7 @@ def _shown(response: DoseResponse) -> list[int]:
 def _interval(log_or: float, half: float) -> str:
     if half == 0 or (np.isnan(half) and log_or == 0):
         return "1 (reference)"
-    with np.errstate(over="ignore"):
-        low, middle, high = odds_ratio([log_or - half, log_or, log_or + half])
+    low, middle, high = odds_ratio([log_or - half, log_or, log_or + half])
     if np.isnan(half):
         return _ratio(middle)
     return f"{_ratio(middle)} ({_ratio(low)} to {_ratio(high)})"

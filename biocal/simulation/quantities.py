@@ -30,7 +30,7 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-#: Tests whose p-values may be kept; see :meth:`biocal.FitResult.tests`.
+#: Tests whose p-values may be kept; see :meth:`biocal.results.fits.Fit.tests`.
 TESTS = ("overall", "nonlinearity", "interaction", "heterogeneity")
 #: `quantity` of the rows of a curve.
 CURVE = "log_or"

@@ -9,6 +9,7 @@ from federated_pool import few_studies, make_pool
 from partitioned_pool import assert_same_fit
 
 import biocal as bc
+from biocal.disk.temporary_names import temporary_name
 from biocal.distributed import streaming
 from biocal.errors import DataProblemsError, InputError, OptionError, OutputError
 
@@ -188,3 +189,31 @@ def test_an_error_of_reading_says_all_problems(tmp_path):
     with pytest.raises(DataProblemsError) as caught:
         bc.partition_studies(tmp_path / "a.csv", tmp_path / "out")
     assert {problem.column for problem in caught.value.problems} >= {"set", "case"}
+
+
+def test_rows_end_at_the_last_line_in_which_no_quote_is_open():
+    random = np.random.default_rng(4)
+    for _ in range(300):
+        text = bytes(random.choice(list(b'a"\n'), size=random.integers(0, 12)).tolist())
+        ends = [0, *(k + 1 for k in range(len(text)) if text[k : k + 1] == b"\n")]
+        assert streaming._end_of_rows(text) == max(k for k in ends if text.count(b'"', 0, k) % 2 == 0)
+
+
+def test_a_quote_that_is_never_closed_is_told_at_its_row_before_the_file_fills_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming, "PIECE_BYTES", 4_000)
+    monkeypatch.setattr(streaming, "LONGEST_ROW", 20_000)
+    rows = ["study,set,case,local,reference"] + ["A,1,0,3,4"] * 9 + ['"A,1,0,3,4'] + ["A,1,0,3,4"] * 9_000
+    (tmp_path / "pool.csv").write_text("\n".join(rows))
+    with pytest.raises(InputError, match=r"pool.csv:11: .* is a quote never closed") as refused:
+        bc.partition_studies(tmp_path / "pool.csv", tmp_path / "out")
+    assert len(str(refused.value).splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pool.csv"]
+
+
+def test_what_a_killed_partitioning_has_left_is_removed_by_the_next(tmp_path):
+    make_pool(60).to_csv(tmp_path / "pool.csv", index=False)
+    left = temporary_name(tmp_path / "out")
+    left.mkdir()
+    (left / "part-0.parquet").write_text("half")
+    bc.partition_studies(tmp_path / "pool.csv", tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "pool.csv"]

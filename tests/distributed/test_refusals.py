@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+import stat
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from federated_pool import few_studies, make_pool
 from partitioned_pool import numbered_by_range, write_by, write_partitions
 
 import biocal as bc
+from biocal.disk.temporary_names import temporary_name
 from biocal.distributed.api import run_partitioned
 from biocal.distributed.merging import merged_moments
 from biocal.distributed.part_cache import load, store
@@ -181,19 +182,17 @@ def test_nothing_is_left_on_disk_after_a_fit_or_a_failure(tmp_path, monkeypatch)
 
 def test_what_a_killed_fit_has_left_is_removed_by_the_next_and_nothing_else_is(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    hour_ago = time.time() - 3600
     with scratch_folder() as running:
-        left, mine = tmp_path / "biocal-partitions-left", tmp_path / "biocal-partitions-mine"
+        left, mine = temporary_name(tmp_path / "biocal-partitions"), tmp_path / "biocal-partitions-mine"
         for folder in (left, mine):
             folder.mkdir()
             (folder / "000000.part").write_text("x")
-        (left / "held-by-a-running-fit").touch()
-        (tmp_path / "biocal-partitions-link").symlink_to(mine)
-        for folder in (left, mine, running):
-            os.utime(folder, (hour_ago, hour_ago))
+        link = temporary_name(tmp_path / "biocal-partitions")
+        link.symlink_to(mine)
         with scratch_folder() as other:
             there = {str(folder) for folder in tmp_path.iterdir()}
-        assert there == {running, other, str(mine), str(tmp_path / "biocal-partitions-link")}
+            assert stat.S_IMODE(os.stat(other).st_mode) == 0o700
+        assert there == {running, other, str(mine), str(link)}
     assert (mine / "000000.part").exists()
     assert not os.path.exists(running)
 
