@@ -9,12 +9,12 @@ any score columns, which the induced relative risk needs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from biocal.kernels.block_columns import copy_blocks
+from biocal.kernels.likelihood_terms import BlockDetails, DetailedTerms, LikelihoodSlope, LikelihoodTerms
 from biocal.kernels.many_cases import many_case_terms, null_terms
 from biocal.kernels.memory import keep_freed_memory
 from biocal.kernels.one_case import one_case_null_terms, one_case_terms
@@ -30,95 +30,6 @@ BoolArray = NDArray[np.bool_]
 CONSTANT_WITHIN_SETS = 1e-13
 #: A case this much below a control, relative to the largest difference in any set, counts as level with it.
 _ROUNDING_OF_DIRECTION = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class LikelihoodSlope:
-    """Log-likelihood and score at one point, a leading axis for the problems of a batch.
-
-    Attributes
-    ----------
-    loglik : ndarray, shape (B,)
-    score : ndarray, shape (B, p)
-    """
-
-    loglik: FloatArray
-    score: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class LikelihoodTerms:
-    """Log-likelihood and derivatives at one point, a leading axis for the problems of a batch.
-
-    Attributes
-    ----------
-    loglik : ndarray, shape (B,)
-    score : ndarray, shape (B, p)
-    information : ndarray, shape (B, p, p)
-        Sum over the sets of Cov(T).
-    """
-
-    loglik: FloatArray
-    score: FloatArray
-    information: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class DetailedTerms:
-    """What the sandwich needs at the maximum.
-
-    Attributes
-    ----------
-    loglik : ndarray, shape (B,)
-    set_scores : ndarray, shape (B, p, n_sets)
-        U_j; zero for sets without information.
-    information : ndarray, shape (B, p, p)
-    residual : ndarray, shape (B, n_persons)
-        y_i - P(i is a case | the set); zero outside informative sets.
-    slope : ndarray, shape (B, p, n_persons)
-        Cov(T, indicator that i is a case).
-    """
-
-    loglik: FloatArray
-    set_scores: FloatArray
-    information: FloatArray
-    residual: FloatArray
-    slope: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class BlockDetails:
-    """The same of one block of sets.
-
-    Attributes
-    ----------
-    block : SetBlock
-    loglik : ndarray, shape (B, n_sets)
-    score : ndarray, shape (B, p, n_sets)
-    information : ndarray, shape (B, p, p)
-        Summed over the sets.
-    persons : ndarray of int, shape (m,)
-        Row numbers, padding left out.
-    residual : ndarray, shape (B, m)
-    slope : ndarray, shape (B, p, m)
-    """
-
-    block: SetBlock
-    loglik: FloatArray
-    score: FloatArray
-    information: FloatArray
-    persons: IntArray
-    residual: FloatArray
-    slope: FloatArray
-
-    def largest_slopes(self) -> FloatArray:
-        """Largest absolute slope of each set, shape (B, p, n_sets)."""
-        rows, real, size = self.block.rows, self.block.real, np.abs(self.slope)
-        if real is not None:
-            padded = np.zeros((*size.shape[:-1], *rows.shape))
-            padded[..., real] = size
-            return np.asarray(padded.max(axis=-2))
-        return np.asarray(size.reshape(*size.shape[:-1], *rows.shape).max(axis=-2))
 
 
 def block_terms(

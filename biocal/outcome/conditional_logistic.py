@@ -10,12 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.errors import ConvergenceError, SeparationError, SingularInformationError
-from biocal.kernels.matched_set import (
-    CONSTANT_WITHIN_SETS,
-    ConditionalLikelihood,
-    DetailedTerms,
-    LikelihoodTerms,
-)
+from biocal.kernels.likelihood_terms import DetailedTerms, LikelihoodTerms
+from biocal.kernels.matched_set import CONSTANT_WITHIN_SETS, ConditionalLikelihood
 from biocal.kernels.newton import FLAT_INFORMATION, Optimum, Slope, collinear_columns, maximise
 from biocal.kernels.person_columns import Columns
 from biocal.kernels.set_layout import SetLayout

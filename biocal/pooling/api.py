@@ -34,7 +34,7 @@ from biocal.pooling.selection import restricted_pool
 from biocal.pooling.soundness import knot_notes
 from biocal.pooling.two_stage import heterogeneity_between_studies, tested_exposure
 from biocal.results.calibration import model_notes
-from biocal.results.calibration_quality import quality_note
+from biocal.results.calibration_quality_tables import quality_note
 from biocal.results.comparison import Comparison
 from biocal.results.fits import Fit
 from biocal.results.increments import require_increments

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.results.calibration_quality import StudyQuality, batch_table, quality_lines, quality_table
+from biocal.results.calibration_quality import StudyQuality
+from biocal.results.calibration_quality_tables import batch_table, quality_lines, quality_table
 from biocal.results.model import Labels
 from biocal.results.text import number, paragraph, percent, table, terms_of_columns
 

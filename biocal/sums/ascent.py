@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.errors import ConvergenceError, FitError, SeparationError
-from biocal.kernels.matched_set import LikelihoodTerms
+from biocal.kernels.likelihood_terms import LikelihoodTerms
 from biocal.kernels.newton import FLAT_INFORMATION, Optimum
 from biocal.kernels.person_columns import Columns
 from biocal.outcome.conditional_logistic import maximise_identified, require_identified

@@ -8,7 +8,7 @@ import pytest
 
 import biocal as bc
 from biocal.errors import OptionError
-from biocal.results.calibration_quality import QUALITY_COLUMNS
+from biocal.results.calibration_quality_tables import QUALITY_COLUMNS
 from biocal.study.pooled import PooledStudies
 
 

@@ -1,0 +1,102 @@
+"""What the conditional likelihood gives at a point: its value and derivatives, and what sets and persons add."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocal.kernels.set_layout import SetBlock
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class LikelihoodSlope:
+    """Log-likelihood and score at one point, a leading axis for the problems of a batch.
+
+    Attributes
+    ----------
+    loglik : ndarray, shape (B,)
+    score : ndarray, shape (B, p)
+    """
+
+    loglik: FloatArray
+    score: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class LikelihoodTerms:
+    """Log-likelihood and derivatives at one point, a leading axis for the problems of a batch.
+
+    Attributes
+    ----------
+    loglik : ndarray, shape (B,)
+    score : ndarray, shape (B, p)
+    information : ndarray, shape (B, p, p)
+        Sum over the sets of Cov(T).
+    """
+
+    loglik: FloatArray
+    score: FloatArray
+    information: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class DetailedTerms:
+    """What the sandwich needs at the maximum.
+
+    Attributes
+    ----------
+    loglik : ndarray, shape (B,)
+    set_scores : ndarray, shape (B, p, n_sets)
+        U_j; zero for sets without information.
+    information : ndarray, shape (B, p, p)
+    residual : ndarray, shape (B, n_persons)
+        y_i - P(i is a case | the set); zero outside informative sets.
+    slope : ndarray, shape (B, p, n_persons)
+        Cov(T, indicator that i is a case).
+    """
+
+    loglik: FloatArray
+    set_scores: FloatArray
+    information: FloatArray
+    residual: FloatArray
+    slope: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDetails:
+    """The same of one block of sets.
+
+    Attributes
+    ----------
+    block : SetBlock
+    loglik : ndarray, shape (B, n_sets)
+    score : ndarray, shape (B, p, n_sets)
+    information : ndarray, shape (B, p, p)
+        Summed over the sets.
+    persons : ndarray of int, shape (m,)
+        Row numbers, padding left out.
+    residual : ndarray, shape (B, m)
+    slope : ndarray, shape (B, p, m)
+    """
+
+    block: SetBlock
+    loglik: FloatArray
+    score: FloatArray
+    information: FloatArray
+    persons: IntArray
+    residual: FloatArray
+    slope: FloatArray
+
+    def largest_slopes(self) -> FloatArray:
+        """Largest absolute slope of each set, shape (B, p, n_sets)."""
+        rows, real, size = self.block.rows, self.block.real, np.abs(self.slope)
+        if real is not None:
+            padded = np.zeros((*size.shape[:-1], *rows.shape))
+            padded[..., real] = size
+            return np.asarray(padded.max(axis=-2))
+        return np.asarray(size.reshape(*size.shape[:-1], *rows.shape).max(axis=-2))
