@@ -126,10 +126,11 @@ def _waiting(progress: Progress) -> str:
 
 
 def _write_results(progress: Progress, out: str, *, force: bool, quiet: bool) -> None:
+    from biocal.cli.fit import ALWAYS
     from biocal.cli.output import OutputFolder
 
     assert progress.comparison is not None
-    folder = OutputFolder(out, force=force, names=("fit.json",), quiet=quiet)
+    folder = OutputFolder(out, force=force, names=ALWAYS, quiet=quiet)
     with working("drawing", quiet=quiet):
         contents = _contents(progress.comparison, progress)
     folder.write(contents)
@@ -144,6 +145,7 @@ def _contents(comparison: Comparison, progress: Progress) -> dict[str, bytes]:
     """All result files, by name."""
     from biocal.cli.figures import fit_figures
     from biocal.cli.record import fit_record, json_bytes
+    from biocal.report.api import report_html
     from biocal.results.tables import csv_bytes, fit_tables
 
     tables = fit_tables(comparison)
@@ -157,4 +159,5 @@ def _contents(comparison: Comparison, progress: Progress) -> dict[str, bytes]:
         "studies": {one.name: site for site, one in progress.centre.studies},
     }
     contents["fit.json"] = json_bytes(record)
-    return contents | fit_figures(comparison)
+    page = report_html(comparison, options=options)
+    return contents | fit_figures(comparison) | {"report.html": page.encode()}

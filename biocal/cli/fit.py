@@ -430,7 +430,7 @@ def _fitted(
     return comparison
 
 
-_ALWAYS = (
+ALWAYS = (
     *("coefficients.csv", "covariance.csv", "dose_response.csv", "tests.csv", "variance_shares.csv"),
     *("calibration.csv", "fit.json", "dose_response.png", "dose_response.svg", "report.html"),
 )
@@ -448,14 +448,14 @@ _OF_SUBGROUP_INCREMENTS = ("subgroups_per_unit.csv",)
 _OF_LEAVE_ONE_OUT = ("leave_one_out.csv",)
 _OF_PARTS = ("subgroups.png", "subgroups.svg", "leave_one_out.png", "leave_one_out.svg")
 ALL_FILES = (
-    *(*_ALWAYS, *_OF_TWO_STAGE, *_OF_BOOTSTRAP, *_OF_CALIBRATION, *_OF_SEASON, *_ASKED),
+    *(*ALWAYS, *_OF_TWO_STAGE, *_OF_BOOTSTRAP, *_OF_CALIBRATION, *_OF_SEASON, *_ASKED),
     *(*_OF_SUBGROUPS, *_OF_LEAVE_ONE_OUT, *_OF_PARTS, *_OF_SUBGROUP_INCREMENTS),
 )
 
 
 def _expected_files(methods: tuple[str, ...], options: dict[str, Any]) -> list[str]:
     """Files that a fit with these options surely writes."""
-    names = [*_ALWAYS]
+    names = [*ALWAYS]
     names += _OF_TWO_STAGE if "two-stage" in methods else ()
     names += _OF_BOOTSTRAP if options.get("bootstrap") else ()
     names += ("per_unit.csv",) if options.get("per") or options.get("per_sd") else ()

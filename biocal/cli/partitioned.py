@@ -28,7 +28,7 @@ _KNOWN = frozenset(
     {
         *(*_READING, *_SAME, "files", "out", "force", "quiet", "partitioned"),
         *("method", "exposure", "knots", "knot_values", "knot_probs", "cuts", "reference_category"),
-        *("covariates", "matching", "ref", "at"),
+        *("covariates", "matching", "ref", "at", "suppress"),
     }
 )
 #: Keys that may be there with the one value that partitions know.
@@ -39,10 +39,6 @@ _FIXED = {
     "calibration_estimator": "least-squares",
     "missing": "complete",
 }
-_ALWAYS = (
-    *("coefficients.csv", "covariance.csv", "dose_response.csv", "tests.csv", "variance_shares.csv"),
-    *("calibration.csv", "fit.json", "dose_response.png", "dose_response.svg"),
-)
 
 
 def fit_partitions(settings: Settings) -> None:
@@ -55,8 +51,9 @@ def fit_partitions(settings: Settings) -> None:
     InputError, FitError
         As :func:`biocal.fit_partitioned`.
     """
-    from biocal.cli.fit import ALL_FILES
+    from biocal.cli.fit import ALL_FILES, ALWAYS
     from biocal.cli.request import effective_options, require_methods
+    from biocal.report.disclosure import Disclosure
 
     folders = settings.require("files", "No data: name the FOLDER of the partitions")
     out = settings.require("out", "Missing option '--out': name a folder for the results")
@@ -65,8 +62,9 @@ def fit_partitions(settings: Settings) -> None:
         usage_error(f"--partitioned takes one folder, and {len(folders)} names were given")
     options, remarks = effective_options(settings)
     require_methods(settings, options["method"])
+    Disclosure(options.get("suppress", 0))  # refuses a negative number before the work is done
     asked = bool(options.get("per") or options.get("per_sd"))
-    names = (*_ALWAYS, "per_unit.csv") if asked else _ALWAYS
+    names = (*ALWAYS, "per_unit.csv") if asked else ALWAYS
     folder = OutputFolder(out, force=bool(settings.get("force", False)), names=names)
     if not settings.quiet:
         for remark in remarks:
@@ -125,6 +123,7 @@ def _contents(run: PartitionedRun, options: dict[str, Any]) -> dict[str, bytes]:
     """All result files, by name."""
     from biocal.cli.figures import fit_figures
     from biocal.cli.record import fit_record, json_bytes
+    from biocal.report.api import report_html
     from biocal.results.tables import csv_bytes, fit_tables
 
     tables = fit_tables(run.comparison)
@@ -138,7 +137,10 @@ def _contents(run: PartitionedRun, options: dict[str, Any]) -> dict[str, bytes]:
         "peak_memory_bytes": max(run.peak_memory.values(), default=0),
     }
     contents["fit.json"] = json_bytes(record)
-    return contents | fit_figures(run.comparison)
+    page = report_html(
+        run.comparison, suppress=options.get("suppress", 0), problems=run.problems, options=options
+    )
+    return contents | fit_figures(run.comparison) | {"report.html": page.encode()}
 
 
 def _how_it_went(run: PartitionedRun) -> str:

@@ -14,7 +14,7 @@ from biocal.pooling.independent_units import shared_person_words
 from biocal.pooling.prepare import ModelFormulas
 from biocal.results.calibration import CalibrationResults
 from biocal.results.comparison import Comparison
-from biocal.results.model import AskedTables, ExposureScale, Labels, ModelInfo, Sample
+from biocal.results.model import AskedTables, BySums, ExposureScale, Labels, ModelInfo, Sample
 from biocal.study.natural_order import natural_key
 from biocal.sums.fits import CountedStudy, calibration_of_sums, comparison_of_sums
 
@@ -119,6 +119,7 @@ def _sample(found: FoundSums) -> Sample:
         set_shapes=merged_shapes(found.laid),
         files=tuple(part.file for part in found.read),
         dropped_sets=tuple(dropped for part in found.laid for dropped in part.dropped_sets),
+        sums=BySums("partitioned", len(found.read)),
     )
 
 

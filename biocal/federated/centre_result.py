@@ -12,7 +12,7 @@ from biocal.federated.histogram import MergedDistribution
 from biocal.pooling.exposure_scale import GRID_POINTS, scale_notes
 from biocal.results.calibration import CalibrationResults
 from biocal.results.comparison import Comparison
-from biocal.results.model import ExposureScale, Labels, ModelInfo, Sample
+from biocal.results.model import BySums, ExposureScale, Labels, ModelInfo, Sample
 from biocal.study.matched_sets import StudyFlow
 from biocal.sums.fits import CountedStudy, SummedFits, calibration_of_sums, comparison_of_sums
 from biocal.sums.tasks import Task
@@ -97,7 +97,7 @@ def _federated_notes(centre: Centre) -> tuple[str, ...]:
         "between studies is not made"
     ]
     notes += _knot_notes(centre)
-    withheld = [one.name for _, one in centre.studies if one.losses is None]
+    withheld = _uncounted(centre)
     if withheld:
         notes.append(
             f"rows left out are not counted for {', '.join(withheld)}: some count is below the site's minimum; rows "
@@ -106,6 +106,11 @@ def _federated_notes(centre: Centre) -> tuple[str, ...]:
     if any(inventory.shapes is None for inventory in centre.inventories.values()):
         notes.append("sizes of sets are not shown: at some site a size is rarer than its minimum")
     return tuple(notes)
+
+
+def _uncounted(centre: Centre) -> tuple[str, ...]:
+    """Studies whose sites do not tell how many rows were left out."""
+    return tuple(one.name for _, one in centre.studies if one.losses is None)
 
 
 def _knot_notes(centre: Centre) -> list[str]:
@@ -145,6 +150,7 @@ def _sample(centre: Centre) -> Sample:
         local_controls=sum(answer.local_controls for answer in answers),
         flow=tuple(_flow(one, pairs.get(one.name, 0)) for one in studies),
         set_shapes=shapes,
+        sums=BySums("federated", len(centre.plan.sites), _uncounted(centre)),
     )
 
 

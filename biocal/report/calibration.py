@@ -41,6 +41,8 @@ class CalibrationSection:
     warnings : tuple of str
     pairs : str
         Calibration pairs in all.
+    not_shown : str
+        What is not shown for want of single pairs, and why; "" when nothing is missing.
     """
 
     reference: tuple[str, ...]
@@ -51,6 +53,7 @@ class CalibrationSection:
     panels: tuple[ReportFigure, ...]
     warnings: tuple[str, ...]
     pairs: str
+    not_shown: str = ""
 
 
 def calibration_section(
@@ -60,6 +63,7 @@ def calibration_section(
     local = [study for study in calibration.studies if study.kind == "local"]
     hidden = _hidden_pairs(local, disclosure)
     total = sum(study.n_calibration for study in local)
+    pairs_known = any(study.pairs_local.size for study in local)
     return CalibrationSection(
         tuple(study.study for study in calibration.studies if study.kind == "reference"),
         tuple(study.study for study in local),
@@ -75,9 +79,20 @@ def calibration_section(
         else None,
         _covariate_table(calibration) if calibration.covariates else None,
         _quality_table(calibration, hidden, disclosure) if calibration.quality else None,
-        tuple(_panels(calibration, local, hidden, disclosure)),
+        tuple(_panels(calibration, local, hidden, disclosure)) if pairs_known else (),
         (*_warnings(local, calibration.quality, disclosure), *_other_notes(calibration, disclosure)),
         disclosure.count(total, withheld=bool(hidden[-1])),
+        "" if pairs_known or not local else _without_pairs(participants),
+    )
+
+
+def _without_pairs(participants: Participants) -> str:
+    """What a fit that knows no single pair does not show."""
+    sums = participants.sample.sums
+    who = "are not known here" if sums is None else f"{sums.unseen}"
+    return (
+        f"Panels of the pairs and the quality of each calibration (curvature, unequal variance, influential pairs) are "
+        f"not shown: they are made of single pairs, which {who}."
     )
 
 
@@ -139,7 +154,9 @@ def _r_squared(study: StudyCalibration) -> str:
 
 
 def outside_text(study: StudyCalibration, disclosure: Disclosure) -> str:
-    """The share of local values beyond the pairs, unless it stands for few persons."""
+    """The share of local values beyond the pairs, unless it stands for few persons or is not told."""
+    if math.isnan(study.outside):
+        return "not told"
     if disclosure.is_small(round(study.outside * study.n)):
         return f"<{disclosure.limit} persons"
     return percent(study.outside)

@@ -138,8 +138,9 @@ def table_of_tests(fits: Sequence[Fit]) -> ReportTable:
             for tests in found.values()
         ]
         rows.append((TEST_NAMES.get(name, name), freedom, *cells))
-    note = "Chi-square and p of Wald tests from the whole covariance matrix. "
-    note += "Heterogeneity: Cochran's multivariate Q over the studies."
+    note = "Chi-square and p of Wald tests from the whole covariance matrix."
+    if any("heterogeneity" in tests for tests in found.values()):
+        note += " Heterogeneity: Cochran's multivariate Q over the studies."
     return ReportTable("Tests", ("Test", "df", *found), rows, note=note)
 
 

@@ -86,6 +86,7 @@ def fit_page(
         subgroups=subgroups_section(leading, disclosure),
         left_out=leave_one_out_section(leading, participants, disclosure),
         n_studies=first.sample.n_studies,
+        together=_together(first),
         bootstrap=appendix.bootstrap_table(fits),
         methods=fit_methods(fits, participants, calibration.pairs if calibration else ""),
         coefficients=appendix.coefficient_tables(fits),
@@ -143,6 +144,17 @@ def _data(fit: Fit, participants: Participants, calibration: CalibrationSection 
         f"{text}. {count(sample.n_reference_studies, 'study was', 'studies were')} measured at the reference "
         f"laboratory; the local values of the other {n_local} were put on its scale by {calibration.pairs} persons "
         "measured in both."
+    )
+
+
+def _together(fit: Fit) -> str:
+    """What is said of single studies in a fit from sums; "" for others."""
+    sums = fit.sample.sums
+    if sums is None or fit.sample.n_studies < 2:
+        return ""
+    return (
+        f"The studies, {sums.place}, were analysed together. Estimates by study and the test of heterogeneity "
+        "between studies are not shown: they need a fit of each study alone, for which no sums were asked."
     )
 
 

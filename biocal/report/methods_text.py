@@ -92,9 +92,15 @@ def fit_methods(fits: Sequence[Fit], participants: Participants, pairs: str) -> 
 def _design(fit: Fit, participants: Participants, cite: _Citations) -> str:
     info, sample = fit.info, fit.sample
     noun = "matched or nested case-control stud"
+    how = "were pooled and"
+    if sample.sums is not None and sample.sums.kind == "federated":
+        how = (
+            f"stayed at {sample.sums.source}, which returned sums of counts, moments, scores and information alone; "
+            "from these they were"
+        )
     text = (
         f"Individual data of {count(sample.n_studies, noun + 'y', noun + 'ies')} ({participants.cases} cases and "
-        f"{participants.controls} controls in {participants.set_cell(-1)} matched sets) were pooled and analysed by "
+        f"{participants.controls} controls in {participants.set_cell(-1)} matched sets) {how} analysed by "
         f"conditional logistic regression with the exact likelihood of each matched set {cite('gail', 'wu')}"
     )
     text += f", adjusted for {info.covariates}." if info.covariates else ", without covariates."

@@ -88,11 +88,22 @@ class Participants:
     @cached_property
     def hidden(self) -> BoolArray:
         """Which of `counts` are not told; sets are told where cases are."""
+        unknown = self._uncounted()
         if not self.disclosure.active:
-            return np.zeros(self.counts.shape, dtype=np.bool_)
+            return unknown
         cost = self.counts + np.array(_COSTS)
         cost[-1] *= _COST_OF_A_TOTAL
-        return hidden_cells(self.counts, self.disclosure.limit, cost, ((_CASES, _CONTROLS),))
+        return unknown | hidden_cells(self.counts, self.disclosure.limit, cost, ((_CASES, _CONTROLS),))
+
+    def _uncounted(self) -> BoolArray:
+        """Counts that a site of a federated fit does not tell, and their totals."""
+        hidden = np.zeros(self.counts.shape, dtype=np.bool_)
+        sums = self.sample.sums
+        names = () if sums is None else sums.uncounted
+        rows = [s for s, one in enumerate(self.sample.flow) if one.study in names]
+        for row in [*rows, -1] if rows else []:
+            hidden[row, :_CASES] = hidden[row, _READ] = True
+        return hidden
 
     def cell(self, row: int, column: int) -> str:
         """A count as the page shows it; row -1 holds the totals."""
@@ -130,6 +141,8 @@ class Participants:
     def table(self) -> ReportTable:
         """Read, left out and used by study."""
         shown = [k for k in range(_CASES) if self.counts[-1, k]]
+        if not shown and self._uncounted().any():
+            shown = [k for k, (name, _) in enumerate(_FATES[:_CASES]) if name != "not_selected"]
         header = ("Study", "Rows read", *(f"Left out: {_FATES[k][1]}" for k in shown))
         header += ("Sets used", "Cases used", "Controls used")
         rows = [
@@ -145,13 +158,9 @@ class Participants:
         """The steps from reading to analysis: kind of box, heading, words."""
         files = self.sample.files
         source = f"from {count(len(files), 'file')}" if files else "from one table"
-        boxes = [
-            (
-                "read",
-                f"{self.read} rows read",
-                f"{source}, {count(self.sample.n_studies, 'study', 'studies')}",
-            )
-        ]
+        source = source if self.sample.sums is None else f"from {self.sample.sums.source}"
+        studies = count(self.sample.n_studies, "study", "studies")
+        boxes = [("read", f"{self.read} rows read", f"{source}, {studies}")]
         reasons = {
             0: "had no matched set: they serve the calibration only",
             1: "were not selected by the condition asked for",
@@ -162,6 +171,9 @@ class Participants:
         boxes += [
             ("lost", f"{self.cell(-1, k)} rows", words) for k, words in reasons.items() if self.counts[-1, k]
         ]
+        if self._uncounted().any():
+            told = "not every site tells how many it read and left out: see the table"
+            boxes = [("read", "Rows", f"{source}, {studies}; {told}")]
         used = f"{self.cases} cases and {self.controls} controls"
         return [
             *boxes,
@@ -172,7 +184,7 @@ class Participants:
         """How many cases and controls a set has, with rare shapes together."""
         shapes = sorted(self.sample.set_shapes.items(), key=lambda item: -item[1])
         if not shapes:
-            return ""
+            return "not shown, at some site a size is rarer than its minimum" if self.sample.sums else ""
         least = max(self.disclosure.limit, 1)
         shown = [item for item in shapes[:6] if item[1] >= least]
         rest = shapes[len(shown) :]
@@ -204,6 +216,11 @@ class Participants:
         return f" ({count(no_case, 'set')} without a case, {count(no_control, 'set')} without a control)"
 
     def _note(self) -> str:
+        if self._uncounted().any():
+            return (
+                "withheld: not told by the site that holds the study, for some count of rows left out is below its "
+                "minimum."
+            )
         if not self.hidden.any():
             return ""
         return (

@@ -101,6 +101,42 @@ class ExposureScale:
 
 
 @dataclass(frozen=True, slots=True)
+class BySums:
+    """How the rows were seen where a fit was made from sums.
+
+    Attributes
+    ----------
+    kind : {"partitioned", "federated"}
+    n_parts : int
+        Partitions, or sites.
+    uncounted : tuple of str
+        Studies whose sites do not tell how many rows were left out.
+    """
+
+    kind: str
+    n_parts: int
+    uncounted: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Where the rows are, as in "5 sites"."""
+        noun = "site" if self.kind == "federated" else "partition"
+        return f"{self.n_parts:,} {noun}{'' if self.n_parts == 1 else 's'}"
+
+    @property
+    def place(self) -> str:
+        """The same as a place, as in "at 5 sites"."""
+        return f"{'at' if self.kind == 'federated' else 'in'} {self.source}"
+
+    @property
+    def unseen(self) -> str:
+        """Who does not see single persons, with the verb, as in "a federated fit does not see"."""
+        if self.kind == "federated":
+            return "a federated fit does not see"
+        return "a fit from partitions never holds together"
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """Who is in the analysis.
 
@@ -120,6 +156,8 @@ class Sample:
     files : tuple of InputFile
     dropped_sets : tuple of DroppedSet
         Matched sets that the outcome model does not use, with reasons.
+    sums : BySums or None
+        When the fit was made from sums: rows were in partitions, or at sites.
     """
 
     n_studies: int
@@ -134,6 +172,7 @@ class Sample:
     set_shapes: dict[tuple[int, int], int]
     files: tuple[InputFile, ...] = ()
     dropped_sets: tuple[DroppedSet, ...] = ()
+    sums: BySums | None = None
 
 
 @dataclass(frozen=True, slots=True)

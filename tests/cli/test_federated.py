@@ -60,6 +60,7 @@ def test_five_sites_as_processes_find_the_pooled_fit_from_exchanged_files_alone(
     found = pd.read_csv(centre / "results" / "coefficients.csv")
     expected = pooled(pool, method=["full", "induced"]).tidy()
     pd.testing.assert_frame_equal(found, expected, rtol=AGREEMENT, check_dtype=False)
+    assert (centre / "results" / "report.html").exists()
     record = json.loads((centre / "results" / "fit.json").read_text())
     assert record["federated"]["rounds"] == rounds
     assert record["federated"]["studies"]["Ebony"] == "e"

@@ -72,7 +72,7 @@ def test_files_from_partitions_are_those_of_a_fit_in_memory(place, tmp_path, cap
     close(record["model"]["exposure_sd"], expected["model"]["exposure_sd"])
     written = {file.name for file in (tmp_path / "parts").iterdir()}
     missing = {file.name for file in (tmp_path / "whole").iterdir()} - written
-    assert missing == {"report.html", "calibration.png", "calibration.svg", "calibration_quality.csv"}
+    assert missing == {"calibration.png", "calibration.svg", "calibration_quality.csv"}
 
 
 @pytest.mark.parametrize(
