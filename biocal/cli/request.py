@@ -122,7 +122,7 @@ def require_methods(settings: Settings, methods: list[str]) -> tuple[str, ...]:
         A method that does not exist, typed or in a spec.
     """
     from biocal.errors import OptionError
-    from biocal.pooling.estimate import METHODS
+    from biocal.pooling.methods import METHODS
     from biocal.study.columns import did_you_mean
 
     for method in methods:

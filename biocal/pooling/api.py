@@ -17,11 +17,12 @@ from biocal.pooling.calibrate import calibration_results, require_coefficients
 from biocal.pooling.calibration_quality import read_batches
 from biocal.pooling.calibration_step import calibrate_or_explain, left_out_of_calibration
 from biocal.pooling.curve_models import compare_curves, linear_trend, straight_fit
-from biocal.pooling.estimate import METHODS, estimate_method, require_methods
+from biocal.pooling.estimate import estimate_method
 from biocal.pooling.exposure_scale import common_exposure, lay_out_scale, learn_basis, scale_notes
 from biocal.pooling.fit_choices import estimation_options, wants_leverage_scores
 from biocal.pooling.independent_units import shared_person_notes
 from biocal.pooling.joint_levels import own_effects, require_joint_level
+from biocal.pooling.methods import METHODS, require_methods
 from biocal.pooling.missing_covariates import missing_rule
 from biocal.pooling.modifier_levels import modifier_levels
 from biocal.pooling.offsets import outcome_digit_notes

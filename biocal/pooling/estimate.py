@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.calibration.regression import CalibrationFit
-from biocal.errors import OptionError
 from biocal.exposure.terms import Basis
 from biocal.kernels.delta import WaldTest
 from biocal.kernels.sandwich import SandwichCovariance, StackedScores, stacked_covariance
@@ -24,9 +23,6 @@ from biocal.pooling.two_stage import TWO_STAGE_VARIANCE, fit_two_stage
 from biocal.results.studies import StudyEstimates
 
 FloatArray = NDArray[np.float64]
-
-#: Methods in the order in which they are shown.
-METHODS = ("naive", "internalized", "full", "induced", "two-stage")
 
 PLAIN_SANDWICH = "sandwich over matched sets"
 STACKED_SANDWICH = "stacked sandwich over matched sets: the calibration's uncertainty is carried"
@@ -109,13 +105,6 @@ class PointEstimate:
     left_out: tuple[str, ...] = ()
 
 
-def require_methods(methods: tuple[str, ...]) -> None:
-    """Raise OptionError, listing those that exist, for a method that does not."""
-    for method in methods:
-        if method not in METHODS:
-            raise OptionError(f"method {method!r} is not one of {', '.join(METHODS)}, all", allowed=METHODS)
-
-
 def calibrate_problem(problem: PooledProblem) -> CalibrationFit | None:
     """The calibration of a problem; None when all its studies are reference studies."""
     if not problem.local_names:
@@ -136,7 +125,7 @@ def estimate_method(
     ----------
     problem : PooledProblem
     method : str
-        One of METHODS.
+        One of :data:`~biocal.pooling.methods.METHODS`.
     basis : Basis
         Exposure terms, knots placed.
     calibration : CalibrationFit or None

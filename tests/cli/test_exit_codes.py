@@ -219,3 +219,5 @@ def test_nothing_heavy_is_loaded_before_data_are_read():
     loaded = set(shown.split())
     assert "pandas" in loaded
     assert not {"matplotlib", "scipy.stats", "statsmodels", "patsy", "joblib", "rich.progress"} & loaded
+    # nor a method: which there are is known without
+    assert not [name for name in loaded if name.startswith(("biocal.outcome.", "biocal.pooling.estimate"))]

@@ -14,7 +14,7 @@ import biocal as bc
 from biocal.errors import CalibrationDesignError, FitError, OptionError, SeparationError
 from biocal.pooling import bootstrap as bootstrap_module
 from biocal.pooling.bootstrap import BootstrapOptions
-from biocal.pooling.estimate import METHODS
+from biocal.pooling.methods import METHODS
 from biocal.pooling.prepare import ModelFormulas, prepare
 from biocal.pooling.resampling import design_resampling, draw_counts
 
