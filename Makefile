@@ -78,6 +78,7 @@ test-promises: $(VENV)/.installed-dev
 # a seed is printed; --kills and --seed in FAULTS
 test-faults: $(VENV)/.installed-dev
 	$(VENV)/bin/python tests/kill_commands.py $(FAULTS)
+	$(VENV)/bin/python tests/sweep_memory.py $(SWEEP)
 
 # Dask speaks over sockets by design and is left out, as is the browser that reads the reports
 test-offline: $(VENV)/.installed-dev

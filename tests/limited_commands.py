@@ -150,9 +150,9 @@ def _run(words: list[str], folder: str, out: int, err: int, harm: dict[str, Any]
         sys.argv = ["biocal", *words]
         if harm:
             inflict(harm, folder)
-        from biocal.cli.main import run
+        from biocal.cli.main import run_here
 
-        run()
+        run_here()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
     except BaseException:

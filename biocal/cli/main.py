@@ -20,6 +20,7 @@ from biocal.cli.memory import (
 )
 from biocal.cli.messages import tell, tell_problems
 from biocal.cli.progress import stopped_in
+from biocal.cli.supervision import needs_supervision, run_supervised
 
 FINE, OUR_FAULT, USAGE, BAD_INPUT, FIT_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 #: What a shell reports for a process that was asked to end.
@@ -30,11 +31,18 @@ DEBUG_VARIABLE = "BIOCAL_DEBUG"
 
 def run() -> NoReturn:
     """Entry point of the ``biocal`` command."""
-    signal.signal(signal.SIGTERM, _end)
     lacking = lacking_room()
     if lacking:
         tell("error", lacking)
         sys.exit(BAD_INPUT)
+    if needs_supervision():
+        sys.exit(run_supervised(run_here, debug=bool(os.environ.get(DEBUG_VARIABLE))))
+    run_here()
+
+
+def run_here() -> NoReturn:
+    """Run the command that was typed in this process."""
+    signal.signal(signal.SIGTERM, _end)
     _keep_to_our_warnings()
     code = main()
     if _memory_ran_out:
@@ -172,7 +180,7 @@ def _tell_memory(error: Exception) -> int:
     try:
         tell("error", message)
     except MemoryError:
-        os.write(2, b"error: out of memory\n")
+        os.write(sys.stderr.fileno(), b"error: out of memory\n")
     return BAD_INPUT if phase in ("", "reading") else FIT_FAILED
 
 

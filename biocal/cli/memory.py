@@ -77,13 +77,36 @@ def memory_message(error: BaseException, phase: str) -> str:
         What was being done, such as ``"reading"``; blank before anything was.
     """
     asked = next((f" ({words} more were asked for)" for words in _sizes(error)), "")
-    what = f"while {phase}" if phase else "while loading what the command needs"
-    advice = _ADVICE.get(phase.split(" ", maxsplit=1)[0] if phase else "", "" if not phase else _DRAWING)
+    return f"out of memory {_while(phase)}{asked}: {_what_to_do(phase)}"
+
+
+def ended_message(signal_name: str, phase: str) -> str:
+    """A sentence on a process under a limit of memory that a signal ended.
+
+    Parameters
+    ----------
+    signal_name : str
+        Such as ``"SIGSEGV"``.
+    phase : str
+        As for `memory_message`.
+    """
+    return (
+        f"the command was ended by the system ({signal_name}) {_while(phase)}, most likely for want of memory: "
+        f"{_what_to_do(phase)}; what was not whole is no result"
+    )
+
+
+def _while(phase: str) -> str:
+    return f"while {phase}" if phase else "while loading what the command needs"
+
+
+def _what_to_do(phase: str) -> str:
+    advice = _ADVICE.get(phase.split(" ", maxsplit=1)[0], _DRAWING) if phase else ""
     limit = address_space()
     room = "give it more memory"
     if limit is not None:
         room = f"raise the limit of this process, which is {limit / _MIB:,.0f} MiB (ulimit -v)"
-    return f"out of memory {what}{asked}: {room}{f', or {advice}' if advice else ''}"
+    return f"{room}{f', or {advice}' if advice else ''}"
 
 
 def _sizes(error: BaseException) -> list[str]:

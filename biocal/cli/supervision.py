@@ -1,0 +1,119 @@
+"""Under a limit of memory a command runs in a child process: libraries that find no room may end it by a signal.
+
+pandas' hash tables do not ask whether there is room, Arrow aborts where it cannot return an error, and OpenBLAS ends
+the process or writes lines of its own.  None of this can be caught from inside; who waits outside can tell it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from biocal.cli.memory import address_space, ended_message
+from biocal.cli.messages import tell
+from biocal.cli.progress import show_phases_to
+
+#: Bytes for the name of a phase, which both processes see.
+_PAGE = 4096
+#: A signal that somebody sent to this process alone; those of a terminal reach the child too.
+_SENT_BY_SOMEBODY = 0
+#: prctl(2): the signal to be sent when the parent dies.
+_PR_SET_PDEATHSIG = 1
+_HANDED_ON = (signal.SIGINT, signal.SIGTERM)
+
+
+def needs_supervision() -> bool:
+    """Whether a signal may end this process for want of memory: on Linux, under a limit of address space."""
+    return sys.platform == "linux" and address_space() is not None
+
+
+def run_supervised(command: Callable[[], NoReturn], *, debug: bool = False) -> int:
+    """Run a command in a child process and tell in a line when a signal ended it.
+
+    To be called before any thread is started.  What libraries write to the standard error themselves, which no user
+    of ours asked for, is kept out of it.
+
+    Parameters
+    ----------
+    command : callable
+        Ends by SystemExit.
+    debug : bool
+        Show what libraries wrote.
+
+    Returns
+    -------
+    int
+        The exit code of the command; 1 when it was ended by a signal.
+    """
+    phase = mmap.mmap(-1, _PAGE)
+    noise = os.memfd_create("biocal-noise")
+    # waited for below, and not lost between the fork and the waiting
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, *_HANDED_ON))
+    ourselves = os.getpid()
+    child = os.fork()
+    if child == 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+        _end_with(ourselves)
+        _divert_libraries(noise)
+        show_phases_to(lambda name: _note(phase, name))
+        command()
+    status = _wait(child)
+    if debug:
+        os.lseek(noise, 0, os.SEEK_SET)
+        sys.stderr.write(os.read(noise, 2**20).decode(errors="replace"))
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return code
+    tell("error", ended_message(_signal_name(-code), _noted(phase)))
+    return 1
+
+
+def _wait(child: int) -> int:
+    """Wait for the child to end, handing on what others ask of this process."""
+    while True:
+        told = signal.sigwaitinfo((signal.SIGCHLD, *_HANDED_ON))
+        if told.si_signo == signal.SIGCHLD:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                return status
+        elif told.si_code == _SENT_BY_SOMEBODY:
+            os.kill(child, told.si_signo)
+
+
+def _end_with(parent: int) -> None:
+    """Die with the process that waits, which may be killed."""
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _divert_libraries(noise: int) -> None:
+    """Let Python alone write to the standard error."""
+    if sys.stderr is None:
+        return
+    ours = os.dup(2)
+    os.dup2(noise, 2)
+    encoding, errors = sys.stderr.encoding, sys.stderr.errors
+    sys.stderr = open(ours, "w", buffering=1, encoding=encoding, errors=errors)  # open as long as we live
+
+
+def _note(page: mmap.mmap, name: str) -> None:
+    content = name.encode()[: _PAGE - 1]
+    page[: len(content) + 1] = content + b"\0"
+
+
+def _noted(page: mmap.mmap) -> str:
+    return page[:].split(b"\0", maxsplit=1)[0].decode(errors="replace")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
