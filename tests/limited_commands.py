@@ -152,9 +152,7 @@ def _run(words: list[str], folder: str, out: int, err: int, harm: dict[str, Any]
             inflict(harm, folder)
         from biocal.cli.main import run_here
 
-        run_here()
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+        code = run_here()
     except BaseException:
         import traceback
 

@@ -14,6 +14,7 @@ from typing import NoReturn
 from biocal.cli.memory import (
     free_what_failed,
     is_memory_error,
+    is_near_the_limit,
     lacking_room,
     memory_message,
     settle_libraries,
@@ -36,15 +37,21 @@ def run() -> NoReturn:
         tell("error", lacking)
         sys.exit(BAD_INPUT)
     if needs_supervision():
-        sys.exit(run_supervised(run_here, debug=bool(os.environ.get(DEBUG_VARIABLE))))
-    run_here()
+        _leave(run_supervised(run_here, debug=bool(os.environ.get(DEBUG_VARIABLE))))
+    _leave(run_here())
 
 
-def run_here() -> NoReturn:
-    """Run the command that was typed in this process."""
+def run_here() -> int:
+    """Run the command that was typed in this process and return its exit code."""
     signal.signal(signal.SIGTERM, _end)
     _keep_to_our_warnings()
-    code = main()
+    try:
+        return main()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else FINE if ended.code is None else OUR_FAULT
+
+
+def _leave(code: int) -> NoReturn:
     if _memory_ran_out:
         # without room even the ending of libraries can fail, and loudly
         sys.stdout.flush()
@@ -162,6 +169,8 @@ def _tell_error(error: Exception, words: Sequence[str] = ()) -> int:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
         tell("error", f"the results cannot be written: {error.strerror}")
         return BAD_INPUT
+    if is_near_the_limit():
+        return _tell_memory(error)
     return _tell_our_fault(error)
 
 

@@ -32,6 +32,8 @@ _ADVICE = {
     "simulating": "give it fewer --jobs; finished batches are kept, go on with --resume",
     "fitting": "ask for one --method at a time, and fewer --jobs with --bootstrap",
 }
+#: Share of the limit of address space beyond which an error that nobody foresaw counts as want of memory (ours).
+_NEAR = 0.8
 _DRAWING = "ask for fewer methods, subgroups or scenarios at a time"
 
 
@@ -47,6 +49,26 @@ def is_memory_error(error: BaseException) -> bool:
             return True
         one = one.__cause__ or one.__context__
     return False
+
+
+def is_near_the_limit() -> bool:
+    """Whether this process has had most of the address space that it may have.
+
+    Libraries that find no room also raise errors of any other type, from "error return without exception set" to those
+    of image files.
+    """
+    limit = address_space()
+    return limit is not None and _most_had() > _NEAR * limit
+
+
+def _most_had() -> int:
+    """The most address space that this process has had, in bytes; 0 where that is not known."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            line = next((one for one in status if one.startswith("VmPeak:")), "")
+    except OSError:
+        return 0
+    return int(line.split()[1]) * 1024 if line else 0
 
 
 def free_what_failed(error: BaseException) -> None:
@@ -77,21 +99,23 @@ def memory_message(error: BaseException, phase: str) -> str:
         What was being done, such as ``"reading"``; blank before anything was.
     """
     asked = next((f" ({words} more were asked for)" for words in _sizes(error)), "")
+    if not is_memory_error(error):
+        asked = f", as it seems ({type(error).__name__}: {error})"
     return f"out of memory {_while(phase)}{asked}: {_what_to_do(phase)}"
 
 
-def ended_message(signal_name: str, phase: str) -> str:
-    """A sentence on a process under a limit of memory that a signal ended.
+def ended_message(how: str, phase: str) -> str:
+    """A sentence on a process under a limit of memory that a library or the system ended.
 
     Parameters
     ----------
-    signal_name : str
+    how : str
         Such as ``"SIGSEGV"``.
     phase : str
         As for `memory_message`.
     """
     return (
-        f"the command was ended by the system ({signal_name}) {_while(phase)}, most likely for want of memory: "
+        f"the command was ended by the system ({how}) {_while(phase)}, most likely for want of memory: "
         f"{_what_to_do(phase)}; what was not whole is no result"
     )
 

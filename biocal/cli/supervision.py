@@ -11,13 +11,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import NoReturn
 
 from biocal.cli.memory import address_space, ended_message
 from biocal.cli.messages import tell
 from biocal.cli.progress import show_phases_to
 
-#: Bytes for the name of a phase, which both processes see.
+#: Bytes that both processes see: the exit code plus one once there is one, then the name of the phase.
 _PAGE = 4096
 #: A signal that somebody sent to this process alone; those of a terminal reach the child too.
 _SENT_BY_SOMEBODY = 0
@@ -31,25 +30,25 @@ def needs_supervision() -> bool:
     return sys.platform == "linux" and address_space() is not None
 
 
-def run_supervised(command: Callable[[], NoReturn], *, debug: bool = False) -> int:
-    """Run a command in a child process and tell in a line when a signal ended it.
+def run_supervised(command: Callable[[], int], *, debug: bool = False) -> int:
+    """Run a command in a child process and tell in a line when a library or the system ended it.
 
-    To be called before any thread is started.  What libraries write to the standard error themselves, which no user
-    of ours asked for, is kept out of it.
+    To be called before any thread is started, and returns in both processes, which must end then.  What libraries
+    write to the standard error themselves, which no user of ours asked for, is kept out of it.
 
     Parameters
     ----------
     command : callable
-        Ends by SystemExit.
+        Returns its exit code, and has told what there is to tell.
     debug : bool
         Show what libraries wrote.
 
     Returns
     -------
     int
-        The exit code of the command; 1 when it was ended by a signal.
+        What the command returned; 1 when it was ended before it could.
     """
-    phase = mmap.mmap(-1, _PAGE)
+    page = mmap.mmap(-1, _PAGE)
     noise = os.memfd_create("biocal-noise")
     # waited for below, and not lost between the fork and the waiting
     earlier = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, *_HANDED_ON))
@@ -59,16 +58,18 @@ def run_supervised(command: Callable[[], NoReturn], *, debug: bool = False) -> i
         signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
         _end_with(ourselves)
         _divert_libraries(noise)
-        show_phases_to(lambda name: _note(phase, name))
-        command()
-    status = _wait(child)
+        show_phases_to(lambda name: _note_phase(page, name))
+        code = command()
+        page[0] = code + 1
+        return code
+    ended = os.waitstatus_to_exitcode(_wait(child))
     if debug:
         os.lseek(noise, 0, os.SEEK_SET)
         sys.stderr.write(os.read(noise, 2**20).decode(errors="replace"))
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return code
-    tell("error", ended_message(_signal_name(-code), _noted(phase)))
+    if page[0]:
+        return page[0] - 1
+    how = _signal_name(-ended) if ended < 0 else f"exit code {ended} of a library"
+    tell("error", ended_message(how, _noted_phase(page)))
     return 1
 
 
@@ -103,13 +104,13 @@ def _divert_libraries(noise: int) -> None:
     sys.stderr = open(ours, "w", buffering=1, encoding=encoding, errors=errors)  # open as long as we live
 
 
-def _note(page: mmap.mmap, name: str) -> None:
-    content = name.encode()[: _PAGE - 1]
-    page[: len(content) + 1] = content + b"\0"
+def _note_phase(page: mmap.mmap, name: str) -> None:
+    content = name.encode()[: _PAGE - 2]
+    page[1 : len(content) + 2] = content + b"\0"
 
 
-def _noted(page: mmap.mmap) -> str:
-    return page[:].split(b"\0", maxsplit=1)[0].decode(errors="replace")
+def _noted_phase(page: mmap.mmap) -> str:
+    return page[1:].split(b"\0", maxsplit=1)[0].decode(errors="replace")
 
 
 def _signal_name(number: int) -> str:

@@ -70,6 +70,25 @@ def test_want_of_memory_is_known_in_every_guise(error):
     assert not memory.is_memory_error(ValueError("something else"))
 
 
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("peak", "said", "code"),
+    [(790, "out of memory while reading, as it seems", 3), (400, "internal error", 1)],
+)
+def test_any_error_close_to_the_limit_is_told_as_want_of_memory(biocal, monkeypatch, peak, said, code):
+    def fail(*_, **__):
+        raise SystemError("error return without exception set")
+
+    monkeypatch.setattr(memory, "address_space", lambda: 800 * 2**20)
+    monkeypatch.setattr(memory, "_most_had", lambda: peak * 2**20)
+    monkeypatch.setattr("biocal.study.reading.read_studies", fail)
+    answer = biocal("check", "pool.csv")
+    assert answer.code == code
+    (line,) = answer.err.splitlines()
+    assert line.startswith(f"error: {said}")
+    assert "SystemError: error return without exception set" in line
+
+
 @pytest.mark.parametrize(("threads", "lacking"), [("1", False), ("2", True)])
 def test_too_small_a_limit_is_told_before_anything_is_loaded(monkeypatch, threads, lacking):
     monkeypatch.setattr(memory, "address_space", lambda: 340 * 2**20)

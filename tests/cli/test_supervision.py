@@ -74,6 +74,23 @@ def test_the_phase_of_an_error_is_told_when_its_telling_finds_no_room(tmp_path):
     assert "(SIGABRT) while drawing, " in ended(tmp_path, body)[2]
 
 
+def test_a_library_that_ends_the_process_by_itself_is_told(tmp_path):
+    code, _, err = ended(tmp_path, "    os.write(2, b'symbol lookup error\\n'); os._exit(127)")
+    assert code == 1
+    assert err.startswith(
+        "error: the command was ended by the system (exit code 127 of a library) while loading "
+    )
+    assert err.count("\n") == 1
+
+
+def test_what_fails_after_the_command_has_ended_does_not_matter(tmp_path):
+    body = """
+    import atexit
+    atexit.register(os.abort)
+"""
+    assert ended(tmp_path, body) == (0, "", "")
+
+
 def test_output_errors_and_exit_codes_are_the_command_s_own(tmp_path):
     code, out, err = ended(
         tmp_path, "    print('results'); print('told', file=sys.stderr); raise SystemExit(4)"
