@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -80,10 +81,21 @@ def prepared(folder: Path, rows: int) -> None:
 _BIOCAL = (sys.executable, "-c", "from biocal.cli.main import run; run()")
 
 
-def run_limited(words: tuple[str, ...], place: Path, limit: int) -> tuple[int, list[str]]:
-    """Exit code and lines on stderr of a command in so many MiB of address space; 124 when it did not end."""
+@dataclass(frozen=True)
+class Ended:
+    """Exit code, lines on stderr, and what came out: the standard output and the files."""
+
+    code: int
+    lines: list[str]
+    results: dict[str, bytes]
+
+
+def run_limited(words: tuple[str, ...], place: Path, limit: int | None) -> Ended:
+    """Run a command in so many MiB of address space; code 124 when it did not end."""
 
     def be_limited() -> None:
+        if limit is None:
+            return
         resource.setrlimit(resource.RLIMIT_AS, (limit * 2**20, limit * 2**20))
 
     try:
@@ -92,28 +104,33 @@ def run_limited(words: tuple[str, ...], place: Path, limit: int) -> tuple[int, l
             cwd=place,
             preexec_fn=be_limited,
             capture_output=True,
-            text=True,
             timeout=SECONDS,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "2"},
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return 124, []
-    return done.returncode, done.stderr.splitlines()
+        return Ended(124, [], {})
+    results = {path.name: path.read_bytes() for path in (place / "out").rglob("*") if path.is_file()}
+    return Ended(done.returncode, done.stderr.decode().splitlines(), {"": done.stdout, **results})
 
 
-def judged(code: int, lines: list[str], place: Path) -> str:
+def judged(ended: Ended, reference: dict[str, bytes], place: Path) -> str:
     """How a command ended: "results" or "told"; anything else is a fault, in words."""
-    hidden = [path.name for path in place.rglob(".biocal-*")]
-    if hidden and not any("ended by" in line for line in lines):
+    by_who_watches = any("was ended by the system" in line for line in ended.lines)
+    hidden = [path.name for path in place.rglob(".biocal-new-*")]
+    if hidden and not by_who_watches:
         return f"left {hidden}"
-    if code == 0:
-        return "results" if not lines else f"results, and lines: {lines}"
-    if code not in (1, 3, 4) or len(lines) != 1:
-        return f"code {code}, {lines}"
-    if not lines[0].startswith("error: ") or not any(words in lines[0] for words in _OUT_OF_MEMORY):
-        return f"code {code}, {lines}"
-    return "told, by who watches" if code == 1 else "told"
+    if ended.code == 0 and not ended.lines:
+        differing = [name for name in reference if ended.results.get(name) != reference[name]]
+        return f"other results: {differing}" if differing else "results"
+    if ended.code not in (1, 3, 4) or len(ended.lines) != 1:
+        return f"code {ended.code}, {ended.lines}"
+    (line,) = ended.lines
+    if not line.startswith("error: ") or not any(words in line for words in _OUT_OF_MEMORY):
+        return f"code {ended.code}, {ended.lines}"
+    if (ended.code == 1) != by_who_watches:
+        return f"code {ended.code}, {ended.lines}"
+    return "told by who watches" if by_who_watches else "told"
 
 
 def cases(only: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -135,12 +152,15 @@ def sweep(
         folder = Path(name)
         prepared(folder, rows)
         for shown, words in cases(only):
+            reference = run_limited(words, folder, None).results
+            _clear(folder)
             found: Counter[str] = Counter()
             for limit in limits:
-                ended = judged(*run_limited(words, folder, limit), folder)
-                found[ended if ended.startswith(("results", "told")) else "FAULT"] += 1
+                ended = judged(run_limited(words, folder, limit), reference, folder)
+                sound = ended == "results" or ended.startswith("told")
+                found[ended if sound else "FAULT"] += 1
                 total += 1
-                if not (ended == "results" or ended.startswith("told")):
+                if not sound:
                     faults += 1
                     tell(f"FAULT: {shown} in {limit} MiB: {ended}")
                 _clear(folder)
