@@ -65,6 +65,7 @@ def quality_figures(calibration: CalibrationResults) -> dict[str, bytes]:
 
 
 def _rendered(name: str, figure: Any) -> dict[str, bytes]:
-    from biocal.plots.save import figure_bytes
+    from biocal.plots.save import figure_bytes, laid_out
 
-    return {f"{name}.{ending}": figure_bytes(figure, ending) for ending in FORMATS}
+    with laid_out(figure):
+        return {f"{name}.{ending}": figure_bytes(figure, ending) for ending in FORMATS}

@@ -477,7 +477,12 @@ def _contents(comparison: Comparison, pool: PooledStudies, options: dict[str, An
     tables = fit_tables(comparison)
     contents = {f"{name}.csv": csv_bytes(table) for name, table in tables.items()}
     contents["fit.json"] = json_bytes(fit_record(comparison, tables, options, pool.problems))
+    figures = fit_figures(comparison)
     page = report_html(
-        comparison, suppress=options.get("suppress", 0), problems=pool.problems, options=options
+        comparison,
+        suppress=options.get("suppress", 0),
+        problems=pool.problems,
+        options=options,
+        drawn=figures,
     )
-    return contents | fit_figures(comparison) | {"report.html": page.encode()}
+    return contents | figures | {"report.html": page.encode()}

@@ -121,7 +121,7 @@ def _contents(found: PlanResults, read: PlanSpec) -> dict[str, bytes]:
 
     import biocal
     from biocal.cli.record import json_bytes
-    from biocal.plots.save import figure_bytes
+    from biocal.plots.save import figure_bytes, laid_out
     from biocal.results.tables import csv_bytes
 
     tables = found.tables()
@@ -142,10 +142,11 @@ def _contents(found: PlanResults, read: PlanSpec) -> dict[str, bytes]:
         },
     }
     figure = found.plot()
+    with laid_out(figure):
+        pictures = {f"width.{ending}": figure_bytes(figure, ending) for ending in ("png", "svg")}
     return {
         **{f"{name}.csv": csv_bytes(table) for name, table in tables.items()},
         "plan.json": json_bytes(record),
         "summary.txt": (found.summary() + "\n").encode(),
-        "width.png": figure_bytes(figure, "png"),
-        "width.svg": figure_bytes(figure, "svg"),
+        **pictures,
     }

@@ -248,7 +248,7 @@ def _facts(panel: CalibrationPanel) -> str:
     """Return the count and the quality of the fit, for the line above a panel."""
     facts = f"n = {panel.local.size}{drawn_words(panel.local.size, panel.drawn().size)}"
     if np.isfinite(panel.r_squared):
-        facts += f", $R^2$ {panel.r_squared:.2f}"
+        facts += f", R² {panel.r_squared:.2f}"
     if np.isfinite(panel.residual_sd):
         facts += f", SD {panel.residual_sd:.3g}"
     return facts

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,35 @@ _NO_METADATA: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
+
+
+@contextmanager
+def laid_out(figure: Figure) -> Iterator[None]:
+    """Lay a figure out once, at the dots of PNG, for all the formats it is written in meanwhile.
+
+    matplotlib lays out anew for every format and, to do so, draws the whole figure once for nothing: together more
+    than half of the time that a figure takes.  Afterwards the figure is laid out as before when it is drawn.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Any figure.
+    """
+    engine = figure.get_layout_engine()
+    if engine is None or not figure.axes:
+        yield
+        return
+    dots = figure.dpi
+    with matplotlib.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+        figure.dpi = PNG_DOTS_PER_INCH
+        with suppress(ValueError):  # as matplotlib does when it draws
+            engine.execute(figure)
+        figure.dpi = dots
+        figure.set_layout_engine(None)
+        try:
+            yield
+        finally:
+            figure.set_layout_engine(engine)
 
 
 def figure_bytes(figure: Figure, file_format: str = "png") -> bytes:
@@ -49,7 +80,7 @@ def figure_bytes(figure: Figure, file_format: str = "png") -> bytes:
             allowed=tuple(_NO_METADATA),
         )
     content = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "biocal", "svg.fonttype": "path"}):
+    with laid_out(figure), matplotlib.rc_context({"svg.hashsalt": "biocal", "svg.fonttype": "path"}):
         figure.savefig(content, format=file_format, dpi=PNG_DOTS_PER_INCH, metadata=_NO_METADATA[file_format])
     return content.getvalue()
 

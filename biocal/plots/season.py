@@ -36,6 +36,7 @@ _TITLE_LETTERS = 24
 _PAGE_MM = 240.0
 #: Areas of points: a month with this many controls has the largest one (sqrt scale; ours).
 _FULL_SIZE, _MANY = 16.0, 50
+_DAYS = np.linspace(0.0, DAYS_PER_YEAR, 241)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +102,18 @@ def draw_season_panels(
     n_columns = len(panels) if len(panels) <= 3 else min(5, int(np.ceil(np.sqrt(len(panels)))))
     n_rows = -(-len(panels) // n_columns)
     width = width_mm or {1: ONE_COLUMN_MM, 2: MIDDLE_MM}.get(n_columns, TWO_COLUMNS_MM)
+    limits = _common_limits(panels)
     with print_style():
         title_lines = max(len(textwrap.wrap(panel.study, _TITLE_LETTERS)) for panel in panels)
         row_mm = max(30.0, 0.72 * (width - 8) / n_columns) + 3.2 * title_lines + 4
         figure = new_figure(width, min(n_rows * row_mm + 18, _PAGE_MM))
-        grid = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
+        grid = figure.subplots(n_rows, n_columns, squeeze=False)
         for spare in grid.flat[len(panels) :]:
             spare.remove()
         for position, (axes, panel) in enumerate(zip(grid.flat, panels, strict=False)):
+            # set here, for axes that share limits look at all others whenever one of them is touched
+            axes.set_xlim(0.0, DAYS_PER_YEAR)
+            axes.set_ylim(*limits)
             _draw_panel(axes, panel, reference_day)
             lowest = position + n_columns >= len(panels)
             axes.tick_params(labelleft=position % n_columns == 0, labelbottom=lowest)
@@ -119,13 +124,20 @@ def draw_season_panels(
     return figure
 
 
+def _common_limits(panels: Sequence[SeasonPanel]) -> tuple[float, float]:
+    """Limits of the levels that all panels show."""
+    levels = [values for panel in panels for values in ([panel.mean], panel.level, panel.curve(_DAYS))]
+    low, high = float(np.min(np.concatenate(levels))), float(np.max(np.concatenate(levels)))
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
 def _draw_panel(axes: Axes, panel: SeasonPanel, reference_day: float | None) -> None:
     """The curve, the level that persons are moved to, and the monthly means."""
-    days = np.linspace(0.0, DAYS_PER_YEAR, 241)
     axes.axhline(panel.mean, color=GREY, linewidth=0.8, linestyle=_MEAN_LINE, zorder=1)
     if reference_day is not None:
         axes.axvline(reference_day, color=GREY, linewidth=0.9, linestyle=_REFERENCE_LINE, zorder=1)
-    axes.plot(days, panel.curve(days), color=_CURVE_COLOUR, linewidth=1.4, zorder=3)
+    axes.plot(_DAYS, panel.curve(_DAYS), color=_CURVE_COLOUR, linewidth=1.4, zorder=3)
     sizes = _FULL_SIZE * np.sqrt(np.minimum(panel.count / _MANY, 1.0))
     axes.scatter(
         panel.day, panel.level, s=np.maximum(sizes, 2.0), color=_POINT_COLOUR, linewidths=0, zorder=2
@@ -134,7 +146,6 @@ def _draw_panel(axes: Axes, panel: SeasonPanel, reference_day: float | None) -> 
     axes.set_title(
         "\n".join(textwrap.wrap(plain(panel.study), _TITLE_LETTERS)) + f"\nhalf-swing {half:.3g}", pad=3.0
     )
-    axes.set_xlim(0.0, DAYS_PER_YEAR)
     axes.set_xticks(mid_month_day(np.array([1, 4, 7, 10])), ["Jan", "Apr", "Jul", "Oct"])
 
 

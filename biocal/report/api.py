@@ -96,14 +96,20 @@ def report_html(
     problems: Sequence[Problem] = (),
     options: Mapping[str, Any] | None = None,
     title: str = "",
+    drawn: Mapping[str, bytes] | None = None,
 ) -> str:
-    """Return the page that `write_report` writes; arguments as there."""
+    """Return the page that `write_report` writes; arguments as there.
+
+    `drawn` holds files of figures of the same results by name, SVG (of zip plots PNG): those are not drawn again.
+    """
     if isinstance(results, Fit):
         results = Comparison({results.method: results}, {})
     if isinstance(results, Comparison):
         from biocal.report.fit_report import fit_page
 
-        return fit_page(results, suppress=suppress, options=options, problems=problems, title=title)
+        return fit_page(
+            results, suppress=suppress, options=options, problems=problems, title=title, drawn=drawn
+        )
     from biocal.simulation.results import SimulationResults
 
     if isinstance(results, SimulationResults):

@@ -263,7 +263,7 @@ def _other_notes(calibration: CalibrationResults, disclosure: Disclosure) -> lis
 def _panels(
     calibration: CalibrationResults, local: list[StudyCalibration], hidden: BoolArray, disclosure: Disclosure
 ) -> list[ReportFigure]:
-    from biocal.report.calibration_panels import PanelGroups, draw_panel, panel_limits
+    from biocal.report.calibration_panels import PanelGroups, draw_panels
 
     groups = []
     for study in local:
@@ -278,9 +278,8 @@ def _panels(
                 study.curve,
             )
         )
-    limits = panel_limits(groups)
     figures = []
-    for k, (study, group) in enumerate(zip(local, groups, strict=True)):
+    for k, (study, drawn) in enumerate(zip(local, draw_panels(groups, calibration.labels.unit), strict=True)):
         pairs = _pairs(study, bool(hidden[k]), disclosure)
         pairs = (
             count(study.n_calibration, "pair") if pairs == f"{study.n_calibration:,}" else f"{pairs} pairs"
@@ -295,6 +294,5 @@ def _panels(
             f"{number(study.residual_sd, 3)}, R squared {_r_squared(study)}."
         )
         caption = f"{study.study}: {pairs}, R² {_r_squared(study)}, slope {number(study.slope, 3)}"
-        drawn = draw_panel(group, limits, calibration.labels.unit)
         figures.append(report_figure(f"panel-{k + 1}", drawn, caption=caption, alternative=alternative))
     return figures

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from biocal.plots.save import laid_out
 from biocal.plots.style import GREY, new_figure, print_style, thin_ticks, with_unit
 
 FloatArray = NDArray[np.float64]
@@ -62,6 +63,23 @@ def panel_limits(panels: Sequence[PanelGroups]) -> Limits | None:
     if np.any(spans[:, :, 1] - spans[:, :, 0] < _LEAST_SHARE * (high - low)):
         return None
     return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
+
+
+def draw_panels(panels: Sequence[PanelGroups], unit: str) -> Iterator[Figure]:
+    """Draw the panels one by one, on common axes where their scales allow it; arguments as of `draw_panel`."""
+    limits = panel_limits(panels)
+    place = None
+    for panel in panels:
+        figure = draw_panel(panel, limits, unit)
+        (axes,) = figure.axes
+        if place is not None:
+            figure.set_layout_engine("none")
+            axes.set_position(place)
+        elif limits is not None:
+            # the same axes bear the same labels: what the first panel needs for them is what all need
+            with laid_out(figure):
+                place = axes.get_position()
+        yield figure
 
 
 def draw_panel(panel: PanelGroups, limits: Limits | None, unit: str) -> Figure:

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from biocal.plots.save import figure_bytes
+from biocal.plots.save import PNG_DOTS_PER_INCH, figure_bytes
 
 _HEAD = re.compile(r"^.*?(?=<svg\b)", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->\s*", re.DOTALL)
@@ -55,19 +55,28 @@ def report_figure(
     ----------
     name : str
         Letters, digits and hyphens.
-    drawn : matplotlib Figure or Axes
+    drawn : matplotlib Figure or Axes, or bytes
+        Bytes: the file of a figure that was drawn before, SVG or, with `raster`, PNG.
     caption, alternative : str
         Plain text.
     raster : bool, default False
         A picture of dots, for figures with so many marks that lines would take megabytes.
     """
-    figure = getattr(drawn, "figure", None) or drawn
-    width = float(figure.get_figwidth()) * 25.4
-    if raster:
-        picture = inline_image(figure_bytes(figure, "png"), alternative)
-    else:
-        picture = inline_svg(figure_bytes(figure, "svg").decode(), name, alternative)
-    return ReportFigure(name, picture, caption, alternative, width)
+    content = drawn
+    if not isinstance(drawn, bytes):
+        content = figure_bytes(getattr(drawn, "figure", None) or drawn, "png" if raster else "svg")
+    picture = (
+        inline_image(content, alternative) if raster else inline_svg(content.decode(), name, alternative)
+    )
+    return ReportFigure(name, picture, caption, alternative, 25.4 * _width_inches(content))
+
+
+def _width_inches(content: bytes) -> float:
+    """Width in print of a figure's file: PNG tells it in dots, SVG in points."""
+    if content.startswith(b"\x89PNG"):
+        return int.from_bytes(content[16:20], "big") / PNG_DOTS_PER_INCH
+    (view,) = _VIEW.findall(content.decode())[:1]
+    return float(view.split()[2]) / 72.0
 
 
 def inline_svg(source: str, prefix: str, alternative: str) -> Markup:

@@ -33,6 +33,7 @@ def fit_page(
     options: Mapping[str, Any] | None = None,
     problems: Sequence[Problem] = (),
     title: str = "",
+    drawn: Mapping[str, bytes] | None = None,
 ) -> str:
     """Return the page of a comparison (or of one fit in it).
 
@@ -48,8 +49,12 @@ def fit_page(
         Warnings and notes of reading.
     title : str
         Default: made of exposure and outcome.
+    drawn : mapping of str to bytes, optional
+        SVG files of these results by file name, taken instead of drawing the same again.
     """
     disclosure = Disclosure(suppress)
+    # what is hidden in the page is shown in files
+    files = {} if drawn is None or disclosure.active else drawn
     comparison = _without_single_controls(comparison, disclosure)
     fits = list(comparison.values())
     first, leading = fits[0], curves.leading_fit(comparison)
@@ -72,8 +77,8 @@ def fit_page(
         participants=participants,
         findings=finding_table(problems, disclosure),
         calibration=calibration,
-        season=season_section(first.info.season, disclosure) if first.info.season else None,
-        figure_curve=_curve_figure(comparison, contrast),
+        season=season_section(first.info.season, disclosure, files) if first.info.season else None,
+        figure_curve=_curve_figure(comparison, contrast, files.get("dose_response.svg")),
         odds_ratios=curves.odds_ratio_tables(fits),
         tests=curves.table_of_tests(fits),
         asked=asked_tables(fits),
@@ -82,9 +87,9 @@ def fit_page(
         failures=[(name, disclosure.text(why)) for name, why in comparison.failures.items()],
         change=_change_from_naive(comparison, leading, contrast),
         shares=curves.share_tables(fits),
-        studies=studies_section(two_stage, participants, disclosure) if two_stage else None,
-        subgroups=subgroups_section(leading, disclosure),
-        left_out=leave_one_out_section(leading, participants, disclosure),
+        studies=studies_section(two_stage, participants, disclosure, files) if two_stage else None,
+        subgroups=subgroups_section(leading, disclosure, files),
+        left_out=leave_one_out_section(leading, participants, disclosure, files),
         n_studies=first.sample.n_studies,
         together=_together(first),
         bootstrap=appendix.bootstrap_table(fits),
@@ -236,7 +241,9 @@ def _sentence(note: str) -> str:
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
-def _curve_figure(comparison: Comparison, contrast: curves.SpokenContrast) -> ReportFigure:
+def _curve_figure(
+    comparison: Comparison, contrast: curves.SpokenContrast, drawn: bytes | None
+) -> ReportFigure:
     leading = curves.leading_fit(comparison)
     said = [
         f"{f'{level}: ' if level else ''}{r} at {label}"
@@ -255,4 +262,4 @@ def _curve_figure(comparison: Comparison, contrast: curves.SpokenContrast) -> Re
         f"Odds ratio{f' of {labels.outcome}' if labels.outcome else ''} by {labels.exposure_with_unit}, with "
         f"{100 * leading.info.level:g} % intervals, against {contrast.reference}.{marks}{beneath}"
     )
-    return report_figure("curve", comparison.plot(), caption=caption, alternative=alternative)
+    return report_figure("curve", drawn or comparison.plot(), caption=caption, alternative=alternative)

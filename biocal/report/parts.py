@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,8 +45,8 @@ class PartSection:
     notes: tuple[str, ...]
 
 
-def subgroups_section(fit: Fit, disclosure: Disclosure) -> PartSection | None:
-    """Describe the subgroups of a fit; None without."""
+def subgroups_section(fit: Fit, disclosure: Disclosure, drawn: Mapping[str, bytes]) -> PartSection | None:
+    """Describe the subgroups of a fit; None without.  `drawn`: figures that need not be drawn again."""
     if not fit.subgroups:
         return None
     contrasts = chosen_contrasts(fit)
@@ -75,14 +76,16 @@ def subgroups_section(fit: Fit, disclosure: Disclosure) -> PartSection | None:
     if any(one.fitted for one in fit.subgroups):
         figure = report_figure(
             "subgroups",
-            draw_subgroups(fit.subgroups, counts=not disclosure.active),
+            drawn.get("subgroups.svg") or draw_subgroups(fit.subgroups, counts=not disclosure.active),
             caption=f"Odds ratios by subgroup, method {fit.method}.",
             alternative="Forest plot of the odds ratios by subgroup; the tables beneath have the numbers.",
         )
     return PartSection(figure, tuple(tables), tuple(words), tuple(notes))
 
 
-def leave_one_out_section(fit: Fit, participants: Participants, disclosure: Disclosure) -> PartSection | None:
+def leave_one_out_section(
+    fit: Fit, participants: Participants, disclosure: Disclosure, drawn: Mapping[str, bytes]
+) -> PartSection | None:
     """Describe what is left without each study; None when it was not asked for."""
     found = fit.left_out
     if found is None:
@@ -99,7 +102,7 @@ def leave_one_out_section(fit: Fit, participants: Participants, disclosure: Disc
     if found.fitted:
         figure = report_figure(
             "leave-one-out",
-            draw_leave_one_out(found, counts=not disclosure.active),
+            drawn.get("leave_one_out.svg") or draw_leave_one_out(found, counts=not disclosure.active),
             caption=f"Odds ratios without each study in turn, its calibration too, method {fit.method}.",
             alternative="Odds ratios without each study beside those of all; the table beneath has the numbers.",
         )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from biocal.report.calibration import with_error
 from biocal.report.disclosure import Disclosure
@@ -29,8 +32,13 @@ class SeasonSection:
     table: ReportTable
 
 
-def season_section(season: SeasonResults, disclosure: Disclosure) -> SeasonSection:
-    """Describe the season; months with few controls have no point in the figure, and no count is told."""
+def season_section(
+    season: SeasonResults, disclosure: Disclosure, drawn: Mapping[str, bytes]
+) -> SeasonSection:
+    """Describe the season; months with few controls have no point in the figure, and no count is told.
+
+    `drawn` has figures that need not be drawn again.
+    """
     swings = sorted(season.studies, key=lambda study: study.half_swing)
     low, high = swings[0], swings[-1]
     spread = (
@@ -48,7 +56,11 @@ def season_section(season: SeasonResults, disclosure: Disclosure) -> SeasonSecti
         "more."
     )
     alternative = f"Fitted season of each study; half-swings go {spread}. The table beneath has the numbers."
-    figure = report_figure("season", season.plot(least=least), caption=caption, alternative=alternative)
+    every_month = all(np.all(study.month_count >= least) for study in season.studies)
+    picture = drawn.get("season.svg") if every_month else None
+    figure = report_figure(
+        "season", picture or season.plot(least=least), caption=caption, alternative=alternative
+    )
     return SeasonSection(words, figure, _season_table(season))
 
 

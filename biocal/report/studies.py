@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +46,13 @@ class StudiesSection:
     left_out: tuple[tuple[str, str], ...]
 
 
-def studies_section(fit: Fit, participants: Participants, disclosure: Disclosure) -> StudiesSection:
-    """Describe the first stage of a two-stage fit and its pooling, at the default contrast."""
+def studies_section(
+    fit: Fit, participants: Participants, disclosure: Disclosure, drawn: Mapping[str, bytes]
+) -> StudiesSection:
+    """Describe the first stage of a two-stage fit and its pooling, at the default contrast.
+
+    `drawn` has figures that need not be drawn again.
+    """
     assert isinstance(fit.studies, StudyEstimates)  # for the type checker: the caller looks
     contrast = fit.studies.contrast()
     alternative = (
@@ -55,7 +61,10 @@ def studies_section(fit: Fit, participants: Participants, disclosure: Disclosure
         "table beneath has the numbers."
     )
     forest = report_figure(
-        "forest", contrast.plot(), caption=f"Odds ratio by study, {contrast.label}.", alternative=alternative
+        "forest",
+        drawn.get("forest.svg") or contrast.plot(),
+        caption=f"Odds ratio by study, {contrast.label}.",
+        alternative=alternative,
     )
     left_out = tuple((name, disclosure.text(why)) for name, why in contrast.left_out.items())
     return StudiesSection(

@@ -83,9 +83,10 @@ def _figures(results: SimulationResults, design: Design) -> Iterator[tuple[str, 
 
 
 def _write_figure(path: Path, figure: Any) -> None:
-    from biocal.plots.save import figure_bytes
+    from biocal.plots.save import figure_bytes, laid_out
 
     # a zip plot has a line for every interval: megabytes as vectors
     formats = ("png",) if path.name.startswith("zip_") else ("png", "svg")
-    for file_format in formats:
-        replace_file(path.with_name(f"{path.name}.{file_format}"), figure_bytes(figure, file_format))
+    with laid_out(figure):
+        for file_format in formats:
+            replace_file(path.with_name(f"{path.name}.{file_format}"), figure_bytes(figure, file_format))

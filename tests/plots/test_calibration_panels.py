@@ -33,7 +33,7 @@ def test_one_panel_a_study_in_the_order_given(n_studies):
 
 def test_count_and_fit_are_told_in_each_panel():
     figure = draw_calibration_panels([panel("A")])
-    assert "n = 30, $R^2$ 0.87, SD 5.2" in labels_of(figure.axes[0])
+    assert "n = 30, R² 0.87, SD 5.2" in labels_of(figure.axes[0])
 
 
 def test_fitted_line_is_solid_over_the_subset_and_dotted_beyond():
