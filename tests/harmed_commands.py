@@ -2,7 +2,8 @@
 
 A harm is a dictionary with any of: ``after``, seconds until it is killed; ``appears``, killed when a temporary file
 does; ``step``, killed just before so manieth change of files in its folder; ``count``, a file for the number of these
-changes; ``plain``, figures and reports are made in no time; ``file_size`` and ``memory_left``, bytes.
+changes; ``plain``, figures and reports are made in no time; ``temporary``, the folder for temporary files;
+``file_size`` and ``memory_left``, bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import glob
 import os
 import signal
 import sys
+import tempfile
 from typing import Any
 
 #: Changes of files that Python tells of before it makes them.
@@ -29,6 +31,8 @@ def inflict(harm: dict[str, Any], folder: str) -> None:
     """In the process of the command, before it begins."""
     if harm.get("plain"):
         _draw_plainly()
+    if "temporary" in harm:
+        os.environ["TMPDIR"] = tempfile.tempdir = harm["temporary"]
     if "step" in harm or "count" in harm:
         _count_changes(harm, folder)
     if "file_size" in harm or "memory_left" in harm:

@@ -78,6 +78,8 @@ def step(
 
     with working("fitting", quiet=quiet):
         progress = take_answers(Path(folder), answers or [])
+    if progress.repeated and not quiet:
+        tell("note", "these answers were taken in before; the session goes on from there")
     if progress.comparison is not None:
         _write_results(progress, out or str(Path(folder) / "results"), force=force, quiet=quiet)
         return

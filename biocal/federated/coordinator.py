@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ class Progress:
         The fits, when the session is over.
     new_request : Path or None
         The request that a step has written.
+    repeated : bool
+        The step had been made before, and was stopped at the earliest when that was done.
     """
 
     folder: Path
@@ -55,6 +57,7 @@ class Progress:
     centre: Centre
     comparison: Comparison | None = None
     new_request: Path | None = None
+    repeated: bool = False
 
     @property
     def request_path(self) -> Path:
@@ -114,6 +117,8 @@ def session_progress(folder: Path) -> Progress:
 def take_answers(folder: Path, paths: Sequence[str]) -> Progress:
     """Take in answers; when the round is complete, write the next request or make the fits.
 
+    The same answers once more, as when a step was killed at its very end, lead to the same request or fits.
+
     Parameters
     ----------
     folder : Path
@@ -131,6 +136,9 @@ def take_answers(folder: Path, paths: Sequence[str]) -> Progress:
         The model cannot be fitted.
     """
     secret, progress = _replay(folder)
+    if _were_taken_in(progress, paths, secret):
+        again = None if progress.comparison is not None else progress.request_path
+        return replace(progress, new_request=again, repeated=True)
     if progress.comparison is not None and paths:
         raise InputError(f"the session in '{folder}' is over; its fits need no further answers")
     accepted = _accepted(progress, paths, secret)
@@ -146,6 +154,25 @@ def take_answers(folder: Path, paths: Sequence[str]) -> Progress:
     if progress.missing or progress.comparison is not None:
         return progress
     return _go_on(folder, progress, secret)
+
+
+def _were_taken_in(progress: Progress, paths: Sequence[str], secret: bytes) -> bool:
+    """Whether these are answers with which the last step ended, and none has come since."""
+    over = progress.comparison is not None
+    if not paths or (progress.answered and not over):
+        return False
+    last = progress.request.round if over else progress.request.round - 1
+    for path in paths:
+        try:
+            answer = open_answer(read_json(path), secret)
+        except MessageError:
+            return False
+        kept = _answer_path(progress.folder, last, answer.site)
+        if answer.round != last or answer.site not in progress.plan.sites:
+            return False
+        if open_answer(read_json(kept), secret).digest != answer.digest:
+            return False
+    return True
 
 
 def _require_usable(progress: Progress, accepted: dict[str, dict[str, Any]], secret: bytes) -> None:

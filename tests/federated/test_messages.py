@@ -202,12 +202,34 @@ def test_answers_come_in_any_order_and_one_by_one(tmp_path: Path):
     assert progress.request.round == 1
 
 
-def test_an_answer_of_the_last_round_does_not_serve_the_next(tmp_path: Path):
+def test_an_answer_of_an_earlier_round_does_not_serve_the_present(tmp_path: Path):
     session = Session(tmp_path, few_studies(make_pool()), sites=FEW_SITES)
     old = session.answer("a")
     session.step()
+    different = session.tampered(old, _put("content", "shapes")(None))
     with pytest.raises(MessageError, match="an answer to round 0; the session is at round 1"):
+        take_answers(session.centre, [str(different)])
+    session.step()
+    with pytest.raises(MessageError, match="an answer to round 0; the session is at round 2"):
         take_answers(session.centre, [str(old)])
+
+
+def test_a_step_that_was_made_before_leads_to_the_same_request_and_the_same_fits(tmp_path: Path):
+    """As when it was killed when all was written, and is run again."""
+    session = Session(tmp_path, few_studies(make_pool()), sites=FEW_SITES)
+    progress = session.progress()
+    while progress.comparison is None:
+        answers = [str(session.answer(site)) for site in session.sites]
+        progress = take_answers(session.centre, answers)
+        written = {path: path.read_bytes() for path in session.centre.rglob("*.json")}
+        again = take_answers(session.centre, answers)
+        assert again.repeated
+        assert again.new_request == progress.new_request
+        assert (again.comparison is None) == (progress.comparison is None)
+        assert written == {path: path.read_bytes() for path in session.centre.rglob("*.json")}
+        session.request = progress.request_path
+    with pytest.raises(InputError, match="is over; its fits need no further answers"):
+        take_answers(session.centre, [str(session.tampered(Path(answers[0]), _put("round")(0)))])
 
 
 def test_a_secret_shows_forgeries_that_a_plain_digest_does_not(tmp_path: Path):

@@ -7,6 +7,7 @@ import shutil
 import pytest
 from cli_pool import SPEC, small_pool
 from kill_commands import DESIGN, MODES, kill_modes
+from kill_sessions import kill_sessions
 from limited_commands import LimitedCommands
 
 #: Bytes of a file at most, as when a disk is full: less than any table, than a figure, than a report.
@@ -20,10 +21,15 @@ _COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("name", ["fit over earlier results", "simulate, one job"])
+@pytest.mark.parametrize("name", ["fit over earlier results", "simulate, one job", "partition"])
 def test_killed_at_any_moment_results_are_whole_or_absent_and_a_rerun_gives_the_reference(name):
     (mode,) = [one for one in MODES if one.name == name]
     assert kill_modes(2, seed=20_261_122, modes=(mode,)) == 2
+
+
+@pytest.mark.slow
+def test_a_federated_session_whose_every_command_is_killed_ends_as_the_reference():
+    assert kill_sessions(1, seed=20_261_122) > 50
 
 
 @pytest.fixture(scope="module")
