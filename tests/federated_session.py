@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from federated_pool import SITES
 
@@ -16,7 +17,10 @@ from biocal.federated.json_text import message_bytes, sealed
 from biocal.federated.plan import plan_of
 from biocal.federated.site import PreparedAnswer, SiteSettings, create_site, enter_answer, prepare_answer
 from biocal.results.comparison import Comparison
+from biocal.results.tables import fit_tables
 
+#: What is promised.  Seen: about 1e-13, the rounding of sums taken in another order.
+AGREEMENT = 1e-8
 #: Options of a spec that the tests start from.
 OPTIONS: dict[str, Any] = {
     "sites": list(SITES),
@@ -116,3 +120,31 @@ def pooled(pool: pd.DataFrame, **options: Any) -> Comparison:
     }
     fitted: Comparison = bc.fit(bc.PooledStudies.from_frame(pool), **(arguments | options))
     return fitted
+
+
+def require_same(federated: Comparison, expected: Comparison) -> None:
+    """Compare every table that both have, cell by cell; ranges of local values are blank in a federated fit."""
+    found, tables = fit_tables(federated), fit_tables(expected)
+    for name in ("coefficients", "covariance", "dose_response", "tests", "variance_shares"):
+        table = tables[name]
+        if name == "tests":
+            table = table[table["test"] != "heterogeneity"].reset_index(drop=True)
+        pd.testing.assert_frame_equal(
+            found[name].reset_index(drop=True),
+            table,
+            rtol=AGREEMENT,
+            atol=AGREEMENT * 1e-3,
+            check_dtype=False,
+        )
+    columns = ["study", "kind", "n_calibration", "intercept", "slope", "se_intercept", "se_slope"]
+    columns += ["residual_sd", "r_squared"]
+    pd.testing.assert_frame_equal(
+        found["calibration"][columns], tables["calibration"][columns], rtol=AGREEMENT, check_dtype=False
+    )
+    if "calibration_covariates" in tables:
+        pd.testing.assert_frame_equal(
+            found["calibration_covariates"], tables["calibration_covariates"], rtol=AGREEMENT
+        )
+    for method, fit in federated.items():
+        np.testing.assert_allclose(fit.loglik, expected[method].loglik, rtol=AGREEMENT)
+        np.testing.assert_allclose(fit.loglik_null, expected[method].loglik_null, rtol=AGREEMENT)

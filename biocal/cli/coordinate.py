@@ -43,7 +43,7 @@ def init(
     from biocal.federated.coordinator import begin_session
     from biocal.federated.plan import plan_of
 
-    values = read_spec(spec, more=("sites", "secret_file"))
+    values = read_spec(spec, more=("sites", "secret_file", "modifier_at"))
     path = begin_session(Path(folder), plan_of(values), secret_path(spec, values))
     if not quiet:
         say(f"{path}: send it to {', '.join(values['sites'])}")

@@ -28,7 +28,7 @@ _KNOWN = frozenset(
     {
         *(*_READING, *_SAME, "files", "out", "force", "quiet", "partitioned"),
         *("method", "exposure", "knots", "knot_values", "knot_probs", "cuts", "reference_category"),
-        *("covariates", "matching", "ref", "at", "suppress"),
+        *("covariates", "matching", "modifier", "joint", "ref", "at", "suppress"),
     }
 )
 #: Keys that may be there with the one value that partitions know.
@@ -103,6 +103,8 @@ def _fitted(folder: str, settings: Settings, options: dict[str, Any]) -> Partiti
             exposure=exposure_of(options),
             covariates=options["covariates"] or None,
             matching=options["matching"] or None,
+            modifier=options["modifier"] or None,
+            joint=options.get("joint"),
             reference=options.get("ref"),
             at=options.get("at"),
             **{key: options[key] for key in _SAME if key in options},

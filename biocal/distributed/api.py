@@ -79,8 +79,9 @@ def fit_partitioned(
     jobs : int, default 1
         Processes of this machine without a scheduler, -1 for one a core; each holds one partition at a time.
     **options
-        exposure, covariates, matching, calibration_covariates, calibration_coefficients, calibration_variance,
-        reference, at, level, exposure_name, unit, outcome_name, per, per_sd: as :func:`biocal.fit` takes them.
+        exposure, covariates, matching, modifier, calibration_covariates, calibration_coefficients,
+        calibration_variance, reference, at, level, exposure_name, unit, outcome_name, per, per_sd, joint: as
+        :func:`biocal.fit` takes them.
 
     Returns
     -------
@@ -125,6 +126,7 @@ def run_partitioned(
     exposure: ExposureSpecification | None = None,
     covariates: str | None = None,
     matching: str | None = None,
+    modifier: str | None = None,
     calibration_covariates: str = "outcome",
     calibration_coefficients: str = "common",
     calibration_variance: str = "robust",
@@ -136,6 +138,7 @@ def run_partitioned(
     outcome_name: str = "",
     per: float | Sequence[float] | None = None,
     per_sd: bool = False,
+    joint: str | None = None,
     scheduler: str | None = None,
     jobs: int = 1,
     told: Callable[[str], None] | None = None,
@@ -146,9 +149,9 @@ def run_partitioned(
     ----------
     pool, method, scheduler, jobs
         As :func:`fit_partitioned` takes them.
-    exposure, covariates, matching, calibration_covariates, calibration_coefficients, calibration_variance
+    exposure, covariates, matching, modifier, calibration_covariates, calibration_coefficients, calibration_variance
         As :func:`biocal.fit`.
-    reference, at, level, exposure_name, unit, outcome_name, per, per_sd
+    reference, at, level, exposure_name, unit, outcome_name, per, per_sd, joint
         As :func:`biocal.fit`.
     told : callable, optional
         Called with the name of each round.
@@ -163,7 +166,7 @@ def run_partitioned(
     formulas = ModelFormulas(
         covariates,
         matching,
-        None,
+        modifier,
         calibration_covariates,
         require_coefficients(calibration_coefficients),
         wants_leverage_scores(calibration_variance),
@@ -171,7 +174,7 @@ def run_partitioned(
     texts = formula_texts(formulas)
     for text in texts.values():
         require_fixed_coding(text)
-    asked = AskedTables(require_increments(per), per_sd)
+    asked = AskedTables(require_increments(per), per_sd, joint)
     pool = pool if isinstance(pool, PartitionedStudies) else PartitionedStudies.of(pool)
     if scheduler is not None:
         pool = replace(pool, folder=os.path.abspath(pool.folder))  # workers may stand elsewhere
@@ -181,7 +184,7 @@ def run_partitioned(
         rounds = Rounds(runner, paths, told or (lambda words: None))
         roles, sources, n_rows = begin(rounds, pool)
         session = Session(token, folder, roles, formulas, texts)
-        found = run_rounds(rounds, session, sources, exposure or rcs(4), methods)
+        found = run_rounds(rounds, session, sources, exposure or rcs(4), methods, joint)
     labels = Labels(exposure_name, unit, outcome_name)
     comparison = comparison_of(found, formulas, labels, reference, at, level, asked)
     problems = merged_problems(part.problems for part in found.read)
@@ -195,6 +198,7 @@ def formula_texts(formulas: ModelFormulas) -> dict[str, str]:
         parts["matching"] = formulas.matching or ""
     elif formulas.calibration_covariates != "none":
         parts["calibration"] = formulas.calibration_covariates
+    parts["modifier"] = formulas.modifier or ""
     return {part: text.strip() for part, text in parts.items() if text.strip()}
 
 

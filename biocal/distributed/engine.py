@@ -15,6 +15,7 @@ from biocal.distributed.merging import (
     agreed_levels,
     merged_exposure,
     merged_local,
+    merged_residuals,
     merged_sandwich,
 )
 from biocal.distributed.partitions import PartitionedStudies, sources_of
@@ -38,15 +39,20 @@ from biocal.errors import CalibrationDesignError, DataProblemsError, InputError,
 from biocal.exposure.terms import Basis, ExposureSpecification, SplineBasis
 from biocal.kernels.newton import Optimum
 from biocal.kernels.rcs import require_knots
+from biocal.pooling.joint_levels import require_joint_level
+from biocal.pooling.modifier_levels import QUANTILES
+from biocal.results.model import ModifierLevels
 from biocal.study.columns import ColumnRoles
 from biocal.study.partition_census import PartitionCensus, RowOfId, rows_of_ids, take_census
 from biocal.sums.ascent import AnsweredPoints, run_ascents
 from biocal.sums.calibration import SummedCalibration, solve_calibration
 from biocal.sums.fits import SummedFits
+from biocal.sums.modifier import Modifier, settle_modifier
 from biocal.sums.records import SandwichAnswer
-from biocal.sums.tasks import Task, shown_tasks, start_of, task_basis, tasks_to_run
+from biocal.sums.tasks import Task, shown_tasks, start_of, task_model, tasks_to_run
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 #: Quantiles by which the controls' exposure is drawn, evenly spread from the least to the largest value.
 DRAWN_PROBABILITIES = tuple(np.linspace(0.0, 1.0, 1_001).tolist())
@@ -121,6 +127,9 @@ class FoundSums:
         Why there is none, where naive alone was asked for.
     exposure : FoundExposure
     fits : SummedFits
+    modifier : Modifier
+    modifier_levels : ModifierLevels or None
+        At which curves are shown.
     """
 
     read: tuple[ReadPart, ...]
@@ -134,6 +143,8 @@ class FoundSums:
     obstacle: str
     exposure: FoundExposure
     fits: SummedFits
+    modifier: Modifier
+    modifier_levels: ModifierLevels | None
 
 
 def begin(rounds: Rounds, pool: PartitionedStudies) -> tuple[ColumnRoles, tuple[PartSource, ...], int]:
@@ -178,8 +189,19 @@ def run_rounds(
     sources: Sequence[PartSource],
     specification: ExposureSpecification,
     methods: tuple[str, ...],
+    joint: str | None = None,
 ) -> FoundSums:
     """Read, calibrate, climb, and gather the sandwich.
+
+    Parameters
+    ----------
+    rounds : Rounds
+    session : Session
+    sources : sequence of PartSource
+    specification : ExposureSpecification
+    methods : tuple of str
+    joint : str, optional
+        Level of the modifier against which joint curves are wanted.
 
     Raises
     ------
@@ -204,16 +226,25 @@ def run_rounds(
         np.max([part.spread for part in usable.values()], axis=0),
         np.max([part.largest for part in usable.values()], axis=0),
     )
+    kept, varying = kept[: len(first.covariate_names)], kept[len(first.covariate_names) :]
     names = tuple(n for n, k in zip(first.covariate_names, kept, strict=True) if k)
     omitted = tuple(n for n in first.covariate_names if n not in names)
     local = merged_local(laid, 1 + len(first.calibration_names))
-    calibration, obstacle = _solved(local, methods, by_study=session.formulas.by_study)
+    of_parts = [part.modifier for part in usable.values() if part.modifier is not None]
+    modifier = settle_modifier(of_parts, varying, first.calibration_names, tuple(local))
+    session = replace(session, modifier=modifier)
+    levels = _modifier_levels(ask, session, sum(one.controls for part in laid for one in part.flow))
+    require_joint_level(joint, levels, modifier.effects(names)[1], session.formulas.modifier)
+    columns = modifier.calibrates(first.calibration_names)
+    calibration, obstacle = _solved(local, methods, columns, modifier, by_study=session.formulas.by_study)
     ranges = {name: (one.pair_low, one.pair_high) for name, one in local.items() if one.moments.n}
-    session = replace(session, kept=kept, lines=_lines(calibration), ranges=ranges)
+    session = replace(
+        session, kept=kept, lines=None if calibration is None else calibration.lines(), ranges=ranges
+    )
     exposed: list[ExposurePart] = ask("calibrating", expose_part)
     if calibration is not None:
-        calibration = _with_residuals(calibration, exposed)
-        session = replace(session, lines=_lines(calibration))
+        calibration = calibration.with_residual_sums(merged_residuals(exposed))
+        session = replace(session, lines=calibration.lines())
     n, _, sd = merged_exposure(exposed)
 
     def count(prefixes: tuple[int, ...], shift: int) -> list[Any]:
@@ -223,11 +254,11 @@ def run_rounds(
     quantiles = dict(zip(probabilities, exact_quantiles(n, probabilities, count).tolist(), strict=True))
     basis = _basis(specification, quantiles)
     session = replace(session, basis=basis)
-    points, optima = _climb(ask, basis, names, methods)
+    points, optima = _climb(ask, basis, names, modifier, methods)
     wanted = shown_tasks(methods, basis)
     sandwiches = _sandwiches(ask, wanted, optima)
     origins = {Task("full" if method == "induced" else method) for method in methods}
-    start = np.zeros(len(basis.names) + len(names))
+    start = np.zeros(len(task_model(Task("full"), basis, names, modifier).terms))
     fits = SummedFits(
         methods,
         basis,
@@ -237,6 +268,7 @@ def run_rounds(
         {task: [sums] for task, sums in sandwiches.items()},
         {task: points[task].at(start).loglik for task in origins},
         _calibrated_share(laid),
+        modifier,
     )
     outside: dict[str, int] = {}
     for part in exposed:
@@ -248,48 +280,48 @@ def run_rounds(
         local,
         outside,
         names,
-        first.calibration_names,
+        tuple(n for n, kept in zip(first.calibration_names, columns[2:], strict=True) if kept),
         omitted,
         calibration,
         obstacle,
         FoundExposure(n, sd, quantiles),
         fits,
+        modifier,
+        levels,
     )
 
 
+def _modifier_levels(
+    ask: Callable[..., list[Any]], session: Session, n_controls: int
+) -> ModifierLevels | None:
+    """Levels of the modifier at which curves are shown; those of a number are quantiles in all controls."""
+    modifier, points = session.modifier, None
+
+    def count(prefixes: tuple[int, ...], shift: int) -> list[Any]:
+        return ask("placing the modifier's levels", count_part, prefixes, shift, "modifier")
+
+    if modifier.needs_quantiles:
+        points = np.unique(exact_quantiles(n_controls, QUANTILES, count))
+    return modifier.shown_levels(session.formulas.modifier or "", points)
+
+
 def _solved(
-    local: Mapping[str, LocalStudy], methods: tuple[str, ...], *, by_study: bool
+    local: Mapping[str, LocalStudy],
+    methods: tuple[str, ...],
+    columns: BoolArray,
+    modifier: Modifier,
+    *,
+    by_study: bool,
 ) -> tuple[SummedCalibration | None, str]:
     """The calibration; when only naive is asked, an obstacle to it is told instead of raised."""
+    moments = {name: one.moments for name, one in local.items()}
+    variances = {name: modifier.variances(name) for name in local}
     try:
-        return solve_calibration({name: one.moments for name, one in local.items()}, by_study=by_study), ""
+        return solve_calibration(moments, by_study=by_study, columns=columns, variances=variances), ""
     except CalibrationDesignError as error:
         if set(methods) != {"naive"}:
             raise
         return None, f"no calibration was possible ({error}); knots and axes are those of the naive exposure"
-
-
-def _lines(calibration: SummedCalibration | None) -> Any:
-    if calibration is None:
-        return None
-    pairs = [one.n for one in calibration.moments]
-    lines = calibration.lines()
-    return {name: replace(line, pairs=n) for (name, line), n in zip(lines.items(), pairs, strict=True)}
-
-
-def _with_residuals(calibration: SummedCalibration, exposed: Sequence[ExposurePart]) -> SummedCalibration:
-    """The calibration with residual variances.
-
-    Raises
-    ------
-    CalibrationDesignError
-        As many coefficients as pairs.
-    """
-    sums = np.zeros((len(calibration.names), 2))
-    for part in exposed:
-        for name, pair in part.residuals.items():
-            sums[calibration.names.index(name)] += pair
-    return calibration.with_residual_sums(sums[:, 0], sums[:, 1])
 
 
 def _basis(specification: ExposureSpecification, quantiles: Mapping[float, float]) -> Basis:
@@ -302,11 +334,15 @@ def _basis(specification: ExposureSpecification, quantiles: Mapping[float, float
 
 
 def _climb(
-    ask: Callable[..., list[Any]], basis: Basis, names: tuple[str, ...], methods: tuple[str, ...]
+    ask: Callable[..., list[Any]],
+    basis: Basis,
+    names: tuple[str, ...],
+    modifier: Modifier,
+    methods: tuple[str, ...],
 ) -> tuple[dict[Task, AnsweredPoints], Mapping[Task, Optimum]]:
     """Maximise all likelihoods together: each round evaluates every one that has not arrived."""
     wanted = shown_tasks(methods, basis)
-    terms = {task: (*task_basis(task, basis).names, *names) for task in tasks_to_run(wanted)}
+    terms = {task: task_model(task, basis, names, modifier).terms for task in tasks_to_run(wanted)}
     points = {task: AnsweredPoints(len(own)) for task, own in terms.items()}
     starts = {task: start_of(task) for task in points if task.method == "induced"}
     while True:

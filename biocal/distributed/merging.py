@@ -16,7 +16,7 @@ from biocal.study.matched_sets import StudyFlow
 from biocal.study.natural_order import natural_key
 from biocal.study.notices import Problem
 from biocal.sums.levels import united_levels
-from biocal.sums.records import CalibrationMoments, SandwichAnswer, StudyMeat
+from biocal.sums.records import CalibrationMoments, ResidualSums, SandwichAnswer, StudyMeat
 from biocal.sums.rows import CONSTANT_COLUMN
 
 FloatArray = NDArray[np.float64]
@@ -175,6 +175,20 @@ def merged_moments(parts: Sequence[CalibrationMoments]) -> CalibrationMoments:
     products[:, constant] = 0.0
     cross[constant] = 0.0
     return CalibrationMoments(n, means, products, response, cross, square)
+
+
+def merged_residuals(parts: Sequence[ExposurePart]) -> dict[str, ResidualSums]:
+    """Residual sums of all local studies."""
+    found: dict[str, ResidualSums] = {}
+    for part in parts:
+        for name, one in part.residuals.items():
+            found[name] = _residuals_added(found[name], one) if name in found else one
+    return found
+
+
+def _residuals_added(one: ResidualSums, other: ResidualSums) -> ResidualSums:
+    gram = None if one.gram is None or other.gram is None else one.gram + other.gram
+    return ResidualSums(one.rss + other.rss, one.freedom + other.freedom, one.pairs + other.pairs, gram)
 
 
 def merged_exposure(parts: Sequence[ExposurePart]) -> tuple[int, float, float]:

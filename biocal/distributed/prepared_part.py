@@ -25,6 +25,7 @@ from biocal.study.notices import ProblemLog
 from biocal.study.partition_census import with_columns
 from biocal.study.pooled import PooledStudies
 from biocal.study.reading import read_tables
+from biocal.sums.modifier import ModifierPart, modifier_of_part, settled_problem
 from biocal.sums.rows import calibration_of_lines
 
 BoolArray = NDArray[np.bool_]
@@ -67,6 +68,7 @@ class LaidOut:
     pool: PooledStudies
     flow: tuple[StudyFlow, ...]
     rows: OutcomeRows | None
+    modifier: ModifierPart | None = None
 
 
 def read_pool(session: Session, source: PartSource) -> PooledStudies:
@@ -134,7 +136,7 @@ def require_usable(session: Session, source: PartSource, pool: PooledStudies) ->
         return
     is_local = ~pool.is_reference_study[pool.study]
     missing = {
-        name: gap if part == "covariates" else gap & is_local
+        name: gap if part in ("covariates", "modifier") else gap & is_local
         for part, found in gaps.items()
         for name, gap in found.items()
     }
@@ -150,6 +152,7 @@ def _usable_pairs(session: Session, pool: PooledStudies) -> int:
     """Calibration pairs of a partition with all that the calibration needs."""
     wanted = session.formulas.calibration_covariates
     parts = {"outcome": [*session.texts], "none": []}.get(wanted, ["calibration"])
+    parts += ["modifier"] if "modifier" in session.texts and "modifier" not in parts else []
     gaps = [gap for part in parts for gap in gaps_of(session, pool, part).values()]
     return int((pool.in_calibration & complete_rows(gaps, pool.n_rows)).sum())
 
@@ -168,7 +171,7 @@ def lay_out(session: Session, source: PartSource) -> LaidOut:
     pool = replace(pool, levels=coded)
     try:
         require_usable(session, source, pool)
-        prepared = prepare(pool, session.formulas)
+        prepared = prepare(pool, session.formulas, apart=True)
     except MatchedSetError as failure:
         pairs = _usable_pairs(session, pool)
         if pairs:
@@ -187,7 +190,8 @@ def lay_out(session: Session, source: PartSource) -> LaidOut:
             covariate_names=covariates.names,
         )
         part = PreparedPart(problem, covariates.names, prepared.calibration_names, _local_values(pool))
-        laid = LaidOut(part, pool, prepared.outcome_rows.flow, prepared.outcome_rows)
+        modifier = modifier_of_part(pool, prepared)
+        laid = LaidOut(part, pool, prepared.outcome_rows.flow, prepared.outcome_rows, modifier)
     store(_place(session, source, "part"), laid.part)
     _place(session, source, "pool").unlink(missing_ok=True)
     return laid
@@ -212,12 +216,15 @@ def prepared_part(session: Session, source: PartSource) -> PreparedPart:
 
 
 def problem_of(session: Session, source: PartSource) -> PooledProblem | None:
-    """The problem with the covariates that all partitions keep; None when no set of it can be used."""
-    problem = prepared_part(session, source).problem
-    if problem is None or session.kept is None or session.kept.all():
-        return problem
-    names = tuple(n for n, k in zip(problem.covariate_names, session.kept, strict=True) if k)
-    return replace(problem, covariates=problem.covariates[session.kept], covariate_names=names)
+    """The problem with what is settled of covariates and modifier; None when no set of it can be used."""
+    part = prepared_part(session, source)
+    problem, settled = part.problem, session.modifier
+    if problem is None:
+        return None
+    if session.kept is not None and not session.kept.all():
+        names = tuple(n for n, k in zip(problem.covariate_names, session.kept, strict=True) if k)
+        problem = replace(problem, covariates=problem.covariates[session.kept], covariate_names=names)
+    return settled_problem(problem, part.calibration_names, settled.main, settled.own_variances)
 
 
 def calibration_of(session: Session, problem: PooledProblem) -> CalibrationFit | None:

@@ -52,10 +52,11 @@ def comparison_of(
     scale = _scale(found.exposure, found, reference, at)
     units = sum(part.n_units for part in found.laid)
     sample = _sample(found)
+    effects, obstacle_to_joint = found.modifier.effects(found.covariate_names)
     info = ModelInfo(
         covariates=formulas.covariates or "",
         matching=formulas.matching or "",
-        modifier="",
+        modifier=formulas.modifier or "",
         calibration_covariates=formulas.calibration_covariates,
         calibration_coefficients="by-study" if formulas.by_study else "common",
         knot_rule="common",
@@ -63,13 +64,16 @@ def comparison_of(
         calibration_names=found.calibration_names,
         labels=labels,
         scale=scale,
-        modifier_levels=None,
+        modifier_levels=found.modifier_levels,
         level=level,
         asked=asked,
+        modifier_effects=effects,
+        joint_obstacle=obstacle_to_joint,
         notes=(
             *((found.obstacle,) if found.obstacle else ()),
             NOT_FROM_SUMS,
             *scale_notes(scale, labels.unit),
+            *found.modifier.notes,
             *shared_person_words(sample.n_sets, units),
             *shown.notes,
         ),

@@ -13,6 +13,7 @@ from biocal.exposure.terms import Basis
 from biocal.pooling.prepare import ModelFormulas
 from biocal.study.columns import ColumnRoles
 from biocal.study.pool_options import PoolOptions
+from biocal.sums.modifier import NO_MODIFIER, Modifier
 from biocal.sums.records import StudyLine
 
 BoolArray = NDArray[np.bool_]
@@ -67,6 +68,8 @@ class Session:
     ranges : dict of str to (float, float)
         Least and largest local value of each study's calibration pairs.
     basis : Basis or None
+    modifier : Modifier
+        What is settled of the effect modifier.
     """
 
     token: str
@@ -79,3 +82,4 @@ class Session:
     lines: Mapping[str, StudyLine] | None = None
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     basis: Basis | None = None
+    modifier: Modifier = NO_MODIFIER

@@ -27,7 +27,8 @@ from biocal.study.formula_levels import ColumnKind, column_kinds
 from biocal.study.matched_sets import DroppedSet, StudyFlow
 from biocal.study.notices import Problem
 from biocal.study.source_table import InputFile
-from biocal.sums.records import CalibrationMoments, SandwichAnswer, Scores
+from biocal.sums.modifier import ModifierPart
+from biocal.sums.records import CalibrationMoments, ResidualSums, SandwichAnswer, Scores
 from biocal.sums.rows import moments_of_pairs, pairs_of, residual_sums_of, spreads_within_sets
 from biocal.sums.scores import PartModel, part_model, sandwich_at, scores_at
 from biocal.sums.tasks import Task, task_basis
@@ -95,8 +96,9 @@ class LaidOutPart:
     calibrated_controls, local_controls : int
     covariate_names, calibration_names : tuple of str
         Blank where no set can be used.
-    spread, largest : ndarray, shape (number of covariate columns,)
+    spread, largest : ndarray, shape (number of columns of covariates and modifier,)
         Widest range within a set, and largest size, of each column.
+    modifier : ModifierPart or None
     """
 
     flow: tuple[StudyFlow, ...]
@@ -112,6 +114,7 @@ class LaidOutPart:
     calibration_names: tuple[str, ...]
     spread: FloatArray
     largest: FloatArray
+    modifier: ModifierPart | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,15 +123,15 @@ class ExposurePart:
 
     Attributes
     ----------
-    residuals : dict of str to (float, float)
-        Residual sum of squares and sum of 1 - h, by local study.
+    residuals : dict of str to ResidualSums
+        By local study.
     outside : dict of str to int
         Local values outside the range of the study's pairs.
     n, mean, square : int, float, float
         Number of controls, mean of their exposure, sum of squares about it.
     """
 
-    residuals: Mapping[str, tuple[float, float]]
+    residuals: Mapping[str, ResidualSums]
     outside: Mapping[str, int]
     n: int
     mean: float
@@ -172,6 +175,7 @@ def lay_out_part(session: Session, source: PartSource) -> LaidOutPart:
             moments = moments_of_pairs(columns, response)
             local[name] = LocalStudyPart(one.measured, one.low, one.high, moments, *_range(columns[0]))
     controls = problem.is_control & ~problem.is_reference
+    columns = np.vstack([problem.covariates, problem.modifier])
     return LaidOutPart(
         laid.flow,
         rows.set_shapes,
@@ -184,8 +188,9 @@ def lay_out_part(session: Session, source: PartSource) -> LaidOutPart:
         int(controls.sum()),
         part.covariate_names,
         part.calibration_names,
-        spreads_within_sets(problem, problem.covariates).max(axis=1),
-        np.abs(problem.covariates).max(axis=1),
+        spreads_within_sets(problem, columns).max(axis=1),
+        np.abs(columns).max(axis=1),
+        laid.modifier,
     )
 
 
@@ -214,13 +219,21 @@ def expose_part(session: Session, source: PartSource) -> ExposurePart:
     return ExposurePart(residuals, outside, exposure.size, mean, float(((exposure - mean) ** 2).sum()))
 
 
-def count_part(session: Session, source: PartSource, prefixes: tuple[int, ...], shift: int) -> DigitCounts:
-    """Counts of the next digits of the controls' exposure; see :mod:`biocal.distributed.quantiles`."""
+def count_part(
+    session: Session, source: PartSource, prefixes: tuple[int, ...], shift: int, of: str = "exposure"
+) -> DigitCounts:
+    """Counts of the next digits of the controls' exposure, or of their modifier's one column.
+
+    See :mod:`biocal.distributed.quantiles`.
+    """
     problem = problem_of(session, source)
     if problem is None:
         return {}
-    exposure = common_exposure(problem, calibration_of(session, problem))[0][problem.is_control]
-    return count_digits(np.sort(ordered_keys(exposure)), prefixes, shift)
+    if of == "modifier":
+        values = problem.modifier[0]
+    else:
+        values = common_exposure(problem, calibration_of(session, problem))[0]
+    return count_digits(np.sort(ordered_keys(values[problem.is_control])), prefixes, shift)
 
 
 def score_part(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from biocal.errors import MessageError
 from biocal.exposure.terms import Basis, CategoryBasis, LinearBasis, SplineBasis, rcs
 from biocal.federated import schema
+from biocal.federated.agreed_modifier import AgreedModifier, modifier_in, modifier_out
 from biocal.federated.histogram import BinEdges
 from biocal.federated.plan import Plan
 from biocal.federated.tasks import MOST_TERMS
 from biocal.sums.records import StudyLine
 from biocal.sums.tasks import Task
 
+FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 #: Levels of the columns that are taken as categories, by part of the model and column.
@@ -40,6 +42,8 @@ class Agreed:
         Bins of the controls' exposure.
     basis : Basis or None
         Exposure terms, knots placed.
+    modifier : AgreedModifier
+        Without columns where the plan has no modifier, or nothing is settled of it yet.
     """
 
     levels: Levels | None = None
@@ -47,6 +51,7 @@ class Agreed:
     lines: dict[str, StudyLine] | None = field(default=None)
     edges: BinEdges | None = None
     basis: Basis | None = None
+    modifier: AgreedModifier = field(default_factory=AgreedModifier)
 
     def to_message(self) -> dict[str, Any]:
         """As a request carries it."""
@@ -56,18 +61,20 @@ class Agreed:
             "lines": None if self.lines is None else {n: _line_out(one) for n, one in self.lines.items()},
             "edges": None if self.edges is None else self.edges.to_message(),
             "basis": None if self.basis is None else _basis_out(self.basis),
+            "modifier": modifier_out(self.modifier),
         }
 
 
 def read_agreed(value: Any) -> Agreed:
     """Read what a request says is settled; raises MessageError."""
-    found = schema.record(value, "agreed", ("levels", "kept", "lines", "edges", "basis"))
+    found = schema.record(value, "agreed", ("levels", "kept", "lines", "edges", "basis", "modifier"))
     return Agreed(
         None if found["levels"] is None else read_levels(found["levels"]),
         None if found["kept"] is None else _flags(found["kept"], "agreed.kept"),
         None if found["lines"] is None else schema.table(found["lines"], "agreed.lines", _line_in),
         None if found["edges"] is None else BinEdges.read(found["edges"], "agreed.edges"),
         None if found["basis"] is None else read_basis(found["basis"]),
+        modifier_in(found["modifier"]),
     )
 
 
@@ -77,6 +84,8 @@ def require_of_plan(agreed: Agreed, step: str, tasks: Collection[Task], plan: Pl
         raise MessageError("agreed.edges: absent, although exposures are to be counted in bins")
     if step not in ("scores", "sandwich"):
         return
+    if bool(agreed.modifier.n_columns) != bool(plan.modifier):
+        raise MessageError("agreed.modifier: not that of the plan, which has " + (plan.modifier or "none"))
     methods = {*plan.methods, *(["full"] if "induced" in plan.methods else [])}
     strange = [task.name for task in tasks if task.method not in methods]
     if strange:
@@ -165,8 +174,8 @@ def _line_out(line: StudyLine) -> dict[str, Any]:
         "kept": line.kept.tolist(),
         "coefficients": line.coefficients.tolist(),
         "inverse": line.inverse.tolist(),
-        "variance": line.variance,
-        "freedom": line.freedom,
+        "variance": None if line.variance is None else line.variance.tolist(),
+        "freedom": None if line.freedom is None else line.freedom.tolist(),
     }
 
 
@@ -179,9 +188,17 @@ def _line_in(value: Any, where: str) -> StudyLine:
         kept,
         schema.vector(found["coefficients"], f"{where}.coefficients", kept.size),
         schema.gram(found["inverse"], f"{where}.inverse", n_kept),
-        None if variance is None else schema.not_negative(variance, f"{where}.variance"),
-        None if freedom is None else _positive(freedom, f"{where}.freedom"),
+        None if variance is None else _numbers(variance, f"{where}.variance", schema.not_negative),
+        None if freedom is None else _numbers(freedom, f"{where}.freedom", _positive),
     )
+
+
+def _numbers(value: Any, where: str, read: Callable[[Any, str], float]) -> FloatArray:
+    """One number a residual variance."""
+    found = schema.listed(value, where, read)
+    if not found:
+        raise MessageError(f"{where}: none")
+    return np.array(found, dtype=float)
 
 
 def _positive(value: Any, where: str) -> float:

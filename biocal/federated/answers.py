@@ -14,6 +14,7 @@ from biocal.errors import MessageError
 from biocal.federated import schema
 from biocal.federated.agreed import Agreed
 from biocal.federated.histogram import BinEdges, MergedBins
+from biocal.federated.modifier_answer import read_modifier
 from biocal.federated.plan import Plan
 from biocal.federated.plausible import (
     require_counts,
@@ -23,7 +24,8 @@ from biocal.federated.plausible import (
 )
 from biocal.federated.site_sums import LOSSES
 from biocal.federated.tasks import MOST_TERMS
-from biocal.sums.records import CalibrationMoments, SandwichAnswer, Scores, StudyMeat
+from biocal.sums.modifier import ModifierPart
+from biocal.sums.records import CalibrationMoments, ResidualSums, SandwichAnswer, Scores, StudyMeat
 from biocal.sums.tasks import Task, task_basis
 
 BoolArray = NDArray[np.bool_]
@@ -73,14 +75,16 @@ class CalibrationAnswer:
     calibration_names: tuple[str, ...]
     studies: Mapping[str, CalibrationMoments]
     references: Mapping[str, tuple[int, float, float]]
+    modifier: ModifierPart | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResidualAnswer:
-    """Residual sums by study (RSS, sum of 1 - h) and the controls' exposure of one site."""
+    """Residual sums by study and the controls' exposure of one site: bins, and the sum of squares about its mean."""
 
-    studies: Mapping[str, tuple[float, float]]
+    studies: Mapping[str, ResidualSums]
     bins: MergedBins
+    square: float
     calibrated_controls: int | None
     local_controls: int
 
@@ -136,14 +140,21 @@ def _coded_column(value: Any, where: str) -> CodedColumn:
 
 
 def read_calibration(
-    content: Any, local_names: Sequence[str], reference_names: Sequence[str]
+    content: Any, local_names: Sequence[str], reference_names: Sequence[str], variables: tuple[str, ...] = ()
 ) -> CalibrationAnswer:
-    """Read calibration sums of a site with these studies; raises MessageError."""
-    keys = ("covariate_names", "varies", "calibration_names", "studies", "references")
+    """Read calibration sums of a site with these studies; raises MessageError.
+
+    `variables` are the columns of the data that the plan's modifier is made of; none without one.
+    """
+    keys = ("covariate_names", "varies", "calibration_names", "studies", "references", "modifier")
     found = schema.record(content, "content", keys)
     names = tuple(schema.listed(found["covariate_names"], "covariate_names", schema.text))
     calibration_names = tuple(schema.listed(found["calibration_names"], "calibration_names", schema.text))
-    varies = schema.listed(found["varies"], "varies", schema.truth, length=len(names))
+    if (found["modifier"] is None) != (not variables):
+        raise MessageError("modifier: told without one in the plan, or not told although there is one")
+    modifier = read_modifier(found["modifier"], variables, local_names) if variables else None
+    n_columns = len(names) + (0 if modifier is None else len(modifier.names))
+    varies = schema.listed(found["varies"], "varies", schema.truth, length=n_columns)
     schema.named(found["studies"], "studies", local_names)
     schema.named(found["references"], "references", reference_names)
     k = 1 + len(calibration_names)
@@ -153,6 +164,7 @@ def read_calibration(
         calibration_names,
         {name: _moments(one, f"studies.{name}", k) for name, one in found["studies"].items()},
         {name: _controls(one, f"references.{name}") for name, one in found["references"].items()},
+        modifier,
     )
 
 
@@ -181,18 +193,16 @@ def _controls(value: Any, where: str) -> tuple[int, float, float]:
     )
 
 
-def read_residuals(content: Any, local_names: Sequence[str], edges: BinEdges) -> ResidualAnswer:
+def read_residuals(
+    content: Any, local_names: Sequence[str], edges: BinEdges, agreed: Agreed
+) -> ResidualAnswer:
     """Read residual sums and the histogram; raises MessageError."""
-    keys = ("studies", "starts", "counts", "means", "calibrated_controls", "local_controls")
+    keys = ("studies", "starts", "counts", "means", "square", "calibrated_controls", "local_controls")
     found = schema.record(content, "content", keys)
     schema.named(found["studies"], "studies", local_names)
     studies = {}
     for name, one in found["studies"].items():
-        pair = schema.record(one, f"studies.{name}", ("rss", "freedom"))
-        studies[name] = (
-            schema.not_negative(pair["rss"], f"studies.{name}.rss"),
-            schema.not_negative(pair["freedom"], f"studies.{name}.freedom"),
-        )
+        studies[name] = _residual_sums(one, f"studies.{name}", name, agreed)
     starts = schema.listed(
         found["starts"], "starts", lambda one, where: schema.whole(one, where, most=edges.n_bins - 1)
     )
@@ -212,16 +222,47 @@ def read_residuals(content: Any, local_names: Sequence[str], edges: BinEdges) ->
             np.array(counts, dtype=np.intp),
             schema.vector(found["means"], "means", len(starts)),
         ),
+        schema.not_negative(found["square"], "square"),
         None if calibrated is None else schema.whole(calibrated, "calibrated_controls"),
         schema.whole(found["local_controls"], "local_controls"),
     )
+
+
+def _residual_sums(value: Any, where: str, study: str, agreed: Agreed) -> ResidualSums:
+    found = schema.record(value, where, ("rss", "freedom", "pairs", "gram"))
+    n = agreed.modifier.variances(study)
+
+    def sums(key: str) -> FloatArray:
+        return np.array(
+            schema.listed(found[key], f"{where}.{key}", schema.not_negative, length=n), dtype=float
+        )
+
+    counts = schema.listed(
+        found["pairs"],
+        f"{where}.pairs",
+        lambda one, place: schema.whole(one, place, least=1, most=MOST_PERSONS),
+        length=n,
+    )
+    gram = None
+    if (found["gram"] is None) != (n == 1):
+        raise MessageError(f"{where}.gram: told with one residual variance, or not told with several")
+    if n > 1:
+        assert agreed.lines is not None
+        k = int(agreed.lines[study].kept.sum())
+        gram = np.array(
+            schema.listed(
+                found["gram"], f"{where}.gram", lambda one, place: schema.gram(one, place, k), length=n
+            )
+        )
+    return ResidualSums(sums("rss"), sums("freedom"), np.array(counts, dtype=np.intp), gram)
 
 
 def n_terms(task: Task, agreed: Agreed) -> int:
     """Coefficients of a task."""
     assert agreed.basis is not None
     assert agreed.kept is not None
-    return len(task_basis(task, agreed.basis).names) + int(agreed.kept.sum())
+    modifier, n_exposure = agreed.modifier, len(task_basis(task, agreed.basis).names)
+    return n_exposure * (1 + modifier.n_columns) + int(agreed.kept.sum()) + len(modifier.main)
 
 
 def read_scores(content: Any, tasks: Sequence[Task], agreed: Agreed) -> dict[Task, Scores]:
@@ -283,13 +324,14 @@ def _meat(value: Any, where: str, task: Task, agreed: Agreed, study: str, p: int
     keys = ("outcome", "bread", "cross", "calibration", *(("lower",) if induced else ()))
     found = schema.record(value, where, keys)
     k = int(line.kept.sum())
-    width = k + induced
+    n_variances = agreed.modifier.variances(study)
+    width = k + (n_variances if induced else 0)
     meat = StudyMeat(
         outcome := schema.gram(found["outcome"], f"{where}.outcome", p),
         schema.matrix(found["bread"], f"{where}.bread", p, width),
         cross := schema.matrix(found["cross"], f"{where}.cross", p, width),
         calibration := schema.gram(found["calibration"], f"{where}.calibration", width),
-        schema.vector(found["lower"], f"{where}.lower", k) if induced else None,
+        schema.matrix(found["lower"], f"{where}.lower", n_variances, k) if induced else None,
     )
     require_joint_squares(outcome, cross, calibration, where)
     return meat

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from biocal.errors import InputError
+from biocal.errors import InputError, OptionError
 from biocal.exposure.terms import Basis
 from biocal.federated.agreed import Agreed, Levels
+from biocal.federated.agreed_modifier import AgreedModifier
 from biocal.federated.answers import (
     CalibrationAnswer,
     Inventory,
@@ -28,14 +29,23 @@ from biocal.federated.answers import (
 )
 from biocal.federated.histogram import MergedDistribution, choose_edges
 from biocal.federated.plan import Plan
-from biocal.federated.plausible import require_bins, require_calibrated, require_log_odds, require_residuals
+from biocal.federated.plausible import (
+    require_bins,
+    require_calibrated,
+    require_log_odds,
+    require_parts_of_pairs,
+    require_residuals,
+)
 from biocal.federated.tasks import FloatArray
+from biocal.pooling.joint_levels import require_joint_level
+from biocal.results.model import ModifierLevels
 from biocal.study.natural_order import natural_key
 from biocal.sums.ascent import AnsweredPoints, Ascents, run_ascents
 from biocal.sums.calibration import SummedCalibration, solve_calibration
 from biocal.sums.levels import united_levels
-from biocal.sums.records import CalibrationMoments, SandwichAnswer
-from biocal.sums.tasks import Task, shown_tasks, start_of, task_basis, tasks_to_run
+from biocal.sums.modifier import NO_MODIFIER, Modifier, settle_modifier
+from biocal.sums.records import CalibrationMoments, ResidualSums, SandwichAnswer
+from biocal.sums.tasks import Task, shown_tasks, start_of, task_model, tasks_to_run
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +77,7 @@ class Centre:
     distribution : MergedDistribution or None
     points : dict of Task to AnsweredPoints
     sandwiches : dict of Task to list of SandwichAnswer
+    modifier : Modifier
     """
 
     plan: Plan
@@ -78,12 +89,19 @@ class Centre:
     distribution: MergedDistribution | None = None
     points: dict[Task, AnsweredPoints] = field(default_factory=dict)
     sandwiches: dict[Task, list[SandwichAnswer]] = field(default_factory=dict)
+    modifier: Modifier = NO_MODIFIER
 
     @property
     def studies(self) -> list[tuple[str, StudyCounts]]:
         """Site and counts of every study, in natural order of their names."""
         found = [(site, one) for site, inventory in self.inventories.items() for one in inventory.studies]
         return sorted(found, key=lambda pair: natural_key(pair[1].name))
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Columns of the data that the modifier is made of."""
+        first = next(iter(self.inventories.values()))
+        return tuple(column.name for column in first.columns.get("modifier", ()))
 
     @property
     def local_names(self) -> tuple[str, ...]:
@@ -97,10 +115,10 @@ class Centre:
         local = [one.name for one in self.inventories[site].studies if one.kind == "local"]
         if step == "calibration":
             reference = [one.name for one in self.inventories[site].studies if one.kind == "reference"]
-            return read_calibration(content, local, reference)
+            return read_calibration(content, local, reference, self.variables)
         if step == "residuals":
             assert self.agreed.edges is not None
-            found = read_residuals(content, local, self.agreed.edges)
+            found = read_residuals(content, local, self.agreed.edges, self.agreed)
             self._require_plausible(found, self.inventories[site])
             return found
         if step == "scores":
@@ -175,7 +193,13 @@ class Centre:
     def terms(self, task: Task) -> tuple[str, ...]:
         """Names of a task's coefficients."""
         assert self.agreed.basis is not None
-        return (*task_basis(task, self.agreed.basis).names, *self.kept_names)
+        return task_model(task, self.agreed.basis, self.kept_names, self.modifier).terms
+
+    @property
+    def calibration_names(self) -> tuple[str, ...]:
+        """Columns of the calibration after W."""
+        names = next(iter(self.calibrations.values())).calibration_names
+        return tuple(n for n, kept in zip(names, self.modifier.calibrates(names)[2:], strict=True) if kept)
 
     @property
     def kept_names(self) -> tuple[str, ...]:
@@ -204,21 +228,33 @@ class Centre:
             kind: [one for one in inventory.studies if one.kind == kind] for kind in ("local", "reference")
         }
         controls = {kind: sum(one.controls for one in those) for kind, those in kinds.items()}
-        require_bins(found.bins, self.agreed.edges, sum(controls.values()))
+        require_bins(found.bins, found.square, self.agreed.edges, sum(controls.values()))
         require_calibrated(found.local_controls, found.calibrated_controls, controls["local"])
         if self.calibration is not None:
-            for name, (rss, freedom) in found.studies.items():
+            for name, sums in found.studies.items():
+                moments = self.calibration.moments[self.calibration.names.index(name)]
                 expected = self.calibration.residual_sums(name)
-                total = self.calibration.moments[self.calibration.names.index(name)].response_square
-                require_residuals(rss, freedom, expected, total, f"studies.{name}")
+                where = f"studies.{name}"
+                require_residuals(
+                    float(sums.rss.sum()), float(sums.freedom.sum()), expected, moments.response_square, where
+                )
+                require_parts_of_pairs(sums, moments.n, self.calibration.gram(name), where)
 
     def _take_calibration(self) -> None:
         answers = self.calibrations
         require_same_columns(answers)
-        kept = np.logical_or.reduce([answer.varies for answer in answers.values()])
+        varies = np.logical_or.reduce([answer.varies for answer in answers.values()])
+        first = next(iter(answers.values()))
+        kept, varying = varies[: len(first.covariate_names)], varies[len(first.covariate_names) :]
         moments = self.moments()
+        told = [answer.modifier for answer in answers.values() if answer.modifier is not None]
+        self.modifier = settle_modifier(told, varying, first.calibration_names, self.local_names)
+        self._require_levels()
         self.calibration = solve_calibration(
-            moments, by_study=self.plan.calibration_coefficients == "by-study"
+            moments,
+            by_study=self.plan.calibration_coefficients == "by-study",
+            columns=self.modifier.calibrates(first.calibration_names),
+            variances={name: self.modifier.variances(name) for name in moments},
         )
         centres = [one.response_mean for one in moments.values()]
         spreads = [float(np.sqrt(one.response_square / max(one.n - 1, 1))) for one in moments.values()]
@@ -231,15 +267,37 @@ class Centre:
             kept=np.asarray(kept, dtype=np.bool_),
             lines=None if self.calibration is None else self.calibration.lines(),
             edges=choose_edges(centres, spreads),
+            modifier=AgreedModifier(
+                len(self.modifier.names), self.modifier.main, dict(self.modifier.own_variances)
+            ),
         )
+
+    def _require_levels(self) -> None:
+        """Raise OptionError where the modifier's levels are not known, or the one of joint curves is none of them."""
+        if self.modifier.needs_quantiles and not self.plan.modifier_at:
+            raise OptionError(
+                f"the modifier '{self.plan.modifier}' is a number, and its values stay at the sites: say in the spec "
+                "of a new session at which of them curves are shown, as in modifier_at = [20, 30], or take categories"
+            )
+        names = next(iter(self.calibrations.values())).covariate_names
+        require_joint_level(
+            self.plan.joint or None,
+            self.modifier_levels(),
+            self.modifier.effects(names)[1],
+            self.plan.modifier,
+        )
+
+    def modifier_levels(self) -> ModifierLevels | None:
+        """Levels of the modifier at which curves are shown."""
+        asked = np.array(self.plan.modifier_at)
+        return self.modifier.shown_levels(self.plan.modifier, asked if asked.size else None)
 
     def _take_residuals(self) -> None:
         if self.calibration is not None:
-            sums: dict[str, tuple[float, float]] = {}
+            sums: dict[str, ResidualSums] = {}
             for answer in self.residuals.values():
                 sums |= answer.studies
-            pairs = np.array([sums[name] for name in self.calibration.names])
-            self.calibration = self.calibration.with_residual_sums(pairs[:, 0], pairs[:, 1])
+            self.calibration = self.calibration.with_residual_sums(sums)
         assert self.agreed.edges is not None
         parts = tuple(answer.bins for answer in self.residuals.values())
         self.distribution = MergedDistribution(self.agreed.edges, parts)

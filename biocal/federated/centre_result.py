@@ -25,21 +25,29 @@ def federated_comparison(centre: Centre) -> Comparison:
     assert centre.distribution is not None
     shown = _calibration_results(centre, labels)
     scale = _scale(centre, centre.distribution)
-    first = next(iter(centre.calibrations.values()))
+    effects, obstacle_to_joint = centre.modifier.effects(centre.kept_names)
     info = ModelInfo(
         covariates=plan.covariates,
         matching=plan.matching,
-        modifier="",
+        modifier=plan.modifier,
         calibration_covariates=plan.calibration_covariates,
         calibration_coefficients=plan.calibration_coefficients,
         knot_rule="common",
         omitted=centre.omitted,
-        calibration_names=first.calibration_names,
+        calibration_names=centre.calibration_names,
         labels=labels,
         scale=scale,
-        modifier_levels=None,
+        modifier_levels=centre.modifier_levels(),
         level=plan.level,
-        notes=(*_federated_notes(centre), *scale_notes(scale, plan.unit), *shown.notes),
+        asked=plan.asked(),
+        modifier_effects=effects,
+        joint_obstacle=obstacle_to_joint,
+        notes=(
+            *_federated_notes(centre),
+            *centre.modifier.notes,
+            *scale_notes(scale, plan.unit),
+            *shown.notes,
+        ),
     )
     return comparison_of_sums(_summed(centre), info, _sample(centre), shown)
 
@@ -56,7 +64,7 @@ def _summed(centre: Centre) -> SummedFits:
     basis = centre.agreed.basis
     assert basis is not None
     origins = [Task("full" if method == "induced" else method) for method in centre.plan.methods]
-    start = np.zeros(len(basis.names) + len(centre.kept_names))
+    start = np.zeros(len(centre.terms(Task("full"))))
     return SummedFits(
         centre.plan.methods,
         basis,
@@ -66,6 +74,7 @@ def _summed(centre: Centre) -> SummedFits:
         centre.sandwiches,
         {task: centre.points[task].at(start).loglik for task in origins},
         _calibrated_share(centre),
+        centre.modifier,
     )
 
 
@@ -87,7 +96,17 @@ def _scale(centre: Centre, distribution: MergedDistribution) -> ExposureScale:
     grid = np.asarray(plan.at, dtype=float)
     if not plan.at:
         grid = np.unique(np.append(np.linspace(low, high, GRID_POINTS), anchor))
-    return ExposureScale(anchor, rule, grid, low, high, controls)
+    return ExposureScale(anchor, rule, grid, low, high, controls, _control_sd(centre))
+
+
+def _control_sd(centre: Centre) -> float:
+    """Standard deviation of the controls' exposure, exact: sites send sums of squares about their own means."""
+    parts = [(one.bins.counts, one.bins.means, one.square) for one in centre.residuals.values()]
+    sizes = np.array([counts.sum() for counts, _, _ in parts], dtype=float)
+    means = np.array([counts @ own / counts.sum() for counts, own, _ in parts])
+    overall = float(sizes @ means / sizes.sum())
+    square = sum(one for _, _, one in parts) + float(sizes @ (means - overall) ** 2)
+    return float(np.sqrt(square / max(sizes.sum() - 1, 1)))
 
 
 def _federated_notes(centre: Centre) -> tuple[str, ...]:
@@ -176,12 +195,11 @@ def _flow(one: StudyCounts, pairs: int) -> StudyFlow:
 
 def _calibration_results(centre: Centre, labels: Labels) -> CalibrationResults:
     """The calibration in the words of its studies; ranges of local values, single persons' values, stay blank."""
-    first = next(iter(centre.calibrations.values()))
     studies = [
         CountedStudy(one.name, one.kind, one.cases + one.controls if one.measured is None else one.measured)
         for _, one in centre.studies
     ]
-    return calibration_of_sums(studies, centre.calibration, first.calibration_names, labels)
+    return calibration_of_sums(studies, centre.calibration, centre.calibration_names, labels)
 
 
 def describe_session(centre: Centre) -> Sequence[str]:

@@ -10,6 +10,8 @@ from biocal.errors import MessageError, OptionError
 from biocal.exposure.terms import ExposureSpecification, categories, linear, rcs
 from biocal.federated import schema
 from biocal.pooling.prepare import ModelFormulas
+from biocal.results.increments import require_increments
+from biocal.results.model import AskedTables
 from biocal.study.columns import did_you_mean
 from biocal.study.formula_levels import require_fixed_coding
 
@@ -35,8 +37,12 @@ class Plan:
     knot_values, knot_probs, cuts : tuple of float
         Knots themselves, their probabilities, cut points of categories; empty when not used.
     reference_category : str
-    covariates, matching : str
+    covariates, matching, modifier : str
         Formulas.
+    modifier_at : tuple of float
+        Values of a numeric modifier at which curves are shown; empty where it has two or three.
+    joint : str
+        Level of the modifier against which joint curves are wanted.
     calibration_covariates : str
         "outcome", "none" or a formula.
     calibration_coefficients : {"common", "by-study"}
@@ -46,6 +52,10 @@ class Plan:
     at : tuple of float
         Exposures of the curve; empty for the default grid.
     level : float
+    per : tuple of float
+        Increments of the exposure that get an odds ratio.
+    per_sd : bool
+        Whether a standard deviation gets one.
     exposure_name, unit, outcome_name : str
     """
 
@@ -59,12 +69,17 @@ class Plan:
     reference_category: str = ""
     covariates: str = ""
     matching: str = ""
+    modifier: str = ""
+    modifier_at: tuple[float, ...] = ()
+    joint: str = ""
     calibration_covariates: str = "outcome"
     calibration_coefficients: str = "common"
     calibration_variance: str = "robust"
     reference: float | None = None
     at: tuple[float, ...] = ()
     level: float = 0.95
+    per: tuple[float, ...] = ()
+    per_sd: bool = False
     exposure_name: str = "exposure"
     unit: str = ""
     outcome_name: str = ""
@@ -100,9 +115,16 @@ class Plan:
         ):
             if getattr(self, name) not in allowed:
                 raise OptionError(f"{name} is {' or '.join(allowed)}, not {getattr(self, name)!r}")
+        if not self.modifier and (self.modifier_at or self.joint):
+            raise OptionError("modifier_at and joint say how a modifier is shown; name it: modifier = ...")
+        self.asked()
         self.specification()
         for formula in self.formula_texts().values():
             require_fixed_coding(formula)
+
+    def asked(self) -> AskedTables:
+        """Tables beyond the usual ones; raises OptionError for increments that cannot be."""
+        return AskedTables(require_increments(self.per), self.per_sd, self.joint or None)
 
     def specification(self) -> ExposureSpecification:
         """The exposure term."""
@@ -123,7 +145,7 @@ class Plan:
         return ModelFormulas(
             self.covariates or None,
             self.matching or None,
-            None,
+            self.modifier or None,
             self.calibration_covariates,
             self.calibration_coefficients == "by-study",
             self.calibration_variance == "hc3",
@@ -136,6 +158,7 @@ class Plan:
             parts["matching"] = self.matching
         elif self.calibration_covariates != "none":
             parts["calibration"] = self.calibration_covariates
+        parts["modifier"] = self.modifier
         return {part: text.strip() for part, text in parts.items() if text.strip()}
 
     def to_message(self) -> dict[str, Any]:
@@ -176,12 +199,14 @@ def _field(name: str, value: Any) -> Any:
     where = f"plan.{name}"
     if name in ("sites", "methods"):
         return tuple(schema.listed(value, where, schema.text))
-    if name in ("knot_values", "knot_probs", "cuts", "at"):
+    if name in ("knot_values", "knot_probs", "cuts", "at", "modifier_at", "per"):
         return tuple(schema.listed(value, where, schema.real))
     if name == "knots":
         return schema.whole(value, where, most=7)
     if name == "reference":
         return None if value is None else schema.real(value, where)
+    if name == "per_sd":
+        return schema.truth(value, where)
     if name == "level":
         return schema.real(value, where)
     return schema.text(value, where)
@@ -230,11 +255,12 @@ def _refusal(key: str) -> str:
 
 
 _SAME = (
-    *("exposure", "knots", "reference_category", "covariates", "matching", "calibration_covariates"),
-    *("calibration_coefficients", "calibration_variance", "level"),
+    *("exposure", "knots", "reference_category", "covariates", "matching", "modifier", "joint"),
+    "calibration_covariates",
+    *("calibration_coefficients", "calibration_variance", "level", "per_sd"),
     *("exposure_name", "unit", "outcome_name"),
 )
-_LISTS = ("knot_values", "knot_probs", "cuts", "at")
+_LISTS = ("knot_values", "knot_probs", "cuts", "at", "modifier_at", "per")
 #: Keys with a meaning of their own, and those that are no part of the analysis.
 _OTHERS = ("method", "ref", "knot_rule", "residual_law", "secret_file", "out", "force", "quiet")
 _OF_SITES = (
@@ -243,6 +269,5 @@ _OF_SITES = (
     *("detection_limit", "reference_detection_limit", "below_limit", "local_flag", "reference_flag"),
 )
 _NOT_FEDERATED = {
-    "modifier": "effect modification is not part of a federated fit",
     "bootstrap": "the bootstrap would redraw persons at every site; standard errors are the sandwich's",
 }

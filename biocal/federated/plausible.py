@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from biocal.errors import MessageError
 from biocal.federated.histogram import BinEdges, MergedBins
 from biocal.federated.schema import require_sums_of_squares
+from biocal.sums.records import ResidualSums
 
 if TYPE_CHECKING:
     from biocal.federated.answers import StudyCounts
@@ -68,8 +69,8 @@ def require_joint_squares(first: FloatArray, between: FloatArray, second: FloatA
     require_sums_of_squares(np.block([[first, between], [between.T, second]]), where)
 
 
-def require_bins(bins: MergedBins, edges: BinEdges, n_controls: int) -> None:
-    """Refuse a histogram of other persons than the controls, or with means outside its bins."""
+def require_bins(bins: MergedBins, square: float, edges: BinEdges, n_controls: int) -> None:
+    """Refuse a histogram of other persons than the controls, with means outside its bins, or wider than all of them."""
     total = int(bins.counts.sum())
     if total != n_controls:
         raise MessageError(f"counts: {total:,} persons, but the site has {n_controls:,} controls")
@@ -83,6 +84,10 @@ def require_bins(bins: MergedBins, edges: BinEdges, n_controls: int) -> None:
         raise MessageError(
             f"means[{k}]: {bins.means[k]:.6g} is not in its bins, {lows[k]:.6g} to {highs[k]:.6g}"
         )
+
+    between = float(bins.counts @ (bins.means - bins.counts @ bins.means / max(total, 1)) ** 2)
+    if square < between * (1.0 - _ROUNDING):
+        raise MessageError(f"square: {square:.6g}, less than the {between:.6g} between the bins")
 
 
 def require_calibrated(local_controls: int, calibrated: int | None, counted: int) -> None:
@@ -103,6 +108,18 @@ def require_residuals(
         raise MessageError(f"{where}.rss: {rss:.6g}, but its calibration sums give {expected[0]:.6g}")
     if abs(freedom - expected[1]) > max(_ROUNDING * abs(expected[1]), 1e-3):
         raise MessageError(f"{where}.freedom: {freedom:.6g}, but its calibration sums give {expected[1]:.6g}")
+
+
+def require_parts_of_pairs(sums: ResidualSums, n: int, gram: FloatArray, where: str) -> None:
+    """Refuse levels of the modifier whose pairs and products do not add up to those of the study."""
+    total = int(sums.pairs.sum())
+    if total != n:
+        raise MessageError(f"{where}.pairs: {total:,}, but {n:,} calibration pairs were told before")
+    if sums.gram is None:
+        return
+    size = np.sqrt(np.outer(np.diagonal(gram), np.diagonal(gram)))
+    if (np.abs(sums.gram.sum(axis=0) - gram) > _ROUNDING * size).any():
+        raise MessageError(f"{where}.gram: the products of the levels do not add up to those of the study")
 
 
 def require_likelihood(

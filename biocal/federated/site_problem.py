@@ -14,6 +14,7 @@ from biocal.pooling.prepare import PreparedPool, prepare
 from biocal.pooling.problem import PooledProblem
 from biocal.study.covariates import DesignColumns, design_columns
 from biocal.study.pooled import PooledStudies
+from biocal.sums.modifier import settled_problem
 from biocal.sums.records import StudyLine
 from biocal.sums.rows import agreed_on_common, calibration_of_lines
 
@@ -55,7 +56,7 @@ def site_problem(pool: PooledStudies, plan: Plan, agreed: Agreed) -> SiteProblem
             raise MessageError(f"agreed.levels: the plan has no formula '{strange[0]}'")
         pool = replace(pool, levels={text: agreed.levels.get(part, {}) for part, text in texts.items()})
     try:
-        prepared = prepare(pool, plan.formulas())
+        prepared = prepare(pool, plan.formulas(), apart=True)
         covariates = design_columns(pool, plan.covariates)
     except KeyError as fault:
         raise MessageError(f"agreed.levels: without column {fault}") from fault
@@ -77,7 +78,19 @@ def site_problem(pool: PooledStudies, plan: Plan, agreed: Agreed) -> SiteProblem
             covariates=np.ascontiguousarray(covariates.values[rows].T[agreed.kept]),
             covariate_names=tuple(n for n, k in zip(covariates.names, agreed.kept, strict=True) if k),
         )
-    return SiteProblem(pool, prepared, covariates, problem)
+    return SiteProblem(pool, prepared, covariates, _with_modifier(problem, prepared, agreed))
+
+
+def _with_modifier(problem: PooledProblem, prepared: PreparedPool, agreed: Agreed) -> PooledProblem:
+    """The problem with what was agreed on the modifier; raises MessageError where it does not fit."""
+    settled, n_columns = agreed.modifier, len(problem.modifier_names)
+    if agreed.kept is None:
+        return problem
+    if settled.n_columns != n_columns:
+        raise MessageError(
+            f"agreed.modifier: {settled.n_columns} columns, but the modifier has {n_columns} here"
+        )
+    return settled_problem(problem, prepared.calibration_names, settled.main, settled.own_variances)
 
 
 def site_calibration(site: SiteProblem, agreed: Agreed) -> CalibrationFit | None:
@@ -108,6 +121,9 @@ def _own_lines(names: tuple[str, ...], n_columns: int, agreed: Agreed) -> list[S
             raise MessageError(
                 f"agreed.lines.{name}: {line.kept.size} columns, but the calibration has {n_columns} here"
             )
+        n_variances = agreed.modifier.variances(name)
+        if any(one is not None and one.size != n_variances for one in (line.variance, line.freedom)):
+            raise MessageError(f"agreed.lines.{name}: expected {n_variances} residual variances")
         if not line.kept[:2].all():
             raise MessageError(f"agreed.lines.{name}: without intercept or slope")
         found.append(line)

@@ -18,13 +18,14 @@ from biocal.federated.guard import (
     require_persons,
 )
 from biocal.federated.histogram import BinEdges, merge_bins
+from biocal.federated.modifier_answer import modifier_message
 from biocal.federated.plan import Plan
 from biocal.federated.site_problem import SiteProblem, site_calibration
 from biocal.pooling.plug_in import plug_in_exposure
 from biocal.study.formula_levels import column_kinds
 from biocal.study.matched_sets import StudyFlow
 from biocal.study.pooled import PooledStudies
-from biocal.sums.records import CalibrationMoments
+from biocal.sums.records import CalibrationMoments, ResidualSums
 from biocal.sums.rows import moments_of_pairs, pairs_of, residual_sums_of, varying_columns
 
 #: Counts of what was left out, of :class:`StudyFlow`.
@@ -109,12 +110,14 @@ def calibration_sums(site: SiteProblem, minimum: int) -> dict[str, Any]:
                 "sd": float(values.std()),
             }
     rows = site.prepared.outcome_rows.rows
+    columns = np.vstack([site.covariates.values[rows].T, problem.modifier])
     return {
         "covariate_names": list(site.covariates.names),
-        "varies": varying_columns(problem, site.covariates.values[rows].T).any(axis=1).tolist(),
+        "varies": varying_columns(problem, columns).any(axis=1).tolist(),
         "calibration_names": list(names),
         "studies": studies,
         "references": references,
+        "modifier": modifier_message(site, minimum),
     }
 
 
@@ -136,10 +139,7 @@ def residual_sums(site: SiteProblem, agreed: Agreed, minimum: int) -> dict[str, 
     studies = {}
     if calibration is not None:
         for s, name in enumerate(problem.local_names):
-            mine = problem.calibrators.rows.study == s
-            require_persons(int(mine.sum()), minimum, f"study '{name}': calibration pairs")
-            rss, freedom = residual_sums_of(calibration, problem, s)
-            studies[name] = {"rss": rss, "freedom": freedom}
+            studies[name] = _residuals_message(site, residual_sums_of(calibration, problem, s), s, minimum)
     exposure = plug_in_exposure(problem, "full", calibration).value[problem.is_control]
     require_persons(exposure.size, minimum, "controls")
     edges = agreed.edges if agreed.edges is not None else BinEdges(0.0, 1.0)
@@ -151,7 +151,28 @@ def residual_sums(site: SiteProblem, agreed: Agreed, minimum: int) -> dict[str, 
         "starts": bins.starts.tolist(),
         "counts": bins.counts.tolist(),
         "means": bins.means.tolist(),
+        "square": float(((exposure - exposure.mean()) ** 2).sum()),
         # Withheld when few: nothing but a remark on internalized depends on it.
         "calibrated_controls": calibrated if calibrated == 0 or calibrated >= minimum else None,
         "local_controls": int(local_controls.sum()),
+    }
+
+
+def _residuals_message(site: SiteProblem, sums: ResidualSums, local: int, minimum: int) -> dict[str, Any]:
+    """Residual sums of one study, each variance's own; raises DisclosureError where few pairs are summed over."""
+    name, rows = site.problem.local_names[local], site.problem.calibrators.rows
+    where = f"study '{name}': calibration pairs"
+    for n in sums.pairs.tolist():
+        require_persons(n, minimum, where)
+    if sums.gram is not None:  # products within the levels of the modifier
+        for group in np.unique(rows.group[rows.study == local]):
+            columns = rows.columns[2:, (rows.study == local) & (rows.group == group)]
+            require_cells(
+                columns, site.prepared.calibration_names, minimum, f"{where} at a level of the modifier"
+            )
+    return {
+        "rss": sums.rss.tolist(),
+        "freedom": sums.freedom.tolist(),
+        "pairs": sums.pairs.tolist(),
+        "gram": None if sums.gram is None else sums.gram.tolist(),
     }

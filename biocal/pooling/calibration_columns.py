@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +28,15 @@ class CalibrationColumns:
     missing : dict of str to ndarray of bool, shape (n,)
     filled : dict of str to (ndarray of bool, shape (n,), str)
         Both as :class:`~biocal.study.covariates.DesignColumns` has them.
+    n_before_modifier : int
+        Columns that the calibration would have without a modifier; they are the first.
     """
 
     names: tuple[str, ...]
     sources: tuple[tuple[DesignColumns, int], ...]
     missing: dict[str, NDArray[np.bool_]]
     filled: dict[str, tuple[NDArray[np.bool_], str]]
+    n_before_modifier: int = 0
 
     @property
     def columns(self) -> tuple[FloatArray, ...]:
@@ -64,6 +67,7 @@ def calibration_columns(
     matching: str | None,
     missing: str,
     logarithmic: bool,
+    apart: bool = False,
 ) -> tuple[CalibrationColumns, tuple[str, ...]]:
     """Calibration covariates V, the modifier and its products with the local value last; the season's notes.
 
@@ -81,6 +85,8 @@ def calibration_columns(
     missing : {"complete", "indicator"}
     logarithmic : bool
         Whether the calibration holds between logarithms, and so the products too.
+    apart : bool, default False
+        Keep a modifier's columns that others equal: whether they do is decided from all parts of the rows.
     """
     if wanted == "outcome":
         parts = [covariates, design_columns(pool, matching, missing=missing)]
@@ -94,15 +100,17 @@ def calibration_columns(
         if wanted == "outcome" and not held:
             parts, held = [*parts, season.columns], True
         told = season_notes(calibrated=not pool.is_reference_study.all(), held=held)
+    before = _joined(parts)
     if modifier is None:
-        return _joined(parts), told
+        return before, told
     local = pool.local_assay
     if logarithmic:
         local = np.log(np.where(local > 0, local, np.nan))  # the form refuses others by name
     product = modifier.values * local[:, None]
     names = tuple(f"{pool.roles.local}:{name}" for name in modifier.names)
-    own = columns_not_held(modifier, _joined(parts).columns)
-    return _joined([*parts, own, DesignColumns(names, product, {})]), told
+    own = modifier if apart else columns_not_held(modifier, before.columns)
+    joined = _joined([*parts, own, DesignColumns(names, product, {})])
+    return replace(joined, n_before_modifier=len(before.names)), told
 
 
 def columns_not_held(design: DesignColumns, others: Iterable[FloatArray]) -> DesignColumns:
@@ -110,6 +118,20 @@ def columns_not_held(design: DesignColumns, others: Iterable[FloatArray]) -> Des
     held = list(others)
     new = [k for k, column in enumerate(design.values.T) if not any(_same(column, other) for other in held)]
     return DesignColumns(tuple(design.names[k] for k in new), design.values[:, new], design.missing)
+
+
+def names_of_equals(
+    design: DesignColumns, names: Sequence[str], columns: Sequence[FloatArray]
+) -> tuple[frozenset[str], ...]:
+    """For each column of a design, the others that equal it wherever both are known; all where nothing is known."""
+    return tuple(
+        frozenset(
+            name
+            for name, other in zip(names, columns, strict=True)
+            if _same(column, other) or not (np.isfinite(column) & np.isfinite(other)).any()
+        )
+        for column in design.values.T
+    )
 
 
 def _same(column: FloatArray, other: FloatArray) -> bool:

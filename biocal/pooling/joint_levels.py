@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,27 +25,55 @@ def own_effects(prepared: PreparedPool) -> tuple[tuple[str, ...], str]:
     problem, design = prepared.problem, prepared.modifier_design
     if design is None:
         return (), ""
-    found = []
-    for k, column in enumerate(problem.modifier):
-        equal = [
+    equals = [
+        [
             name
             for name, covariate in zip(problem.covariate_names, problem.covariates, strict=True)
             if np.array_equal(covariate, column)
         ]
-        if k in problem.modifier_main:
-            found.append(problem.modifier_names[k])
-        elif equal:
-            found.append(equal[0])
+        for column in problem.modifier
+    ]
+    return own_effects_of(
+        problem.modifier_names, problem.modifier_main, equals, problem.covariate_names, tuple(design.missing)
+    )
+
+
+def own_effects_of(
+    names: Sequence[str],
+    main: Sequence[int],
+    equals: Sequence[Sequence[str]],
+    covariate_names: Sequence[str],
+    variables: Sequence[str],
+) -> tuple[tuple[str, ...], str]:
+    """The same from names.
+
+    Parameters
+    ----------
+    names : sequence of str, length km
+        Columns of the modifier.
+    main : sequence of int
+        Those that are main effects of their own.
+    equals : sequence of sequences of str, length km
+        Covariates of the outcome model that equal each.
+    covariate_names, variables : sequence of str
+        Covariates of the outcome model, and columns of the data that the modifier is made of.
+    """
+    found = []
+    for k, name in enumerate(names):
+        if k in main:
+            found.append(name)
+        elif equals[k]:
+            found.append(equals[k][0])
         else:
             return (), (
-                f"no joint curve: {problem.modifier_names[k]} is the same for all persons of every matched set "
+                f"no joint curve: {name} is the same for all persons of every matched set "
                 "(matched on), so that its own odds ratio cannot be estimated and its levels cannot be compared; the "
                 "curve within each level can"
             )
     others = [
         name
-        for name in problem.covariate_names
-        if name not in found and any(re.search(rf"\b{re.escape(v)}\b", name) for v in design.missing)
+        for name in covariate_names
+        if name not in found and any(re.search(rf"\b{re.escape(v)}\b", name) for v in variables)
     ]
     if others:
         return (), (

@@ -113,15 +113,25 @@ class ModelOfPersons:
 
 def lay_out_columns(basis: Basis, problem: PooledProblem) -> ModelColumns:
     """Name and number the columns of the outcome model."""
-    n_exposure, n_covariates = len(basis.names), len(problem.covariate_names)
-    main = [problem.modifier_names[k] for k in problem.modifier_main]
-    products = [f"{term}:{name}" for name in problem.modifier_names for term in basis.names]
+    return lay_out_names(basis, problem.covariate_names, problem.modifier_names, problem.modifier_main)
+
+
+def lay_out_names(
+    basis: Basis,
+    covariate_names: tuple[str, ...],
+    modifier_names: tuple[str, ...],
+    modifier_main: tuple[int, ...],
+) -> ModelColumns:
+    """The same from names alone; `modifier_main` tells which columns of the modifier are main effects of their own."""
+    n_exposure, n_covariates = len(basis.names), len(covariate_names)
+    main = [modifier_names[k] for k in modifier_main]
+    products = [f"{term}:{name}" for name in modifier_names for term in basis.names]
     first_product = n_exposure + n_covariates + len(main)
-    positions = np.empty((1 + len(problem.modifier_names), n_exposure), dtype=np.intp)
+    positions = np.empty((1 + len(modifier_names), n_exposure), dtype=np.intp)
     positions[0] = np.arange(n_exposure)
     positions[1:] = first_product + np.arange(len(products)).reshape(-1, n_exposure)
     return ModelColumns(
-        (*basis.names, *problem.covariate_names, *main, *products),
+        (*basis.names, *covariate_names, *main, *products),
         positions,
         n_exposure + np.arange(n_covariates),
         n_exposure + n_covariates + np.arange(len(main)),

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from biocal.calibration.choices import LINEAR_LEAST_SQUARES, CalibrationModel
 from biocal.calibration.regression import lay_out_parameters
-from biocal.calibration.rows import Codes, PersonRows
+from biocal.calibration.rows import PersonRows
 from biocal.errors import FormulaError, OptionError
 from biocal.kernels.set_layout import SetLayout, lay_out_sets
 from biocal.outcome.conditional_logistic import constant_within_sets
-from biocal.pooling.calibration_columns import calibration_columns, columns_not_held
+from biocal.pooling.calibration_columns import calibration_columns, columns_not_held, names_of_equals
 from biocal.pooling.calibration_form import learn_form, observed_calibrators, reference_censored
 from biocal.pooling.independent_units import distinct_pairs, unit_codes
 from biocal.pooling.missing_covariates import filled_notes
@@ -25,6 +25,7 @@ from biocal.pooling.season_request import (
     season_design,
 )
 from biocal.pooling.selection import selection_notes
+from biocal.pooling.variance_groups import variance_groups
 from biocal.study.covariates import DesignColumns, design_columns
 from biocal.study.matched_sets import OutcomeRows, select_outcome_rows
 from biocal.study.pooled import PooledStudies
@@ -36,8 +37,6 @@ BoolArray = NDArray[np.bool_]
 
 #: Codes of studies and of their residual variances, one a person.
 _CODE = np.int32
-#: Fewest calibrators for a residual SD of its own in a level of the modifier (our choice).
-_PAIRS_PER_VARIANCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +95,9 @@ class PreparedPool:
     notes : tuple of str
     season : SeasonDesign or None
         Of all rows of the pool.
+    equals : tuple of two tuples of frozenset of str
+        For rows that are a part of others: what equals each column of the modifier, among the covariates and
+        among the calibration's other columns.
     """
 
     problem: PooledProblem
@@ -106,10 +108,19 @@ class PreparedPool:
     modifier_design: DesignColumns | None
     notes: tuple[str, ...]
     season: SeasonDesign | None = None
+    equals: tuple[tuple[frozenset[str], ...], tuple[frozenset[str], ...]] = ((), ())
 
 
-def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
+def prepare(pool: PooledStudies, formulas: ModelFormulas, *, apart: bool = False) -> PreparedPool:
     """Evaluate formulas, choose rows and lay out the arrays.
+
+    Parameters
+    ----------
+    pool : PooledStudies
+    formulas : ModelFormulas
+    apart : bool, default False
+        The rows are a part of others: what depends on all rows is left open.  The modifier then has all of its
+        columns in the calibration, no main effects and no residual variances of its own, and may be constant.
 
     Raises
     ------
@@ -128,6 +139,7 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
         matching=formulas.matching,
         missing=formulas.missing,
         logarithmic=formulas.calibration_model.form == "log-log",
+        apart=apart,
     )
     _refuse_measurements(pool, covariates, modifier, calibration.missing)
     selection = select_rows(pool, formulas.where) if formulas.where else None
@@ -139,8 +151,8 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
     local_names = tuple(np.asarray(pool.study_names, dtype=object)[~pool.is_reference_study])
     calibrating = np.flatnonzero(pool.in_calibration)
     calibrating = distinct_pairs(pool, calibrating[np.isfinite(calibration.values(calibrating)).all(axis=0)])
-    group, group_study, notes = _variance_groups(
-        pool, study_local, modifier, chosen.rows, calibrating, len(local_names)
+    group, group_study, notes = variance_groups(
+        pool, study_local, None if apart else modifier, chosen.rows, calibrating, len(local_names)
     )
     form = learn_form(pool, formulas.calibration_model, calibrating)
     layout_parameters = lay_out_parameters(
@@ -156,7 +168,9 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
     width = 4 + columns.shape[0] + (4 * modifier.values.shape[1] if modifier else 0)
     layout = lay_out_sets(chosen.set_code, is_case, n_columns=width)
     constant = constant_within_sets(layout, columns)
-    modifier_columns, modifier_main, modifier_names = _modifier_columns(modifier, covariates, rows, layout)
+    modifier_columns, modifier_main, modifier_names = _modifier_columns(
+        modifier, covariates, rows, layout, apart=apart
+    )
     local_assay = pool.local_assay[rows]
     pairs = PersonRows(study_local, (pool.local_assay, *calibration.columns), group).take(calibrating)
     persons = PersonRows(
@@ -196,7 +210,16 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas) -> PreparedPool:
     omitted = tuple(n for n, c in zip(covariates.names, constant, strict=True) if c)
     notes = (*season_told, *notes, *selection_notes(chosen, selection))
     notes += filled_notes(pool, chosen, covariates.filled | calibration.filled)
-    return PreparedPool(problem, chosen, calibration.names, omitted, calibrating, modifier, notes, season)
+    equals: tuple[tuple[frozenset[str], ...], tuple[frozenset[str], ...]] = ((), ())
+    if apart and modifier is not None:
+        n_before = calibration.n_before_modifier
+        equals = (
+            names_of_equals(modifier, covariates.names, list(covariates.values.T)),
+            names_of_equals(modifier, calibration.names[:n_before], calibration.columns[:n_before]),
+        )
+    return PreparedPool(
+        problem, chosen, calibration.names, omitted, calibrating, modifier, notes, season, equals
+    )
 
 
 def _missing_values(
@@ -252,59 +275,30 @@ def _refuse_measurements(
 
 
 def _modifier_columns(
-    modifier: DesignColumns | None, covariates: DesignColumns, rows: IntArray | slice, layout: SetLayout
+    modifier: DesignColumns | None,
+    covariates: DesignColumns,
+    rows: IntArray | slice,
+    layout: SetLayout,
+    *,
+    apart: bool,
 ) -> tuple[FloatArray, tuple[int, ...], tuple[str, ...]]:
     """The modifier's columns, and which of them are main effects of their own."""
     if modifier is None:
         return np.empty((0, layout.n_persons)), (), ()
     columns = np.ascontiguousarray(modifier.values[rows].T)
+    if apart:
+        return columns, (), modifier.names
     if np.ptp(columns, axis=1).max(initial=0.0) == 0:
-        raise OptionError(
-            f"the modifier {', '.join(modifier.names)} has the same value for everybody in the outcome model",
-            modifier=modifier.names,
-        )
+        raise same_for_everybody(modifier.names or tuple(modifier.missing))
     constant = constant_within_sets(layout, columns)
     own = columns_not_held(modifier, covariates.values.T).names
     main = tuple(k for k, name in enumerate(modifier.names) if not constant[k] and name in own)
     return columns, main, modifier.names
 
 
-def _variance_groups(
-    pool: PooledStudies,
-    study_local: Codes,
-    modifier: DesignColumns | None,
-    outcome_rows: IntArray,
-    calibrating: IntArray,
-    n_local: int,
-) -> tuple[Codes, IntArray, tuple[str, ...]]:
-    """Which residual variance applies to each row: the study's, or its level of a categorical modifier.
-
-    A level has one of its own in a study only when it holds enough calibrators there.
-    """
-    if modifier is None or not _is_indicator(modifier.values):
-        return np.maximum(study_local, 0), np.arange(n_local), ()
-    level = np.nan_to_num(modifier.values) @ np.arange(1, modifier.values.shape[1] + 1)
-    group, group_study = np.maximum(study_local, 0), list(range(n_local))
-    pooled_levels = []
-    for s in range(n_local):
-        mine = study_local == s
-        used = np.unique(level[outcome_rows[mine[outcome_rows]]])
-        pairs = level[calibrating[mine[calibrating]]]
-        if used.size > 1 and all((pairs == value).sum() >= _PAIRS_PER_VARIANCE for value in used):
-            for value in used[1:]:
-                group[mine & (level == value)] = len(group_study)
-                group_study.append(s)
-        elif used.size > 1:
-            pooled_levels.append(pool.study_names[int(np.flatnonzero(~pool.is_reference_study)[s])])
-    notes: tuple[str, ...] = ()
-    if pooled_levels:
-        notes = (
-            f"one residual SD of the calibration for all levels of the modifier in {', '.join(pooled_levels)}: "
-            f"fewer than {_PAIRS_PER_VARIANCE} pairs in a level (used by induced only)",
-        )
-    return group, np.asarray(group_study, dtype=np.intp), notes
-
-
-def _is_indicator(values: FloatArray) -> bool:
-    finite = values[np.isfinite(values).all(axis=1)]
-    return bool(np.isin(finite, (0.0, 1.0)).all() and (finite.sum(axis=1) <= 1).all())
+def same_for_everybody(names: tuple[str, ...]) -> OptionError:
+    """The refusal of a modifier, its columns by name, that does not differ between persons."""
+    return OptionError(
+        f"the modifier {', '.join(names)} has the same value for everybody in the outcome model",
+        modifier=names,
+    )

@@ -143,11 +143,13 @@ def _rows(data: Mapping[str, Any], rows: slice | None) -> dict[str, pd.Series[An
 def _example(data: Mapping[str, Any], agreed: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
     """Made-up rows that hold every level agreed, for data that need not have them all."""
     length = max((len(levels) for levels in agreed.values()), default=1)
+    length = max(length, 2)  # a column of truth values has both
     example: dict[str, Any] = {}
     for name in data:
         levels = agreed.get(name)
         if levels is None:
-            example[name] = np.ones(length)
+            truth = getattr(data[name], "dtype", None) == np.bool_
+            example[name] = np.arange(length) % 2 == 0 if truth else np.ones(length)
             continue
         cycled = [levels[i % len(levels)] for i in range(length)]
         words = isinstance(levels[0], str)

@@ -20,7 +20,7 @@ from biocal.calibration.regression import (
 )
 from biocal.errors import CalibrationDesignError
 from biocal.kernels.newton import collinear_columns
-from biocal.sums.records import CalibrationMoments, StudyLine
+from biocal.sums.records import CalibrationMoments, ResidualSums, StudyLine
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -44,8 +44,12 @@ class SummedCalibration:
     dropped : tuple of (study, column) int pairs
         As in :class:`~biocal.calibration.regression.CalibrationFit`.
     moments : tuple of CalibrationMoments
-    variance, freedom : ndarray, shape (L,)
+    variance, freedom : ndarray, shape (n_groups,)
         NaN until the residual sums have come.
+    columns : ndarray of bool, shape (k',)
+        Which of the columns that parts have (1, W and the calibration covariates) are those of `moments`.
+    by_group : tuple of ResidualSums or None, length L
+        Once they have come.
     """
 
     names: tuple[str, ...]
@@ -56,6 +60,8 @@ class SummedCalibration:
     moments: tuple[CalibrationMoments, ...]
     variance: FloatArray
     freedom: FloatArray
+    columns: BoolArray
+    by_group: tuple[ResidualSums | None, ...] = ()
 
     def coefficients(self) -> FloatArray:
         """Coefficients of the columns in each study, shape (L, k)."""
@@ -68,18 +74,38 @@ class SummedCalibration:
 
     def lines(self) -> dict[str, StudyLine]:
         """What is needed to compute from the rows of each study."""
-        coefficients, found = self.coefficients(), {}
+        found = {}
         for s, name in enumerate(self.names):
-            own = self.positions(s)
-            known = bool(np.isfinite(self.variance[s]))
+            own, groups = self.positions(s), self.groups(s)
+            known = bool(np.isfinite(self.variance[groups]).all())
+            sums = self.by_group[s] if self.by_group else None
+            kept, coefficients = np.zeros(self.columns.size, dtype=np.bool_), np.zeros(self.columns.size)
+            kept[self.columns] = self.layout.position[s] >= 0
+            coefficients[self.columns] = self.coefficients()[s]
             found[name] = StudyLine(
-                self.layout.position[s] >= 0,
-                coefficients[s],
+                kept,
+                coefficients,
                 self.inverse_bread[np.ix_(own, own)],
-                float(self.variance[s]) if known else None,
-                float(self.freedom[s]) if known else None,
+                self.variance[groups] if known else None,
+                self.freedom[groups] if known else None,
+                None if sums is None else sums.pairs,
             )
         return found
+
+    def groups(self, study: int) -> IntArray:
+        """Residual variances of a study, in the order of :attr:`layout`."""
+        return np.flatnonzero(self.layout.group_study == study)
+
+    def variance_of(self, study: int) -> float:
+        """Residual variance of a study, over its levels of the effect modifier where they have their own."""
+        groups = self.groups(study)
+        total = (self.variance[groups] * self.freedom[groups]).sum()
+        return float(total / self.freedom[groups].sum())
+
+    def gram(self, name: str) -> FloatArray:
+        """Sum of C_i C_i' over a study's pairs, of the columns that it keeps."""
+        s = self.names.index(name)
+        return _uncentred(self.moments[s], self.layout.position[s, 1:] >= 0)
 
     def residual_sums(self, name: str) -> tuple[float, float]:
         """Residual sum of squares and sum of 1 - h of a study, as they follow from its moments."""
@@ -93,30 +119,39 @@ class SummedCalibration:
         leverage = float(np.sum(self.inverse_bread[np.ix_(own, own)] * _uncentred(one, kept)))
         return max(rss, 0.0) + one.n * left**2, one.n - leverage
 
-    def with_residual_sums(self, rss: FloatArray, freedom: FloatArray) -> SummedCalibration:
-        """The same with residual variances, from sums of squares and of 1 - h by study, (L,) each.
+    def with_residual_sums(self, sums: Mapping[str, ResidualSums]) -> SummedCalibration:
+        """The same with residual variances, from the sums of each study.
 
         Raises
         ------
         CalibrationDesignError
             A study has as many coefficients as pairs.
         """
-        short = [name for name, left in zip(self.names, freedom, strict=True) if left < 0.5]
+        rss, freedom = np.empty_like(self.variance), np.empty_like(self.variance)
+        for s, name in enumerate(self.names):
+            groups = self.groups(s)
+            rss[groups], freedom[groups] = sums[name].rss, sums[name].freedom
+        short = {self.names[self.layout.group_study[g]] for g in np.flatnonzero(freedom < 0.5)}
         if short:
+            names = tuple(name for name in self.names if name in short)
             raise CalibrationDesignError(
-                f"the calibration of {', '.join(short)} has as many coefficients as pairs; use fewer calibration "
+                f"the calibration of {', '.join(names)} has as many coefficients as pairs; use fewer calibration "
                 "covariates, or common coefficients",
-                studies=tuple(short),
+                studies=names,
             )
-        return replace(self, variance=rss / freedom, freedom=freedom)
+        by_group = tuple(sums[name] for name in self.names)
+        return replace(self, variance=rss / freedom, freedom=freedom, by_group=by_group)
 
     def covariance(self) -> FloatArray:
-        """Least-squares covariance with each study's own residual variance, (G, G)."""
+        """Least-squares covariance with each residual variance, (G, G)."""
         meat = np.zeros_like(self.inverse_bread)
         for s, moments in enumerate(self.moments):
-            own = self.positions(s)
+            own, groups = self.positions(s), self.groups(s)
             kept = self.layout.position[s, 1:] >= 0
-            meat[np.ix_(own, own)] += self.variance[s] * _uncentred(moments, kept)
+            sums = self.by_group[s] if self.by_group else None
+            grams = [_uncentred(moments, kept)] if sums is None or sums.gram is None else list(sums.gram)
+            for variance, gram in zip(self.variance[groups], grams, strict=True):
+                meat[np.ix_(own, own)] += variance * gram
         return np.asarray(self.inverse_bread @ meat @ self.inverse_bread.T)
 
 
@@ -129,7 +164,11 @@ def _uncentred(moments: CalibrationMoments, kept: BoolArray) -> FloatArray:
 
 
 def solve_calibration(
-    studies: Mapping[str, CalibrationMoments], *, by_study: bool
+    studies: Mapping[str, CalibrationMoments],
+    *,
+    by_study: bool,
+    columns: BoolArray | None = None,
+    variances: Mapping[str, int] | None = None,
 ) -> SummedCalibration | None:
     """Least squares of all local studies from their moments; None when there are none.
 
@@ -139,6 +178,10 @@ def solve_calibration(
         In the order of the parameters.
     by_study : bool
         Whether covariates have coefficients of their own in each study.
+    columns : ndarray of bool, shape (k,), optional
+        Which of the columns (1 and W among them) are taken; default all.
+    variances : mapping of str to int, optional
+        Residual variances of each study; default one.
 
     Raises
     ------
@@ -147,10 +190,14 @@ def solve_calibration(
     """
     if not studies:
         return None
-    names, moments = tuple(studies), tuple(studies.values())
     _require_lines(studies)
-    k = moments[0].means.size + 1
-    layout = lay_out_parameters(len(names), k, np.arange(len(names)), by_study=by_study)
+    names = tuple(studies)
+    if columns is None:
+        columns = np.ones(next(iter(studies.values())).means.size + 1, dtype=np.bool_)
+    moments = tuple(one.take(columns[1:]) for one in studies.values())
+    more = [np.full((variances or {}).get(name, 1) - 1, s) for s, name in enumerate(names)]
+    group_study = np.concatenate([np.arange(len(names)), *more]).astype(np.intp)
+    layout = lay_out_parameters(len(names), int(columns.sum()), group_study, by_study=by_study)
     layout, dropped = _without_collinear(layout, moments, by_study=by_study)
     size = layout.n_parameters
     gram, right, back = np.zeros((size, size)), np.zeros(size), np.eye(size)
@@ -167,9 +214,9 @@ def solve_calibration(
     inverse = np.linalg.inv(gram * np.outer(scale, scale)) * np.outer(scale, scale)
     inverse = (inverse + inverse.T) / 2
     gamma = back @ (scale * np.linalg.solve(gram * np.outer(scale, scale), scale * right))
-    unknown = np.full(len(names), np.nan)
+    unknown = np.full(layout.n_groups, np.nan)
     return SummedCalibration(
-        names, gamma, back @ inverse @ back.T, layout, dropped, moments, unknown, unknown
+        names, gamma, back @ inverse @ back.T, layout, dropped, moments, unknown, unknown, columns
     )
 
 

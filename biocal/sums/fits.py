@@ -15,15 +15,17 @@ from biocal.kernels.newton import Optimum
 from biocal.kernels.sandwich import SandwichCovariance
 from biocal.pooling.calibrate import covariate_coefficients, dropped_notes
 from biocal.pooling.estimate import PLAIN_SANDWICH, STACKED_SANDWICH, plug_in_notes
+from biocal.pooling.model_columns import ModelColumns
 from biocal.results.calibration import CalibrationResults, StudyCalibration, calibration_notes
 from biocal.results.comparison import Comparison
 from biocal.results.fits import Fit, FitStatus
 from biocal.results.increments import LinearTrend
 from biocal.results.model import Labels, ModelInfo, Sample
 from biocal.sums.calibration import SummedCalibration
+from biocal.sums.modifier import NO_MODIFIER, Modifier
 from biocal.sums.records import SandwichAnswer
 from biocal.sums.sandwich import sandwich_of_parts
-from biocal.sums.tasks import Task, task_basis
+from biocal.sums.tasks import Task, task_model
 
 FloatArray = NDArray[np.float64]
 
@@ -46,6 +48,7 @@ class SummedFits:
         With all coefficients 0, by plug-in task.
     calibrated_share : float
         Of the local studies' controls in the calibration subset.
+    modifier : Modifier
     """
 
     methods: tuple[str, ...]
@@ -56,6 +59,7 @@ class SummedFits:
     sandwiches: Mapping[Task, Sequence[SandwichAnswer]]
     loglik_null: Mapping[Task, float]
     calibrated_share: float
+    modifier: Modifier = NO_MODIFIER
 
     @property
     def local_names(self) -> tuple[str, ...]:
@@ -64,7 +68,11 @@ class SummedFits:
 
     def terms(self, task: Task) -> tuple[str, ...]:
         """Names of a task's coefficients."""
-        return (*task_basis(task, self.basis).names, *self.covariate_names)
+        return self.model(task).terms
+
+    def model(self, task: Task) -> ModelColumns:
+        """Where each column of a task stands."""
+        return task_model(task, self.basis, self.covariate_names, self.modifier)
 
     def loglik(self, task: Task) -> float:
         """Log-likelihood of a task at its maximum."""
@@ -86,20 +94,22 @@ def _fit(found: SummedFits, method: str, info: ModelInfo, sample: Sample, shown:
     along = straight if straight in found.sandwiches else main
     line = sandwich_of_parts(found.sandwiches[along], found.calibration)[0]
     optimum = found.optima[along]
-    linear = LinearTrend(optimum.point[0][:1], line.vcov[:1, :1], found.loglik(along), optimum.point[0].size)
+    beta, positions = optimum.point[0], found.model(along).exposure_positions
+    slopes = positions[:, 0]
+    linear = LinearTrend(beta[slopes], line.vcov[np.ix_(slopes, slopes)], found.loglik(along), beta.size)
     if along is straight:
-        trend = (wald_test("trend", linear.estimates, linear.vcov, np.zeros(1, dtype=np.intp)),)
-    n_terms, n_exposure = len(found.terms(main)), len(found.basis.names)
+        trend = (wald_test("trend", beta, line.vcov, positions.ravel()),)
+    model = found.model(main)
     origin = Task("full") if method == "induced" else main
     told = () if method == "induced" else _plug_in_notes(found, method)
     return Fit(
         method=method,
-        terms=found.terms(main),
+        terms=model.terms,
         estimates=found.optima[main].point[0],
         vcov=covariance.vcov,
         vcov_uncorrected=covariance.vcov_uncorrected,
-        calibration_parts=_parts(covariance, len(found.local_names), n_terms),
-        exposure_positions=np.arange(n_exposure)[None, :],
+        calibration_parts=_parts(covariance, len(found.local_names), model.n_terms),
+        exposure_positions=model.exposure_positions,
         loglik=found.loglik(main),
         loglik_null=found.loglik_null[origin],
         basis=found.basis,
@@ -200,7 +210,8 @@ def _study_calibration(
     s = fitted.names.index(one.name)
     moments, coefficients = fitted.moments[s], fitted.coefficients()[s]
     position = fitted.layout.position[s]
-    rss = float(fitted.variance[s] * fitted.freedom[s])
+    groups = fitted.groups(s)
+    rss = float((fitted.variance[groups] * fitted.freedom[groups]).sum())
     square = moments.response_square
     return StudyCalibration(
         one.name,
@@ -211,7 +222,7 @@ def _study_calibration(
         float(coefficients[1]),
         float(errors[position[0]]),
         float(errors[position[1]]),
-        float(np.sqrt(fitted.variance[s])),
+        float(np.sqrt(fitted.variance_of(s))),
         1.0 - rss / square if square > 0 else nan,
         one.local_min,
         one.local_max,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
 
 
@@ -24,18 +25,18 @@ class StudyLine:
         0 where not kept.
     inverse : ndarray, shape (kept, kept)
         The study's block of the inverse of the pooled sum of C_i C_i'.
-    variance, freedom : float or None
-        sigma^2 and the sum of 1 - h, once known.
-    pairs : int or None
-        Calibration pairs of the study; None when all of them are among the rows computed from.
+    variance, freedom : ndarray, shape (g,), or None
+        sigma^2 and the sum of 1 - h, once known: of the study, or of its levels of the effect modifier.
+    pairs : ndarray of int, shape (g,), or None
+        Calibration pairs that they rest on; None when all of them are among the rows computed from.
     """
 
     kept: BoolArray
     coefficients: FloatArray
     inverse: FloatArray
-    variance: float | None = None
-    freedom: float | None = None
-    pairs: int | None = None
+    variance: FloatArray | None = None
+    freedom: FloatArray | None = None
+    pairs: IntArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +49,35 @@ class CalibrationMoments:
     response_mean: float
     response_products: FloatArray
     response_square: float
+
+    def take(self, columns: BoolArray) -> CalibrationMoments:
+        """The moments of some of the columns, (k - 1,)."""
+        return replace(
+            self,
+            means=self.means[columns],
+            products=self.products[np.ix_(columns, columns)],
+            response_products=self.response_products[columns],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResidualSums:
+    """Sums over one study's calibration pairs at the calibration, by residual variance (g of them).
+
+    Attributes
+    ----------
+    rss, freedom : ndarray, shape (g,)
+        Residual sums of squares, and sums of 1 - h.
+    pairs : ndarray of int, shape (g,)
+    gram : ndarray, shape (g, k, k), or None
+        Sums of C_i C_i' of the columns that the calibration keeps; None where the study has one variance,
+        for then its moments tell them.
+    """
+
+    rss: FloatArray
+    freedom: FloatArray
+    pairs: IntArray
+    gram: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,8 +104,9 @@ class StudyMeat:
         Sum of U_j c_j'.
     calibration : ndarray, shape (k, k), or None
         Sum of c_j c_j'.
-    lower : ndarray, shape (k - 1,), or None
-        For induced: its row of the bread for sigma^2.
+    lower : ndarray, shape (g, k), or None
+        For induced: its rows of the bread for sigma^2, one a residual variance; the other blocks then have g columns
+        more.
     """
 
     outcome: FloatArray

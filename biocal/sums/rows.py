@@ -15,7 +15,7 @@ from biocal.calibration.regression import (
 from biocal.calibration.rows import CalibrationRows, PersonRows
 from biocal.kernels.matched_set import CONSTANT_WITHIN_SETS
 from biocal.pooling.problem import PooledProblem
-from biocal.sums.records import CalibrationMoments, StudyLine
+from biocal.sums.records import CalibrationMoments, ResidualSums, StudyLine
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -48,7 +48,7 @@ def calibration_of_lines(problem: PooledProblem, lines: Sequence[StudyLine]) -> 
         own = calibrators.rows.columns[line.kept][:, mine]
         leverage[mine] = np.einsum("ki,kl,li->i", own, line.inverse, own)
     residuals = calibrators.response - design @ gamma
-    here = np.bincount(calibrators.rows.study, minlength=len(lines)).tolist()
+    here = np.bincount(calibrators.rows.group, minlength=layout.n_groups)
     fitted = CalibrationFit(
         gamma,
         residuals,
@@ -56,8 +56,11 @@ def calibration_of_lines(problem: PooledProblem, lines: Sequence[StudyLine]) -> 
         # Blocks of several studies are known where all rows are summed alone, and nothing here needs them.
         np.full((gamma.size, gamma.size), np.nan),
         residuals[:, None] * design,
-        np.array([np.nan if line.variance is None else line.variance for line in lines]),
-        np.array([_freedom_here(line, n) for line, n in zip(lines, here, strict=True)]),
+        _by_group(layout, [line.variance for line in lines]),
+        _by_group(
+            layout,
+            [_freedom_here(line, here[layout.group_study == s]) for s, line in enumerate(lines)],
+        ),
         layout,
         (),
         calibrators.rows.group,
@@ -65,11 +68,20 @@ def calibration_of_lines(problem: PooledProblem, lines: Sequence[StudyLine]) -> 
     return fitted.with_leverage_scores() if calibrators.leverage_scores else fitted
 
 
-def _freedom_here(line: StudyLine, n_here: int) -> float:
-    """The pairs' share of their study's sum of 1 - h, so that its mean over them is the study's."""
-    if line.freedom is None:
-        return float("nan")
-    return line.freedom if line.pairs is None else line.freedom * n_here / line.pairs
+def _freedom_here(line: StudyLine, n_here: IntArray) -> FloatArray | None:
+    """The pairs' share of their study's sums of 1 - h, so that the mean over them is the study's."""
+    if line.freedom is None or line.pairs is None:
+        return line.freedom
+    return np.asarray(line.freedom * n_here / np.maximum(line.pairs, 1))
+
+
+def _by_group(layout: CalibrationLayout, of_studies: Sequence[FloatArray | None]) -> FloatArray:
+    """One number a residual variance from those of each study, which stand in the order of its groups."""
+    found = np.full(layout.n_groups, np.nan)
+    for s, own in enumerate(of_studies):
+        if own is not None:
+            found[layout.group_study == s] = own
+    return found
 
 
 def agreed_on_common(layout: CalibrationLayout, lines: Sequence[StudyLine]) -> bool:
@@ -131,11 +143,23 @@ def moments_of_pairs(columns: FloatArray, response: FloatArray) -> CalibrationMo
     return CalibrationMoments(int(response.size), means, products, mean, cross, float(left @ left))
 
 
-def residual_sums_of(calibration: CalibrationFit, problem: PooledProblem, local: int) -> tuple[float, float]:
-    """Residual sum of squares, and sum of 1 - h, of one local study's pairs."""
-    mine = problem.calibrators.rows.study == local
-    residuals = calibration.residuals[mine]
-    return float(residuals @ residuals), float((1.0 - calibration.leverage[mine]).sum())
+def residual_sums_of(calibration: CalibrationFit, problem: PooledProblem, local: int) -> ResidualSums:
+    """Sums over one local study's pairs at the calibration, by residual variance."""
+    rows, layout = problem.calibrators.rows, calibration.layout
+    groups = np.flatnonzero(layout.group_study == local)
+    members = [rows.group == group for group in groups]
+    squares, left = calibration.residuals**2, 1.0 - calibration.leverage
+    gram = None
+    if groups.size > 1:
+        kept = layout.position[local] >= 0
+        own = [rows.columns[kept][:, mine] for mine in members]
+        gram = np.array([one @ one.T for one in own])
+    return ResidualSums(
+        np.array([squares[mine].sum() for mine in members]),
+        np.array([left[mine].sum() for mine in members]),
+        np.array([mine.sum() for mine in members], dtype=np.intp),
+        gram,
+    )
 
 
 def spreads_within_sets(problem: PooledProblem, columns: FloatArray) -> FloatArray:

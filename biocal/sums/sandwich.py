@@ -67,17 +67,18 @@ def _transfer(
 ) -> tuple[list[IntArray], FloatArray]:
     """Places of each study's calibration parameters, and T = B21 B11^-1."""
     size, n_studies = calibration.gamma.size, len(calibration.names)
+    n_groups = calibration.layout.n_groups
     with_variances = any(study.lower is not None for study in studies.values())
     places = [calibration.positions(s) for s in range(n_studies)]
     inverse = calibration.inverse_bread
     if with_variances:
-        lower = np.zeros((n_studies, size))
+        lower = np.zeros((n_groups, size))
         for s, name in enumerate(calibration.names):
-            row = studies[name].lower
-            assert row is not None
-            lower[s, places[s]] = row
+            rows = studies[name].lower
+            assert rows is not None
+            lower[np.ix_(calibration.groups(s), places[s])] = rows
         inverse = inverse_of_stacked_bread(inverse, lower, calibration.freedom)
-        places = [np.append(place, size + s) for s, place in enumerate(places)]
+        places = [np.append(place, size + calibration.groups(s)) for s, place in enumerate(places)]
     cross = np.zeros((p, inverse.shape[0]))
     for s, name in enumerate(calibration.names):
         bread = studies[name].bread

@@ -171,12 +171,14 @@ def _with_calibration(
     bread = -calibration.fold_predictor(by_mean, rows)[:, positions]
     lower = None
     if by_variance is not None:
-        group = calibrators.rows.group
-        lower = 2.0 * scores.sum(axis=0)
+        group, own_groups = calibrators.rows.group, np.flatnonzero(calibration.layout.group_study == local)
+        lower = np.array([2.0 * scores[group[mine] == one].sum(axis=0) for one in own_groups])
         of_variance = variance_scores(calibration.residuals, calibration.variance, calibration.freedom, group)
-        scores = np.hstack([scores, of_variance[mine][:, [local]]])
-        by_group = -by_variance[:, rows.study == local].sum(axis=1)
-        bread = np.column_stack([bread, by_group])
+        scores = np.hstack([scores, of_variance[mine][:, own_groups]])
+        by_group = [
+            -by_variance[:, (rows.study == local) & (rows.group == one)].sum(axis=1) for one in own_groups
+        ]
+        bread = np.column_stack([bread, *by_group])
     by_unit = np.zeros((problem.n_units, scores.shape[1]))
     np.add.at(by_unit, calibrators.unit[mine], scores)
     by_unit = by_unit[unit_study == study]

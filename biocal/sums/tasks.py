@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from biocal.exposure.terms import Basis, LinearBasis
+from biocal.pooling.model_columns import ModelColumns, lay_out_names
+from biocal.sums.modifier import Modifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,13 @@ class Task:
 def task_basis(task: Task, basis: Basis) -> Basis:
     """Exposure terms of a task."""
     return LinearBasis() if task.straight else basis
+
+
+def task_model(
+    task: Task, basis: Basis, covariate_names: tuple[str, ...], modifier: Modifier
+) -> ModelColumns:
+    """Where each column of a task stands."""
+    return lay_out_names(task_basis(task, basis), covariate_names, modifier.names, modifier.main)
 
 
 def shown_tasks(methods: tuple[str, ...], basis: Basis) -> list[Task]:

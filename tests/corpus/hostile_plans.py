@@ -244,7 +244,7 @@ SETTINGS = (
     _centre("a site twice", 'sites = ["a", "a"]\n', "each once"),
     _centre("100,000 sites", "sites = [" + ",".join(f'"s{k}"' for k in range(100_000)) + "]\n", "sites"),
     _centre("files", _SITES + _FILES, "files"),
-    _centre("a modifier", _SITES + 'modifier = "sex"\n', "modifier"),
+    _centre("joint curves without a modifier", _SITES + 'joint = "sex"\n', "modifier"),
     _centre("a bootstrap", _SITES + "bootstrap = 10\n", "bootstrap"),
     _centre("a method that is not there", _SITES + 'method = ["magic"]\n', "'magic'"),
     _centre("a level of 2", _SITES + "level = 2\n", "level"),

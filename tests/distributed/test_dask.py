@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from distributed import Client, LocalCluster
 from federated_pool import few_studies, make_pool
-from partitioned_pool import METHODS, assert_identical, write_partitions
+from partitioned_pool import METHODS, assert_identical, assert_same_fit, write_partitions
 
 import biocal as bc
 from biocal.distributed import dask_runner
@@ -88,8 +88,9 @@ def test_nothing_but_the_folder_of_a_fit_is_ever_removed(tmp_path, monkeypatch):
 
 def test_a_folder_named_from_here_is_found_by_workers_elsewhere(folder, local_cluster, monkeypatch):
     monkeypatch.chdir(folder.parent)
-    found = bc.fit_partitioned("pool", exposure=bc.linear(), scheduler=local_cluster.scheduler_address)
-    assert found.sample.n_sets > 0
+    options = {"exposure": bc.linear(), "modifier": "smoking"}
+    found = bc.fit_partitioned("pool", scheduler=local_cluster.scheduler_address, **options)
+    assert_same_fit(found, bc.fit(bc.PooledStudies.from_frame(POOL), **options))
 
 
 def test_a_failure_of_a_partition_is_told_as_without_a_cluster(folder, local_cluster):

@@ -250,7 +250,7 @@ def test_small_losses_are_withheld(tmp_path: Path):
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("modifier", "bmi", "effect modification is not part"),
+        ("modifier_at", [20, 30], "name it: modifier"),
         ("bootstrap", 100, "the bootstrap would redraw"),
         ("files", ["a.csv"], "in each site's own spec"),
         ("knot_rule", "published", "knows 'common' only"),

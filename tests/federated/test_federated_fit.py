@@ -5,47 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from federated_pool import FEW_SITES, few_studies, make_pool
-from federated_session import Session, pooled
+from federated_session import Session, pooled, require_same
 
 import biocal as bc
 from biocal.errors import CalibrationDesignError, InputError, SeparationError, SingularInformationError
-from biocal.results.comparison import Comparison
-from biocal.results.tables import fit_tables
 
-#: What is promised.  Seen: about 1e-13, the rounding of sums taken in another order.
-AGREEMENT = 1e-8
 METHODS = ["naive", "internalized", "full", "induced"]
-
-
-def require_same(federated: Comparison, expected: Comparison) -> None:
-    """Compare every table that both have, cell by cell; ranges of local values are blank in a federated fit."""
-    found, tables = fit_tables(federated), fit_tables(expected)
-    for name in ("coefficients", "covariance", "dose_response", "tests", "variance_shares"):
-        table = tables[name]
-        if name == "tests":
-            table = table[table["test"] != "heterogeneity"].reset_index(drop=True)
-        pd.testing.assert_frame_equal(
-            found[name].reset_index(drop=True),
-            table,
-            rtol=AGREEMENT,
-            atol=AGREEMENT * 1e-3,
-            check_dtype=False,
-        )
-    columns = ["study", "kind", "n_calibration", "intercept", "slope", "se_intercept", "se_slope"]
-    columns += ["residual_sd", "r_squared"]
-    pd.testing.assert_frame_equal(
-        found["calibration"][columns], tables["calibration"][columns], rtol=AGREEMENT, check_dtype=False
-    )
-    if "calibration_covariates" in tables:
-        pd.testing.assert_frame_equal(
-            found["calibration_covariates"], tables["calibration_covariates"], rtol=AGREEMENT
-        )
-    for method, fit in federated.items():
-        np.testing.assert_allclose(fit.loglik, expected[method].loglik, rtol=AGREEMENT)
-        np.testing.assert_allclose(fit.loglik_null, expected[method].loglik_null, rtol=AGREEMENT)
 
 
 def test_all_methods_agree_with_the_pooled_fit(tmp_path: Path):
