@@ -161,5 +161,6 @@ def _contents(comparison: Comparison, progress: Progress) -> dict[str, bytes]:
         "studies": {one.name: site for site, one in progress.centre.studies},
     }
     contents["fit.json"] = json_bytes(record)
-    page = report_html(comparison, options=options)
-    return contents | fit_figures(comparison) | {"report.html": page.encode()}
+    figures = fit_figures(comparison)
+    page = report_html(comparison, options=options, drawn=figures)
+    return contents | figures | {"report.html": page.encode()}

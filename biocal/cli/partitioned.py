@@ -139,10 +139,15 @@ def _contents(run: PartitionedRun, options: dict[str, Any]) -> dict[str, bytes]:
         "peak_memory_bytes": max(run.peak_memory.values(), default=0),
     }
     contents["fit.json"] = json_bytes(record)
+    figures = fit_figures(run.comparison)
     page = report_html(
-        run.comparison, suppress=options.get("suppress", 0), problems=run.problems, options=options
+        run.comparison,
+        suppress=options.get("suppress", 0),
+        problems=run.problems,
+        options=options,
+        drawn=figures,
     )
-    return contents | fit_figures(run.comparison) | {"report.html": page.encode()}
+    return contents | figures | {"report.html": page.encode()}
 
 
 def _how_it_went(run: PartitionedRun) -> str:

@@ -78,7 +78,7 @@ def test_files_from_partitions_are_those_of_a_fit_in_memory(place, tmp_path, cap
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["--modifier", "bmi"], 2, "--modifier is not for --partitioned"),
+        (["--season", "bmi"], 2, "--season is not for --partitioned"),
         (["--bootstrap", "10"], 2, "--bootstrap is not for --partitioned"),
         (["--knot-rule", "published"], 2, "knows common only"),
         (["--method", "two-stage"], 3, "not 'two-stage'"),
@@ -86,7 +86,7 @@ def test_files_from_partitions_are_those_of_a_fit_in_memory(place, tmp_path, cap
         (["--covariates", "bmi + I(3 * bmi)"], 4, "collinear"),
         (["--scheduler", "tcp://127.0.0.1:1", "--jobs", "2"], 3, "give one of them"),
     ],
-    ids=["modifier", "bootstrap", "knot rule", "two-stage", "no column", "collinear", "two ways"],
+    ids=["season", "bootstrap", "knot rule", "two-stage", "no column", "collinear", "two ways"],
 )
 def test_what_partitions_cannot_give_is_refused_and_nothing_written(
     place, tmp_path, capsys, words, code, told
