@@ -26,6 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.kernels.set_layout import SetBlock, SetLayout
+from biocal.outcome.induced_grid import GridPlan
+from biocal.outcome.induced_interpolation import refined_plan
 from biocal.outcome.induced_law import ExposureBasis, ExposureLaw
 from biocal.outcome.induced_persons import RiskGrid
 from biocal.outcome.induced_piece import InducedDesign, InducedPiece, InducedTerms, PieceDetails
@@ -34,7 +36,8 @@ from biocal.outcome.induced_risk import DEFAULT_NODES
 FloatArray = NDArray[np.float64]
 
 #: Persons whose columns and risks are held at a time.  A problem of no more keeps them; a larger one gathers
-#: them anew for every evaluation, piece by piece, for a fifth more time and a bounded memory.
+#: them anew for every evaluation, piece by piece, and keeps but the cells that persons are in: half as much time
+#: again, and a bounded memory.
 _PIECE = 262_144
 
 
@@ -105,11 +108,11 @@ class InducedLikelihood:
 
     def evaluate(self, beta: FloatArray) -> InducedTerms:
         """Log-likelihood, score and both informations at beta (p,)."""
-        return _added([piece.evaluate(beta) for piece in self._pieces()], self.n_columns)
+        return _added([piece.evaluate(beta) for piece in self._pieces(beta)], self.n_columns)
 
     def sweep(self, beta: FloatArray) -> Iterator[PieceDetails]:
         """Terms by set and by person at beta (p,), piece by piece."""
-        for piece in self._pieces():
+        for piece in self._pieces(beta):
             yield piece.details(beta)
 
     def details(self, beta: FloatArray) -> InducedDetails:
@@ -130,25 +133,35 @@ class InducedLikelihood:
     def columns(self, beta: FloatArray) -> FloatArray:
         """Gradient s_i of every person's log relative risk at beta: (p, n); 0 outside informative sets."""
         found = np.zeros((self.n_columns, self.layout.n_persons))
-        for piece in self._pieces():
+        for piece in self._pieces(beta):
             persons, columns = piece.columns(beta)
             found[:, persons] = columns
         return found
 
     def refine(self, beta: FloatArray) -> bool:
-        """Make the interpolation of log M accurate at beta (p,); whether anything changed."""
-        changed = False
-        for index, piece in enumerate(self._pieces()):
-            if piece.refine(beta):
-                self._grids[index], changed = piece.grid, True
+        """Make the interpolation of log M accurate at beta (p,); whether anything changed.
+
+        Of pieces that are not held it asks no person; those never evaluated will be accurate where they first are.
+        """
+        if self._only is not None:
+            return self._only.refine(beta)
+        coefficients, changed = beta[self._design.exposure_positions], False
+        for index, grid in enumerate(self._grids):
+            if isinstance(grid, GridPlan):
+                found = refined_plan(grid, self._basis, self._nodes, coefficients)
+                if found is not grid:
+                    self._grids[index], changed = found or False, True
         return changed
 
-    def _pieces(self) -> Iterator[InducedPiece]:
+    def _pieces(self, beta: FloatArray) -> Iterator[InducedPiece]:
+        """The pieces one after the other, to be evaluated at beta (p,)."""
         if self._only is not None:
             yield self._only
             return
-        for index in range(len(self._parts)):
+        for index, grid in enumerate(self._grids):
             piece = self._gather(index)
+            if grid is None or grid is True:
+                piece.refine(beta)
             self._grids[index] = piece.grid
             yield piece
 

@@ -4,29 +4,26 @@ For given coefficients and residual law, log M is a function of mu alone.  As Ga
 nodes compute it, it is analytic in mu except where a node crosses a knot, ``mu = t_j - offset_k``: there
 its third derivative jumps.  Cells are therefore cut at these places, and within a cell the function
 and its derivatives are interpolated by polynomials of degree 5 through Chebyshev-Lobatto points.
-What is left is measured, between the points of every cell (:func:`worst_by_cell`), and cells that miss
-the tolerance are halved.
+What is left is measured, between the points of every cell, and cells that miss the tolerance are halved:
+:mod:`biocal.outcome.induced_interpolation`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.outcome.induced_law import ExposureBasis, ExposureLaw, RiskTerms
+from biocal.outcome.induced_law import ExposureBasis, ExposureLaw, take_rows
 from biocal.outcome.induced_risk import node_offsets
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 
-#: Degree of the interpolating polynomials, and their points on [0, 1].
-_DEGREE = 5
-_PLACES = (1.0 - np.cos(np.pi * np.arange(_DEGREE + 1) / _DEGREE)) / 2.0
-#: Where the interpolation is tried: half way between the points.
-_PROBES = (_PLACES[1:] + _PLACES[:-1]) / 2.0
+#: Degree of the interpolating polynomials.
+DEGREE = 5
 #: Nodes that weigh less than this get no cell border of their own; the probes watch over them.
 _NEGLIGIBLE = 1e-8
 #: Borders closer than this share of sigma are one; the jump within is of the order of its cube.
@@ -38,54 +35,66 @@ _MOST_CLASSES = 512
 
 
 @dataclass(frozen=True, slots=True)
-class GridPlan:
-    """Where to evaluate for persons who fall into classes of one residual law and one row of A.
+class GridCells:
+    """Cells of C classes of persons, a class sharing a residual law and a row of A.
 
     Attributes
     ----------
     law : ExposureLaw
-        Of the n persons.
-    multipliers : ndarray, shape (1 + km, n)
-    person_class : ndarray of int, shape (n,)
-        Class 0..C-1.
-    first : ndarray of int, shape (C,)
-        A person of each class.
+        Of one person of each class.
+    multipliers : ndarray, shape (1 + km, C)
     edges : tuple of ndarray or None, length C
         Borders of each class's cells, increasing; None for a class evaluated person by person.
+
+    Notes
+    -----
+    Cells are numbered class by class; a class with m cells has ``DEGREE * m + 1`` points.
     """
 
     law: ExposureLaw
     multipliers: FloatArray
-    person_class: IntArray
-    first: IntArray
     edges: tuple[FloatArray | None, ...]
+
+    def cut(self) -> Iterator[tuple[int, FloatArray]]:
+        """The classes that are interpolated, and their borders."""
+        for c, edges in enumerate(self.edges):
+            if edges is not None:
+                yield c, edges
+
+    @property
+    def n_points(self) -> int:
+        """Points of all cells."""
+        return sum(DEGREE * (edges.size - 1) + 1 for _, edges in self.cut())
+
+    def first_points(self) -> NDArray[np.int32]:
+        """First point of each cell."""
+        cells = [edges.size - 1 for _, edges in self.cut()]
+        before = np.repeat(np.arange(len(cells), dtype=np.int32), cells)
+        return DEGREE * np.arange(before.size, dtype=np.int32) + before
+
+    def borders(self) -> tuple[FloatArray, FloatArray]:
+        """Where each cell begins and ends."""
+        cut = [edges for _, edges in self.cut()]
+        return np.concatenate([e[:-1] for e in cut]), np.concatenate([e[1:] for e in cut])
 
 
 @dataclass(frozen=True, slots=True)
-class GridPoints:
-    """Points of evaluation and the way from them to the persons.
+class GridPlan:
+    """Cells, and who is in which.
 
     Attributes
     ----------
-    law : ExposureLaw
-        Of G points.
-    multipliers : ndarray, shape (1 + km, G)
-    operator : sparse array, shape (n, G)
+    cells : GridCells
+    cell : ndarray of int, shape (n,), or None
+        Cell of each person; -1 for persons evaluated by themselves.  None where it is to be looked up.
     """
 
-    law: ExposureLaw
-    multipliers: FloatArray
-    operator: Any
+    cells: GridCells
+    cell: NDArray[np.int32] | None
 
 
 def plan_grid(
-    law: ExposureLaw,
-    multipliers: FloatArray,
-    basis: ExposureBasis,
-    nodes: int,
-    *,
-    always: bool = False,
-    edges: tuple[FloatArray | None, ...] | None = None,
+    law: ExposureLaw, multipliers: FloatArray, basis: ExposureBasis, nodes: int, *, always: bool = False
 ) -> GridPlan | None:
     """Plan an interpolation, or None where evaluating every person is as cheap.
 
@@ -100,19 +109,38 @@ def plan_grid(
         Gauss-Hermite nodes.
     always : bool, default False
         Interpolate whatever it costs.
-    edges : tuple of ndarray or None, optional
-        Those of an earlier plan for the same persons.
     """
-    limit = law.mean.size if always or edges is not None else _MOST_CLASSES
-    classes = _classes(law.group, multipliers, limit=limit)
+    classes = _classes(law.group, multipliers, limit=law.mean.size if always else _MOST_CLASSES)
     if classes is None:
         return None
     person_class, first = classes
-    if edges is None:
-        edges = _cut_classes(law, person_class, first, basis, nodes, always=always)
-    if all(cells is None for cells in edges):
+    edges = _cut_classes(law, person_class, first, basis, nodes, always=always)
+    if all(borders is None for borders in edges):
         return None
-    return GridPlan(law, multipliers, person_class, first, edges)
+    cells = GridCells(law.take(first), take_rows(multipliers, first), edges)
+    return GridPlan(cells, _locate(cells, person_class, law.mean))
+
+
+def located(plan: GridPlan, law: ExposureLaw, multipliers: FloatArray) -> GridPlan:
+    """The plan with the cells of its n persons looked up; law and multipliers (1 + km, n) as they were planned."""
+    if plan.cell is not None:
+        return plan
+    classes = _classes(law.group, multipliers, limit=law.mean.size)
+    assert classes is not None
+    return replace(plan, cell=_locate(plan.cells, classes[0], law.mean))
+
+
+def _locate(cells: GridCells, person_class: IntArray, mean: FloatArray) -> NDArray[np.int32]:
+    """Cell of each person, (n,); -1 in classes without cells."""
+    by_class = np.argsort(person_class, kind="stable")
+    ends = np.cumsum(np.bincount(person_class, minlength=len(cells.edges)))
+    found, before = np.full(person_class.size, -1, dtype=np.int32), 0
+    for c, edges in cells.cut():
+        persons = by_class[ends[c - 1] if c else 0 : ends[c]]
+        own = np.searchsorted(edges, mean[persons], side="right") - 1
+        found[persons] = before + np.clip(own, 0, edges.size - 2)
+        before += edges.size - 1
+    return found
 
 
 def _cut_classes(
@@ -135,7 +163,7 @@ def _cut_classes(
     for c, person in enumerate(first):
         own = offsets[log_weights[:, law.group[person]] > np.log(_NEGLIGIBLE), law.group[person]]
         cells = _cut_cells(float(low[c]), float(high[c]), own, knots)
-        worth = always or persons[c] > _WORTH * (_DEGREE * (cells.size - 1) + 1)
+        worth = always or persons[c] > _WORTH * (DEGREE * (cells.size - 1) + 1)
         edges.append(cells if worth else None)
     return tuple(edges)
 
@@ -192,116 +220,15 @@ def _split(borders: FloatArray, pieces: NDArray[np.int_]) -> FloatArray:
     return np.append(starts + count * step, borders[-1])
 
 
-def grid_points(plan: GridPlan) -> GridPoints:
-    """Lay out the points of a plan and the operator that interpolates to its persons."""
-    n = plan.person_class.size
-    places: list[FloatArray] = []
-    like: list[IntArray] = []
-    columns, weights = np.zeros((n, _DEGREE + 1), dtype=np.int32), np.zeros((n, _DEGREE + 1))
-    by_class = np.argsort(plan.person_class, kind="stable")
-    ends = np.cumsum(np.bincount(plan.person_class, minlength=plan.first.size))
-    start = 0
-    for c, edges in enumerate(plan.edges):
-        persons = by_class[ends[c - 1] if c else 0 : ends[c]]
-        if edges is None:
-            at = plan.law.mean[persons]
-            columns[persons], weights[persons, 0] = start + np.arange(at.size)[:, None], 1.0
-            like.append(persons)
-        else:
-            at = np.append(_cell_points(edges, _PLACES[:-1]), edges[-1])
-            first, weight = _locate(edges, plan.law.mean[persons])
-            columns[persons] = (start + first)[:, None] + np.arange(_DEGREE + 1)
-            weights[persons] = weight.T
-            like.append(np.full(at.size, plan.first[c]))
-        places.append(at)
-        start += at.size
-    return _gather(plan, places, like, _sparse(weights, columns, start))
-
-
-def probe_points(plan: GridPlan) -> GridPoints:
-    """Places between the points of every cell, class by class, and the operator that interpolates to them."""
-    places: list[FloatArray] = []
-    like: list[IntArray] = []
-    firsts: list[IntArray] = []
-    persons = np.bincount(plan.person_class, minlength=plan.first.size)
-    start = 0
-    for c, edges in enumerate(plan.edges):
-        if edges is None:
-            start += int(persons[c])
-            continue
-        places.append(_cell_points(edges, _PROBES))
-        firsts.append(start + _DEGREE * np.repeat(np.arange(edges.size - 1), _PROBES.size))
-        like.append(np.full(places[-1].size, plan.first[c]))
-        start += _DEGREE * (edges.size - 1) + 1
-    columns = np.concatenate(firsts)[:, None] + np.arange(_DEGREE + 1)
-    weights = np.tile(_lagrange(_PROBES).T, (columns.shape[0] // _PROBES.size, 1))
-    return _gather(plan, places, like, _sparse(weights, columns, start))
-
-
-def _gather(plan: GridPlan, places: list[FloatArray], like: list[IntArray], operator: Any) -> GridPoints:
-    """Points at `places` with the law and the row of A of the persons they are `like`."""
-    persons = np.concatenate(like)
-    law = replace(plan.law.take(persons), mean=np.concatenate(places))
-    return GridPoints(law, plan.multipliers[:, persons], operator)
-
-
-def worst_by_cell(exact: RiskTerms, interpolated: FloatArray, scale: FloatArray) -> FloatArray:
-    """Largest error of each cell over its probes and quantities, relative to `scale`: shape (n_cells,).
-
-    Parameters
-    ----------
-    exact : RiskTerms
-        At the probes.
-    interpolated : ndarray, shape (1 + K, n_probes)
-        log M and its gradient.
-    scale : ndarray, shape (1 + K,)
-    """
-    difference = np.abs(interpolated - np.vstack([exact.log_risk, exact.mean])) / scale[:, None]
-    return np.asarray(difference.max(axis=0).reshape(-1, _PROBES.size).max(axis=1))
-
-
-def refine(plan: GridPlan, coarse: NDArray[np.bool_]) -> GridPlan:
-    """The plan with some cells halved; flags (n_cells,) run over the interpolated classes in order."""
+def refine(cells: GridCells, coarse: NDArray[np.bool_]) -> GridCells:
+    """Some cells halved; flags (n_cells,) run over the interpolated classes in order."""
     edges: list[FloatArray | None] = []
     start = 0
-    for borders in plan.edges:
+    for borders in cells.edges:
         if borders is None:
             edges.append(None)
             continue
         n_cells = borders.size - 1
         edges.append(_split(borders, 1 + coarse[start : start + n_cells].astype(int)))
         start += n_cells
-    return replace(plan, edges=tuple(edges))
-
-
-def _cell_points(edges: FloatArray, places: FloatArray) -> FloatArray:
-    """The same places (0 to 1) in every cell, cell by cell."""
-    return np.asarray((edges[:-1, None] + np.diff(edges)[:, None] * places).ravel())
-
-
-def _locate(edges: FloatArray, values: FloatArray) -> tuple[IntArray, FloatArray]:
-    """First point of the cell that holds each value, and the weights (degree + 1, n) of the cell's points."""
-    cell = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, edges.size - 2)
-    width = edges[cell + 1] - edges[cell]
-    place = np.divide(values - edges[cell], width, out=np.zeros(values.size), where=width > 0)
-    return _DEGREE * cell, _lagrange(place)
-
-
-def _lagrange(place: FloatArray) -> FloatArray:
-    """Lagrange's polynomials of the points at places (n,) of [0, 1]: shape (degree + 1, n)."""
-    weights = np.ones((_DEGREE + 1, place.size))
-    for j in range(_DEGREE + 1):
-        gap = place - _PLACES[j]
-        for i in range(_DEGREE + 1):
-            if i != j:
-                weights[i] *= gap / (_PLACES[i] - _PLACES[j])
-    return weights
-
-
-def _sparse(weights: FloatArray, columns: NDArray[Any], n_points: int) -> Any:
-    """Sparse array (n, n_points) with the given weights (n, degree + 1) in the given columns."""
-    from scipy.sparse import csr_array
-
-    ends = np.arange(0, weights.size + 1, weights.shape[1], dtype=np.int32)
-    content = (weights.ravel(), columns.astype(np.int32).ravel(), ends)
-    return csr_array(content, shape=(weights.shape[0], n_points))
+    return replace(cells, edges=tuple(edges))

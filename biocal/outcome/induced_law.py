@@ -55,6 +55,20 @@ class ExposureLaw:
         return ExposureLaw(self.mean[persons], self.group[persons], self.variance, self.residuals)
 
 
+def take_rows(multipliers: FloatArray, persons: IntArray) -> FloatArray:
+    """A (1 + km, n) of some persons; without a modifier a row of ones, which takes no memory."""
+    if multipliers.shape[0] == 1:
+        return np.broadcast_to(np.ones((1, 1)), (1, persons.size))
+    return multipliers[:, persons]
+
+
+def own_coefficients(coefficients: FloatArray, multipliers: FloatArray) -> FloatArray:
+    """b_i = sum_l A_il beta_l: shape (K, n), or (K, 1) when there is no modifier."""
+    if coefficients.shape[0] == 1:
+        return coefficients.T
+    return np.asarray(coefficients.T @ multipliers)
+
+
 @dataclass(frozen=True, slots=True)
 class RiskTerms:
     """log M at some points, and its derivatives with respect to the exposure coefficients.

@@ -8,24 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.outcome.induced_grid import GridPlan, grid_points, plan_grid, probe_points, refine, worst_by_cell
-from biocal.outcome.induced_law import ExposureBasis, ExposureLaw, InducedRisk, RiskSensitivity, RiskTerms
+from biocal.outcome.induced_grid import GridPlan, located, plan_grid
+from biocal.outcome.induced_interpolation import GridPoints, cell_errors, grid_points, refined_plan
+from biocal.outcome.induced_law import (
+    ExposureBasis,
+    ExposureLaw,
+    InducedRisk,
+    RiskSensitivity,
+    RiskTerms,
+    own_coefficients,
+    take_rows,
+)
 from biocal.outcome.induced_risk import DEFAULT_NODES, NodeRisk, induced_risk
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 
-#: Interpolation errors allowed in log M and, relative to a column's spread, in its gradient (our choice:
-#: summed over the persons they stay far below what the Newton ascent leaves).
-INTERPOLATION_TOLERANCE = 1e-9
-#: Scale of the errors, as a share of the largest value, below which they would be rounding.
-_NO_FINER = 1e-5
-#: Times that cells are halved before every person is evaluated instead.
-_REFINEMENTS = 8
-
-
-#: Whether to interpolate (None: where it saves time), or the borders of the cells, class by class.
-RiskGrid = bool | None | tuple[FloatArray | None, ...]
+#: Whether to interpolate (None: where it saves time), or how.
+RiskGrid = bool | None | GridPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,16 @@ class PersonRisks:
         A at the points.
     uncertain : ndarray of int, or None
         Persons that the points serve; None for all.
-    operator : sparse array, shape (n uncertain, G), or None
-        Interpolates from the points to the persons; None when the points are the persons.
+    operator : sparse array, shape (n, G), or None
+        Interpolates from the points to the persons, rows of the others being empty; None when the points are
+        the uncertain persons.
     known_multipliers, known_columns : ndarray, shape (1 + km, n known), (K, n known)
         A and f(X) of the other persons.
     known : ndarray of int, shape (n known,)
+    law : ExposureLaw
+        Of the uncertain persons.
+    own_multipliers : ndarray, shape (1 + km, n uncertain)
+        Their A.
     plan : GridPlan or None
         The interpolation, if there is one.
     basis : ExposureBasis
@@ -77,6 +82,8 @@ class PersonRisks:
     known: IntArray
     known_multipliers: FloatArray
     known_columns: FloatArray
+    law: ExposureLaw
+    own_multipliers: FloatArray
     plan: GridPlan | None
     basis: ExposureBasis
     nodes: int
@@ -84,7 +91,7 @@ class PersonRisks:
     @property
     def grid(self) -> RiskGrid:
         """What :func:`lay_out_risks` needs to lay out the same points again."""
-        return False if self.plan is None else self.plan.edges
+        return False if self.plan is None else self.plan
 
     def evaluate(self, coefficients: FloatArray) -> PersonRiskTerms:
         """Risks at exposure coefficients (1 + km, K)."""
@@ -107,9 +114,10 @@ class PersonRisks:
         """
         second = terms.at_points.covariance
         assert second is not None
-        weight = residual if self.uncertain is None else residual[self.uncertain]
         if self.operator is not None:
-            weight = self.operator.T @ weight
+            weight = self.operator.T @ residual
+        else:
+            weight = residual if self.uncertain is None else residual[self.uncertain]
         rows, n_terms = self.multipliers.shape[0], second.shape[0]
         flat = second.reshape(n_terms * n_terms, -1)
         total = np.empty((rows, n_terms, rows, n_terms))
@@ -128,47 +136,27 @@ class PersonRisks:
         return RiskSensitivity(by_mean, by_variance, gradient_by_mean, gradient_by_variance)
 
     def interpolation_errors(self, coefficients: FloatArray) -> FloatArray:
-        """Largest error of each cell at exposure coefficients (1 + km, K), in units of what is aimed at.
-
-        In log M absolute, in its gradient relative to the spread of the column (both no finer than rounding
-        leaves them): shape (n_cells,), empty without interpolation.
-        """
+        """Those of :func:`cell_errors`; empty without interpolation."""
         if self.plan is None:
             return np.zeros(0)
-        probes = probe_points(self.plan)
-        exact = NodeRisk(probes.law, self.basis, nodes=self.nodes).terms(
-            own_coefficients(coefficients, probes.multipliers), covariance=False
-        )
-        at_points = self.risk.terms(own_coefficients(coefficients, self.multipliers), covariance=False)
-        table = np.vstack([at_points.log_risk, at_points.mean])
-        rounding = _NO_FINER * np.abs(table).max(axis=1)
-        scale = np.append(1.0, np.ptp(at_points.mean, axis=1))
-        return worst_by_cell(exact, (probes.operator @ table.T).T, np.maximum(scale, rounding))
+        return cell_errors(self.plan.cells, self.basis, self.nodes, coefficients)
 
     def refined(self, coefficients: FloatArray) -> PersonRisks:
         """Risks whose interpolation errors at these coefficients are within INTERPOLATION_TOLERANCE.
 
         Itself where they are; after the last halving in vain, every person is evaluated.
         """
-        risks = self
-        for _ in range(_REFINEMENTS):
-            coarse = risks.interpolation_errors(coefficients) > INTERPOLATION_TOLERANCE
-            if not coarse.any():
-                return risks
-            assert risks.plan is not None
-            risks = risks._on(refine(risks.plan, coarse))
-        assert self.plan is not None
-        return replace(
-            self,
-            risk=NodeRisk(self.plan.law, self.basis, nodes=self.nodes),
-            multipliers=self.plan.multipliers,
-            operator=None,
-            plan=None,
-        )
+        if self.plan is None:
+            return self
+        # where nobody is evaluated alone, the risks' points are those of the cells
+        risk = self.risk if all(edges is not None for edges in self.plan.cells.edges) else None
+        found = refined_plan(self.plan, self.basis, self.nodes, coefficients, risk)
+        return self if found is self.plan else self.on(found)
 
-    def _on(self, plan: GridPlan) -> PersonRisks:
-        """The same persons served by the points of a plan."""
-        points = grid_points(plan)
+    def on(self, plan: GridPlan | None) -> PersonRisks:
+        """The same persons served by the points of a plan, or, without, by themselves."""
+        n = self.law.mean.size + self.known.size
+        plan, points = _points_of(plan, self.law, self.own_multipliers, self.uncertain, n)
         risk = NodeRisk(points.law, self.basis, nodes=self.nodes)
         return replace(self, risk=risk, multipliers=points.multipliers, operator=points.operator, plan=plan)
 
@@ -176,7 +164,7 @@ class PersonRisks:
         """Values at the points, (G,) and (K, G), at the persons; 0 for those whose exposure is known."""
         if self.operator is not None:
             table = self.operator @ np.vstack([single, several]).T
-            single, several = table[:, 0], table[:, 1:].T
+            return table[:, 0], table[:, 1:].T
         if self.uncertain is None:
             return single, several
         n = self.uncertain.size + self.known.size
@@ -184,13 +172,6 @@ class PersonRisks:
         wide[self.uncertain] = single
         wide_several[:, self.uncertain] = several
         return wide, wide_several
-
-
-def own_coefficients(coefficients: FloatArray, multipliers: FloatArray) -> FloatArray:
-    """b_i = sum_l A_il beta_l: shape (K, n), or (K, 1) when there is no modifier."""
-    if coefficients.shape[0] == 1:
-        return coefficients.T
-    return np.asarray(coefficients.T @ multipliers)
 
 
 def lay_out_risks(
@@ -217,28 +198,52 @@ def lay_out_risks(
         :attr:`PersonRisks.grid` of an earlier layout of the same persons.
     """
     if basis.kind == "categories" or (basis.kind == "linear" and law.residuals is None):
-        nobody = np.zeros(0, dtype=np.intp)
+        nobody, risk = np.zeros(0, dtype=np.intp), induced_risk(law, basis, nodes=nodes)
         nothing = np.zeros((len(basis.names), 0))
-        risk = induced_risk(law, basis, nodes=nodes)
         return PersonRisks(
-            risk, multipliers, None, None, nobody, multipliers[:, :0], nothing, None, basis, nodes
+            risk,
+            multipliers,
+            None,
+            None,
+            nobody,
+            multipliers[:, :0],
+            nothing,
+            law,
+            multipliers,
+            None,
+            basis,
+            nodes,
         )
-    known, uncertain = np.flatnonzero(law.known), np.flatnonzero(~law.known)
-    own_law, own_multipliers = law.take(uncertain), multipliers[:, uncertain]
-    plan = None
-    if interpolate is not False:
-        edges = interpolate if isinstance(interpolate, tuple) else None
-        plan = plan_grid(own_law, own_multipliers, basis, nodes, always=interpolate is True, edges=edges)
-    points = None if plan is None else grid_points(plan)
+    known = np.flatnonzero(law.known)
+    uncertain, own_law, own_multipliers = None, law, multipliers
+    if known.size:
+        uncertain = np.flatnonzero(~law.known)
+        own_law, own_multipliers = law.take(uncertain), take_rows(multipliers, uncertain)
+    plan = interpolate if isinstance(interpolate, GridPlan) else None
+    if plan is None and interpolate is not False:
+        plan = plan_grid(own_law, own_multipliers, basis, nodes, always=interpolate is True)
+    plan, points = _points_of(plan, own_law, own_multipliers, uncertain, law.mean.size)
     return PersonRisks(
-        risk=NodeRisk(own_law if points is None else points.law, basis, nodes=nodes),
-        multipliers=own_multipliers if points is None else points.multipliers,
+        risk=NodeRisk(points.law, basis, nodes=nodes),
+        multipliers=points.multipliers,
         uncertain=uncertain,
-        operator=None if points is None else points.operator,
+        operator=points.operator,
         known=known,
-        known_multipliers=multipliers[:, known],
+        known_multipliers=take_rows(multipliers, known),
         known_columns=basis.columns(law.mean[known]),
+        law=own_law,
+        own_multipliers=own_multipliers,
         plan=plan,
         basis=basis,
         nodes=nodes,
     )
+
+
+def _points_of(
+    plan: GridPlan | None, law: ExposureLaw, multipliers: FloatArray, rows: IntArray | None, n: int
+) -> tuple[GridPlan | None, GridPoints]:
+    """Where the risks of persons, `rows` of `n` or all, are evaluated; and the plan with everybody's cell."""
+    if plan is None:
+        return None, GridPoints(law, multipliers, None)
+    plan = located(plan, law, multipliers)
+    return plan, grid_points(plan, law, multipliers, rows, n)

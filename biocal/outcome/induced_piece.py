@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from biocal.kernels.matched_set import block_terms, case_residuals
 from biocal.kernels.set_layout import SetBlock
-from biocal.outcome.induced_law import ExposureBasis, ExposureLaw
+from biocal.outcome.induced_law import ExposureBasis, ExposureLaw, take_rows
 from biocal.outcome.induced_persons import PersonRiskTerms, RiskGrid, lay_out_risks
 
 FloatArray = NDArray[np.float64]
@@ -46,7 +46,7 @@ class InducedDesign:
     def take(self, persons: IntArray) -> InducedDesign:
         """The design of some persons, repeats allowed."""
         return InducedDesign(
-            self.multipliers[:, persons],
+            take_rows(self.multipliers, persons),
             self.exposure_positions,
             self.others[:, persons],
             self.other_positions,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from biocal.calibration.regression import CalibrationFit
 from biocal.exposure.terms import Basis
 from biocal.kernels.quadrature import MAX_NODES
-from biocal.outcome.induced_persons import own_coefficients
+from biocal.outcome.induced_law import own_coefficients
 from biocal.outcome.induced_risk import NodeRisk
 from biocal.pooling.induced import exposure_law
 from biocal.pooling.model_columns import ModelColumns

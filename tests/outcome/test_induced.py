@@ -15,8 +15,9 @@ from biocal.outcome import induced
 from biocal.outcome.conditional_logistic import fit_conditional_logistic
 from biocal.outcome.induced import InducedDesign, InducedLikelihood, InducedTerms
 from biocal.outcome.induced_fit import climb, fit_induced_likelihood, null_loglik
+from biocal.outcome.induced_interpolation import INTERPOLATION_TOLERANCE
 from biocal.outcome.induced_law import ExposureLaw
-from biocal.outcome.induced_persons import INTERPOLATION_TOLERANCE, lay_out_risks
+from biocal.outcome.induced_persons import lay_out_risks
 from biocal.outcome.induced_risk import CategoryRisk, LinearRisk, NodeRisk
 
 # The same sums in another order.
@@ -352,6 +353,24 @@ def test_pieces_add_up_to_the_whole(monkeypatch, kind, interpolate, size):
     np.testing.assert_allclose(parts.columns(beta), whole.columns(beta), rtol=same, atol=same)
 
 
+def test_cells_made_finer_later_serve_the_same_persons(monkeypatch):
+    """Pieces that are gathered anew remember who is in which cell, and forget it when cells are halved."""
+    layout, design, law, *_ = matched_problem(23, SPLINE, shapes=SHAPES * 4, modifiers=1)
+    monkeypatch.setattr(induced, "_PIECE", 151)
+    parts = InducedLikelihood(layout, design, law, SPLINE, interpolate=True)
+    exact = InducedLikelihood(layout, design, law, SPLINE, interpolate=False)
+    beta = random_beta(24, design.n_columns)
+    refined = []
+    for strength in (0.0, 0.0, 1.0, 20.0):
+        refined.append(parts.refine(strength * beta))
+        for _ in range(2):
+            expected, found = exact.evaluate(strength * beta), parts.evaluate(strength * beta)
+            np.testing.assert_allclose(found.loglik, expected.loglik, rtol=0, atol=1e-7)
+            np.testing.assert_allclose(found.score, expected.score, rtol=0, atol=1e-6)
+    assert refined[:2] == [False, False]  # at the first nobody was there, at the second all was accurate
+    assert refined[3]
+
+
 def test_null_likelihood_counts_the_subsets():
     layout, design, law, *_ = matched_problem(17, SPLINE)
     at_zero = InducedLikelihood(layout, design, law, SPLINE).evaluate(np.zeros(design.n_columns)).loglik
@@ -402,7 +421,7 @@ def test_large_and_small_classes_go_together():
     ones, b = np.ones((1, group.size)), np.array([[0.3, -0.2, 0.5]])
     mixed, exact = lay_out_risks(law, ones, SPLINE), lay_out_risks(law, ones, SPLINE, interpolate=False)
     assert mixed.plan is not None
-    assert mixed.plan.edges[1] is None
+    assert mixed.plan.cells.edges[1] is None
     np.testing.assert_allclose(
         mixed.refined(b).evaluate(b).log_risk, exact.evaluate(b).log_risk, atol=2 * INTERPOLATION_TOLERANCE
     )
