@@ -26,7 +26,7 @@ from biocal.pooling.model_columns import lay_out_columns
 from biocal.pooling.plug_in import plug_in_exposure
 from biocal.pooling.problem import PooledProblem
 from biocal.simulation.generate import draw
-from biocal.simulation.replicate import problem_of
+from biocal.simulation.replicate_problem import problem_of
 from biocal.simulation.scenario import Estimand, ExposureLaw, FitPlan, Scenario, StudyDesign
 from biocal.simulation.truth import Truth
 

@@ -28,6 +28,8 @@ PAIRS_ARE_NEEDED = (
     ". Controls measured in both laboratories are needed; leave such a study out, or name it with --reference-study "
     "if it was measured at the reference laboratory."
 )
+#: Residual degrees of freedom below which a study's calibration is refused: half a pair to spare.
+LEAST_FREEDOM = 0.5
 #: Norm of a column's part not explained by columns before it, relative to its own.
 _COLLINEAR = 1e-9
 
@@ -323,7 +325,7 @@ def _require_lines(rows: CalibrationRows, layout: CalibrationLayout, study_names
 def _require_freedom(
     freedom: FloatArray, rows: CalibrationRows, layout: CalibrationLayout, study_names: tuple[str, ...]
 ) -> None:
-    short = [g for g in range(layout.n_groups) if freedom[g] < 0.5]
+    short = [g for g in range(layout.n_groups) if freedom[g] < LEAST_FREEDOM]
     if short:
         names = sorted({study_names[layout.group_study[g]] for g in short})
         raise CalibrationDesignError(

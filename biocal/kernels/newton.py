@@ -61,6 +61,7 @@ class Optimum:
     converged : ndarray of bool, shape (B,)
     flatness : ndarray, shape (B,)
         Smallest eigenvalue of the last information relative to that at the start.
+    information_start : ndarray, shape (B, p, p)
     """
 
     point: FloatArray
@@ -71,6 +72,7 @@ class Optimum:
     iterations: NDArray[np.intp]
     converged: BoolArray
     flatness: FloatArray
+    information_start: FloatArray
 
 
 def collinear_columns(information: FloatArray, *, pivot: float = COLLINEAR_PIVOT) -> BoolArray:
@@ -194,7 +196,8 @@ def maximise(
         last_step,
         iterations,
         converged,
-        _flatness(information, first_information),
+        smallest_ratios(information, first_information),
+        first_information,
     )
 
 
@@ -248,17 +251,20 @@ def _approach(
     return point, steps
 
 
-def _flatness(information: FloatArray, first: FloatArray) -> FloatArray:
-    """Smallest generalised eigenvalue of each problem's information against that at its start."""
-    if information.shape[-1] == 0:
-        return np.ones(information.shape[0])
-    scale = 1.0 / np.sqrt(np.maximum(np.diagonal(first, axis1=-2, axis2=-1), 1e-300))
+def smallest_ratios(matrix: FloatArray, base: FloatArray) -> FloatArray:
+    """Smallest generalised eigenvalue of each matrix (B, p, p) against its base, (B,).
+
+    Zeros for all where a base is not positive definite: callers then look at each by itself.
+    """
+    if matrix.shape[-1] == 0:
+        return np.ones(matrix.shape[0])
+    scale = 1.0 / np.sqrt(np.maximum(np.diagonal(base, axis1=-2, axis2=-1), 1e-300))
     outer = scale[..., :, None] * scale[..., None, :]
     try:
-        root = np.linalg.cholesky(first * outer)
-        half = np.linalg.solve(root, information * outer)
+        root = np.linalg.cholesky(base * outer)
+        half = np.linalg.solve(root, matrix * outer)
         eigenvalues = np.linalg.eigvalsh(np.linalg.solve(root, np.swapaxes(half, -1, -2)))
     except np.linalg.LinAlgError:
-        return np.zeros(information.shape[0])
+        return np.zeros(matrix.shape[0])
     smallest: FloatArray = eigenvalues[..., 0]
     return smallest

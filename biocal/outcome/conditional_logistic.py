@@ -22,7 +22,7 @@ BoolArray = NDArray[np.bool_]
 #: With less than this share of its information left, a direction may be one of separation that the stopping
 #: rule, which is relative to the log-likelihood of all sets, has passed over: in a million sets, a level that
 #: one person has is down to about 1e-3 by then.
-_MAYBE_FLAT = 1e-2
+MAYBE_FLAT = 1e-2
 #: There the ascent goes on until the log-likelihood can rise by no more than this, whatever its size; the
 #: steps then point along the separating direction, if there is one, to about as many digits.
 _NOTHING_LEFT = 1e-12
@@ -129,7 +129,7 @@ def maximise_identified(
     start = np.zeros((1, columns.shape[0]))
     require_identified(likelihood, columns, names, likelihood.evaluate(start).information[0])
     optimum = maximise(likelihood.evaluate, start, slope=slope)
-    if not optimum.converged[0] or optimum.flatness[0] < _MAYBE_FLAT:
+    if not optimum.converged[0] or optimum.flatness[0] < MAYBE_FLAT:
         pressed = _pressed_on(optimum, likelihood)
         require_maximum(pressed, likelihood, names)
         # Near separation the log-likelihood is close to 0, and the ordinary rule stops with few digits of beta.

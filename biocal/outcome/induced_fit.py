@@ -221,6 +221,7 @@ def climb(
         iterations=np.array([iterations], dtype=np.intp),
         converged=np.array([converged]),
         flatness=flatness[:1] if flatness.size else np.ones(1),
+        information_start=first.information[None],
     )
 
 

@@ -20,7 +20,7 @@ from biocal.planning.variance import SPREADS, CalibratorLaw, VariancePieces, sol
 from biocal.pooling.plug_in import fit_plug_in, plug_in_exposure
 from biocal.pooling.problem import Calibrators, PooledProblem
 from biocal.simulation.generate import draw
-from biocal.simulation.replicate import problem_of
+from biocal.simulation.replicate_problem import problem_of
 from biocal.simulation.scenario import Scenario
 
 FloatArray = NDArray[np.float64]

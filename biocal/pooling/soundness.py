@@ -18,7 +18,7 @@ IntArray = NDArray[np.intp]
 
 #: A sandwich variance below this share of the model-based one, in any direction, is rounding: a standard error a
 #: ten-thousandth of the other (our choice; sandwiches of sound fits lie between a fifth and five times).
-_NO_VARIANCE = 1e-8
+NO_VARIANCE = 1e-8
 #: Fewer informative units a coefficient are told; two-stage asks as many of each study (our choice).
 _UNITS_PER_COEFFICIENT = 5
 #: 1 - R^2 of a column on the others, within the sets, below which it is told: standard errors keep about eight
@@ -26,7 +26,7 @@ _UNITS_PER_COEFFICIENT = 5
 _NEARLY_COLLINEAR = 1e-7
 #: log OR that one residual SD of the calibration may make at most.  Sound fits stay below 5; exp(50) is no odds
 #: ratio, and comes of calibrated values that hardly differ (our choice).
-_STEEPEST = 50.0
+STEEPEST = 50.0
 #: Share of the largest value that counts as none.
 _ROUNDING = 1e-12
 #: The power of two of 0, below that of any number.
@@ -52,7 +52,7 @@ def require_variance(covariance: SandwichCovariance, model: ModelColumns, units:
     half = np.linalg.solve(root, covariance.vcov / outer)
     against = np.linalg.solve(root, half.T)
     sizes, directions = np.linalg.eigh((against + against.T) / 2)
-    if sizes[0] > _NO_VARIANCE:
+    if sizes[0] > NO_VARIANCE:
         return
     along = np.abs(np.linalg.solve(root.T, directions[:, 0]))
     terms = tuple(name for name, part in zip(model.terms, along, strict=True) if part > 0.05 * along.max())
@@ -154,7 +154,7 @@ def require_moderate_slope(
         if calibration.form.logarithmic:
             error = error * np.abs(value[mine])
         steepest = max(steepest, float((np.abs(slopes) * error).max(initial=0.0)))
-    if not steepest > _STEEPEST:
+    if not steepest > STEEPEST:
         return
     own = calibration.coefficients()[:, 1]
     lines = ", ".join(f"{name} {slope:.2g}" for name, slope in zip(problem.local_names, own, strict=True))

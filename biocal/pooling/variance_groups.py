@@ -55,15 +55,50 @@ def variance_groups(
     calibrating: IntArray,
     n_local: int,
 ) -> tuple[Codes, IntArray, tuple[str, ...]]:
+    """Which residual variance applies to each row, and what is told of it."""
+    if modifier is None:
+        return np.maximum(study_local, 0), np.arange(n_local), ()
+    group, group_study, pooled = split_variances(
+        modifier.values, study_local, outcome_rows, calibrating, n_local
+    )
+    names = [pool.study_names[k] for k in np.flatnonzero(~pool.is_reference_study)[list(pooled)]]
+    return group, group_study, one_variance_note(names)
+
+
+def split_variances(
+    modifier: FloatArray,
+    study_local: Codes,
+    outcome_rows: IntArray,
+    calibrating: IntArray,
+    n_local: int,
+) -> tuple[Codes, IntArray, tuple[int, ...]]:
     """Which residual variance applies to each row: the study's, or its level of a categorical modifier.
 
     A level has one of its own in a study only when it holds enough calibrators there.
+
+    Parameters
+    ----------
+    modifier : ndarray, shape (n, km)
+        Columns of the modifier; none without one.
+    study_local : ndarray of int, shape (n,)
+        Local study, -1 for reference studies.
+    outcome_rows, calibrating : ndarray of int
+        Rows of the outcome model, whose levels count, and of the calibration subset.
+    n_local : int
+        Local studies.
+
+    Returns
+    -------
+    group : ndarray of int, shape (n,)
+    group_study : ndarray of int, shape (n_groups,)
+    pooled : tuple of int
+        Local studies whose levels share one for want of pairs.
     """
-    if modifier is None or not is_indicator(modifier.values):
+    if modifier.shape[1] == 0 or not is_indicator(modifier):
         return np.maximum(study_local, 0), np.arange(n_local), ()
-    level = level_codes(modifier.values)
+    level = level_codes(modifier)
     group, group_study = np.maximum(study_local, 0), list(range(n_local))
-    pooled_levels = []
+    pooled: list[int] = []
     for s in range(n_local):
         mine = study_local == s
         used = np.unique(level[outcome_rows[mine[outcome_rows]]])
@@ -73,8 +108,8 @@ def variance_groups(
             group[mine & (level == value)] = len(group_study)
             group_study.append(s)
         if used.size > 1 and not own.size:
-            pooled_levels.append(pool.study_names[int(np.flatnonzero(~pool.is_reference_study)[s])])
-    return group, np.asarray(group_study, dtype=np.intp), one_variance_note(pooled_levels)
+            pooled.append(s)
+    return group, np.asarray(group_study, dtype=np.intp), tuple(pooled)
 
 
 def is_indicator(values: FloatArray) -> bool:

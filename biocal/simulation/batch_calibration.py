@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.kernels.newton import solve_scaled
+from biocal.simulation.batch_soundness import sound_calibrations
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -33,6 +34,10 @@ class BatchCalibration:
         Row of each calibration person.
     mean : ndarray, shape (B, n)
         mu(W, V) of persons of local studies; the reference value elsewhere.
+    variance : ndarray, shape (B, L)
+        Residual variances, RSS / sum(1 - h).
+    sound : ndarray of bool, shape (B,)
+        Far from what the general code would refuse or repair; the others are to be looked at one by one.
     """
 
     gamma: FloatArray
@@ -40,6 +45,8 @@ class BatchCalibration:
     scores: FloatArray
     persons: IntArray
     mean: FloatArray
+    variance: FloatArray
+    sound: BoolArray
 
 
 def calibrate_batch(
@@ -86,8 +93,12 @@ def calibrate_batch(
     gamma += np.matmul(inverse, np.matmul(transposed, residuals[..., None]))[..., 0]
     residuals = response - np.matmul(design, gamma[..., None])[..., 0]
     scores = residuals[..., None] * design
+    leverage = (np.matmul(design, inverse) * design).sum(axis=2)
+    freedom, rss = (
+        np.stack([np.where(study == s, part, 0.0).sum(axis=1) for s in range(n_studies)], axis=1)
+        for part in (1.0 - leverage, residuals * residuals)
+    )
     if leverage_scores:
-        leverage = np.einsum("bip,bpq,biq->bi", design, inverse, design, optimize=True)
         scores /= np.maximum(1.0 - leverage, 1e-8)[..., None]
     # Reference studies get any study's line, and then their reference values instead.
     predicted = np.take(gamma, 2 * np.maximum(local_index, 0) + 1, axis=1)
@@ -96,7 +107,9 @@ def calibrate_batch(
     if k:
         predicted += np.matmul(gamma[:, None, 2 * n_studies :], covariates)[:, 0]
     mean = np.where(local_index >= 0, predicted, reference_assay)
-    return BatchCalibration(gamma, inverse, scores, persons, mean)
+    sound = sound_calibrations(gram, design, freedom, study)
+    variance = rss / np.where(freedom > 0, freedom, np.nan)
+    return BatchCalibration(gamma, inverse, scores, persons, mean, variance, sound)
 
 
 def fold_batch(

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.kernels.matched_set import ConditionalLikelihood
-from biocal.kernels.newton import FLAT_INFORMATION, maximise, solve_scaled
+from biocal.kernels.newton import maximise, solve_scaled
 from biocal.kernels.rcs import spline_columns, spline_slopes
 from biocal.kernels.set_layout import SetLayout
 from biocal.simulation.batch_calibration import BatchCalibration, fold_batch
+from biocal.simulation.batch_soundness import has_variance, identified, moderate
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -51,7 +52,7 @@ class BatchEstimates:
     vcov : ndarray, shape (B, K, K)
         Their covariance.
     sound : ndarray of bool, shape (B,)
-        Converged, away from separation and finite; the others are to be looked at one by one.
+        Finite, and far from what the general code would refuse or repair; the others are to be looked at one by one.
     """
 
     log_or: FloatArray
@@ -101,13 +102,14 @@ def fit_batch(
     start = np.zeros(columns.shape[:2])
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         optimum = maximise(likelihood.evaluate, start, slope=likelihood.slope)
-        beta = optimum.point
+        beta, sound = optimum.point, identified(optimum, columns)
         details = likelihood.details(beta)
         scores = details.set_scores
         if calibrated and calibration is not None:
             slopes = _slopes(exposure, columns.shape[1], knots)
             n_exposure = slopes.shape[1]
             tilt = np.matmul(beta[:, None, :n_exposure], slopes)
+            sound &= calibration.sound & moderate(tilt, calibration.variance)
             weights = details.slope
             weights *= -tilt
             slopes *= details.residual[:, None, :]
@@ -129,7 +131,7 @@ def fit_batch(
         log_or = np.einsum("bp,bpm->bm", beta, contrast)
         error = np.sqrt(np.maximum(variance, 0.0))
     finite = np.isfinite(log_or).all(axis=1) & np.isfinite(error).all(axis=1)
-    sound = optimum.converged & (optimum.flatness >= FLAT_INFORMATION) & finite
+    sound &= finite & has_variance(meat, details.information)
     return BatchEstimates(log_or, error, exposure_beta, vcov, sound)
 
 

@@ -141,7 +141,7 @@ def draw(scenario: Scenario, seed: int, scenario_index: int, replicates: Sequenc
             matching[b] = plan.cell_columns[:, persons.cell]
         if person is not None and persons.person is not None:
             person[b] = persons.person
-        draw_assays(rng, plan, persons.exposure, persons.anchor, reference[b], local[b])
+        draw_assays(rng, plan, persons.exposure, persons.anchor, reference[b], local[b], persons.person)
         choose_calibrators(rng, plan, local[b], persons.person, calibrated[b])
     rows = plan.rows
     return Drawn(

@@ -32,7 +32,7 @@ def draw_cohort_sets(
     cell : ndarray of int, shape (n,), or None
     covariates : ndarray, shape (kz, n)
     person : ndarray of int, shape (n,)
-        Within the study's cohort.  A later case may be a control before, and a control serve twice.
+        Numbers of different studies differ.  A later case may be a control before, and a control serve twice.
 
     Raises
     ------
@@ -44,12 +44,13 @@ def draw_cohort_sets(
         for index in range(len(plan.scenario.studies))
     ]
     exposure, anchor, cell, covariates, person = zip(*studies, strict=True)
+    size = plan.scenario.disease.size or 0
     return (
         np.concatenate(exposure),
         np.concatenate(anchor),
         np.concatenate(cell) if plan.scenario.matching.names else None,
         np.concatenate(covariates, axis=1),
-        np.concatenate(person),
+        np.concatenate([of_study + size * index for index, of_study in enumerate(person)]),
     )
 
 

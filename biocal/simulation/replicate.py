@@ -7,26 +7,34 @@ command line's outermost edge, that catches every exception.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.calibration.regression import lay_out_parameters
-from biocal.calibration.rows import CalibrationRows
+from biocal.calibration.regression import CalibrationFit
+from biocal.errors import CalibrationDesignError
 from biocal.exposure.terms import Basis, LinearBasis, SplineBasis
 from biocal.kernels.delta import contrast_errors
 from biocal.kernels.rcs import default_probabilities
-from biocal.kernels.set_layout import SetLayout, lay_out_sets
 from biocal.pooling.estimate import calibrate_problem, estimate_method
-from biocal.pooling.independent_units import join_by_person
-from biocal.pooling.problem import Calibrators, PooledProblem
+from biocal.pooling.problem import PooledProblem
 from biocal.simulation.batch_calibration import BatchCalibration, calibrate_batch
 from biocal.simulation.batch_plug_in import BatchEstimates, BatchSets, fit_batch
+from biocal.simulation.batch_soundness import sound_knots
 from biocal.simulation.generate import Drawn, draw
 from biocal.simulation.quantities import fill_wald_tests, no_quantities
+from biocal.simulation.replicate_problem import (
+    basis_by_rule,
+    calibrated_by_rule,
+    calibration_covariates_of,
+    layouts_of,
+    outcome_covariates_of,
+    problem_of,
+    sets_of,
+    specification_of,
+)
 from biocal.simulation.replicate_rows import MethodRows, all_failed, replicate_rows
 from biocal.simulation.scenario import Scenario
 
@@ -78,51 +86,20 @@ def fit_drawn(drawn: Drawn, scenario: Scenario) -> dict[str, tuple[FloatArray, F
 def estimate_drawn(drawn: Drawn, scenario: Scenario) -> dict[str, MethodRows]:
     """What every method finds in a batch: its curve, and the coefficients and tests that are asked for."""
     batch = drawn.reference_assay.shape[0]
-    at = np.asarray(scenario.estimand.at, dtype=float)
-    reference = float(scenario.estimand.reference)
-    sets, arranged = _arranged(drawn, scenario)
-    covariates = _calibration_covariates(arranged, scenario)
-    outcome_covariates, _ = _outcome_covariates(arranged, scenario)
-    has_local = bool((sets.local_index >= 0).any())
-    calibration: BatchCalibration | None = None
-    if has_local:
-        calibration = calibrate_batch(
-            sets.local_index,
-            arranged.local_assay,
-            arranged.reference_assay,
-            arranged.in_calibration,
-            covariates,
-            leverage_scores=scenario.fit.calibration_variance == "hc3",
-        )
-    knots = _knots(arranged, scenario, calibration)
+    prepared = _prepare(drawn, scenario)
     found: dict[str, MethodRows] = {}
     heterogeneity: dict[str, list[float]] = {}
     for method in scenario.methods:
         quantities = no_quantities(scenario, batch)
+        nothing = np.full((batch, len(scenario.estimand.at)), np.nan)
+        estimates = BatchEstimates(
+            nothing, nothing.copy(), quantities.beta, quantities.vcov, np.zeros(batch, dtype=bool)
+        )
         if method in BATCHED and drawn.person is None and scenario.fit.modifier is None:
-            exposure, calibrated, known = _exposure(arranged, method, sets.local_index, calibration)
-            estimates = fit_batch(
-                sets,
-                exposure,
-                calibrated,
-                known,
-                calibration,
-                arranged.local_assay,
-                covariates,
-                outcome_covariates,
-                knots,
-                at,
-                reference,
-            )
-        else:
-            nothing = np.full((batch, at.size), np.nan)
-            unsound = np.zeros(batch, dtype=bool)
-            estimates = BatchEstimates(
-                nothing, nothing.copy(), quantities.beta.copy(), quantities.vcov.copy(), unsound
-            )
+            estimates = _fit_together(prepared, scenario, method, estimates)
         errors = [""] * batch
         for row in np.flatnonzero(~estimates.sound):
-            errors[row] = _one_by_one(drawn, scenario, method, int(row), knots, at, reference, estimates)
+            errors[row] = _one_by_one(drawn, scenario, method, int(row), prepared, estimates)
         quantities = replace(quantities, beta=estimates.beta, vcov=estimates.vcov)
         if scenario.estimand.tests:
             fill_wald_tests(quantities, scenario)
@@ -131,100 +108,103 @@ def estimate_drawn(drawn: Drawn, scenario: Scenario) -> dict[str, MethodRows]:
             tested = method if method in BATCHED else "full"  # as the test that accompanies a fit
             if tested not in heterogeneity:
                 heterogeneity[tested] = [
-                    _heterogeneity(drawn, scenario, tested, row, knots) for row in range(batch)
+                    _heterogeneity(drawn, scenario, tested, row, prepared) for row in range(batch)
                 ]
             quantities.p_values[:, column] = heterogeneity[tested]
         found[method] = MethodRows(estimates.log_or, estimates.std_error, errors, quantities)
     return found
 
 
-def problem_of(
-    drawn: Drawn, scenario: Scenario, row: int, *, everybody_reference: bool = False
-) -> PooledProblem:
-    """One replicate as the problem that every estimator takes.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    """What the methods of a batch share.
 
-    Parameters
+    Attributes
     ----------
-    drawn : Drawn
-    scenario : Scenario
-    row : int
-        Position in the batch.
-    everybody_reference : bool
-        As if the reference laboratory had measured everybody.
+    sets : BatchSets
+    arranged : Drawn
+        Persons in the order in which the likelihood takes them.
+    covariates, outcome_covariates : ndarray, shape (B, k, n)
+        V and Z.
+    calibration : BatchCalibration or None
+    knots : ndarray, shape (K,) or (B, K), or None
+    sound : ndarray of bool, shape (B,)
+        Calibration and knots are far from what the general code would refuse.
     """
-    sets = _sets(drawn, scenario)
-    local_index = np.full_like(sets.local_index, -1) if everybody_reference else sets.local_index
-    local_names = (
-        ()
-        if everybody_reference
-        else tuple(
-            str(name) for name, local in zip(drawn.study_names, _is_local_study(drawn), strict=True) if local
+
+    sets: BatchSets
+    arranged: Drawn
+    covariates: FloatArray
+    outcome_covariates: FloatArray
+    calibration: BatchCalibration | None
+    knots: FloatArray | None
+    sound: BoolArray
+
+
+def _prepare(drawn: Drawn, scenario: Scenario) -> _Prepared:
+    """Calibrate a batch and place its knots."""
+    sets, arranged = _arranged(drawn)
+    covariates = calibration_covariates_of(arranged, scenario)
+    calibration: BatchCalibration | None = None
+    sound = np.ones(drawn.reference_assay.shape[0], dtype=bool)
+    exposure = arranged.reference_assay
+    if (sets.local_index >= 0).any():
+        calibration = calibrate_batch(
+            sets.local_index,
+            arranged.local_assay,
+            arranged.reference_assay,
+            arranged.in_calibration,
+            covariates,
+            leverage_scores=scenario.fit.calibration_variance == "hc3",
         )
-    )
-    covariates = _calibration_covariates(drawn, scenario)[row]
-    outcome_covariates, outcome_names = _outcome_covariates(drawn, scenario)
-    modifying = [k for k, name in enumerate(outcome_names) if name == scenario.fit.modifier]
-    n = drawn.study.size
-    rows = CalibrationRows(
-        local_index, np.vstack([np.ones(n), drawn.local_assay[row], covariates]), np.maximum(local_index, 0)
-    )
-    calibrating = np.flatnonzero(drawn.in_calibration[row] & (local_index >= 0))
-    n_sets = int(drawn.set_code[-1]) + 1
-    set_unit, n_units = np.arange(n_sets), n_sets
-    if drawn.person is not None:  # sets that share a person of the cohort are one independent unit
-        unit, n_units = join_by_person(drawn.set_code, drawn.person[row], n_sets)
-        set_unit = np.empty(n_sets, dtype=np.intp)
-        set_unit[drawn.set_code] = unit
-    layout = lay_out_parameters(
-        len(local_names), rows.columns.shape[0], np.arange(len(local_names)), by_study=False
-    )
-    return PooledProblem(
-        study=drawn.study,
-        set_code=drawn.set_code,
-        is_case=drawn.is_case,
-        local_assay=drawn.local_assay[row],
-        reference_assay=drawn.reference_assay[row],
-        is_reference=local_index < 0,
-        in_calibration=drawn.in_calibration[row],
-        covariates=outcome_covariates[row],
-        modifier=outcome_covariates[row, modifying],
-        modifier_main=(),  # its own effect is among the covariates
-        calibration_rows=rows,
-        calibrators=Calibrators(
-            rows.take(calibrating),
-            drawn.reference_assay[row, calibrating],
-            set_unit[drawn.set_code[calibrating]],
-            layout,
-            scenario.fit.calibration_variance == "hc3",
-        ),
-        set_unit=set_unit,
-        n_units=n_units,
-        layout=sets.layout,
-        study_names=tuple(drawn.study_names),
-        local_names=local_names,
-        covariate_names=outcome_names,
-        modifier_names=tuple(outcome_names[k] for k in modifying),
-    )
+        exposure, sound = calibration.mean, calibration.sound
+    plan, knots = scenario.fit, None
+    if plan.exposure != "linear":
+        controls = np.take(exposure, np.flatnonzero(~arranged.is_case), axis=1)
+        if isinstance(plan.knots, int):
+            knots = _quantile_knots(controls, plan.knots)
+        else:
+            knots = np.asarray(plan.knots, dtype=float)
+        sound = sound & sound_knots(controls, knots)
+    outcome_covariates = outcome_covariates_of(arranged, scenario)[0]
+    return _Prepared(sets, arranged, covariates, outcome_covariates, calibration, knots, sound)
+
+
+def _fit_together(
+    prepared: _Prepared, scenario: Scenario, method: str, nothing: BatchEstimates
+) -> BatchEstimates:
+    """A plug-in method for the whole batch; nothing where one replicate's numbers stop the array computation."""
+    arranged = prepared.arranged
+    exposure, calibrated, known = _exposure(arranged, method, prepared.sets.local_index, prepared.calibration)
+    try:
+        estimates = fit_batch(
+            prepared.sets,
+            exposure,
+            calibrated,
+            known,
+            prepared.calibration,
+            arranged.local_assay,
+            prepared.covariates,
+            prepared.outcome_covariates,
+            prepared.knots,
+            np.asarray(scenario.estimand.at, dtype=float),
+            float(scenario.estimand.reference),
+        )
+    except np.linalg.LinAlgError:
+        return nothing
+    return replace(estimates, sound=estimates.sound & prepared.sound)
 
 
 def _one_by_one(
-    drawn: Drawn,
-    scenario: Scenario,
-    method: str,
-    row: int,
-    knots: FloatArray | None,
-    at: FloatArray,
-    reference: float,
-    estimates: BatchEstimates,
+    drawn: Drawn, scenario: Scenario, method: str, row: int, prepared: _Prepared, estimates: BatchEstimates
 ) -> str:
     """Fit one replicate by the general code, into `estimates`; returns its error, "" for none."""
     try:
         problem = problem_of(drawn, scenario, row, everybody_reference=method == "reference")
-        basis = _basis(knots, row)
-        found = estimate_method(
-            problem, "naive" if method == "reference" else method, basis, calibrate_problem(problem)
-        )
-        difference = basis.columns(at) - basis.columns(np.array([reference]))
+        basis, calibration = _rules_of(drawn, scenario, method, row, prepared, problem)
+        found = estimate_method(problem, "naive" if method == "reference" else method, basis, calibration)
+        at = np.asarray(scenario.estimand.at, dtype=float)
+        difference = basis.columns(at) - basis.columns(np.array([float(scenario.estimand.reference)]))
         contrasts = np.zeros((found.model.n_terms, at.size))
         contrasts[found.model.exposure_positions[0]] = difference
         estimates.log_or[row] = contrasts.T @ found.outcome.beta
@@ -241,18 +221,33 @@ def _one_by_one(
     return ""
 
 
-def _heterogeneity(
-    drawn: Drawn, scenario: Scenario, method: str, row: int, knots: FloatArray | None
-) -> float:
+def _rules_of(
+    drawn: Drawn, scenario: Scenario, method: str, row: int, prepared: _Prepared, problem: PooledProblem
+) -> tuple[Basis, CalibrationFit | None]:
+    """Exposure terms and calibration of one replicate, refused where `bc.fit` refuses them."""
+    if prepared.sound[row]:
+        return _basis(prepared.knots, row), calibrate_problem(problem)
+    if method == "reference" and not specification_of(scenario).needs_data:
+        return basis_by_rule(problem, scenario, None), None
+    measured = problem_of(drawn, scenario, row) if method == "reference" else problem
+    try:
+        calibration = calibrated_by_rule(measured, scenario)
+    except CalibrationDesignError:
+        if method != "naive":  # which needs no calibration, and takes its knots from its own exposure then
+            raise
+        calibration = None
+    return basis_by_rule(measured, scenario, calibration), None if method == "reference" else calibration
+
+
+def _heterogeneity(drawn: Drawn, scenario: Scenario, method: str, row: int, prepared: _Prepared) -> float:
     """p-value of the test that accompanies a method's fit; nan where it cannot be made."""
     from biocal.pooling.two_stage import heterogeneity_between_studies
 
     try:
         problem = problem_of(drawn, scenario, row, everybody_reference=method == "reference")
         exposure = "naive" if method == "reference" else method
-        tests, _ = heterogeneity_between_studies(
-            problem, exposure, _basis(knots, row), calibrate_problem(problem)
-        )
+        basis, calibration = _rules_of(drawn, scenario, method, row, prepared, problem)
+        tests, _ = heterogeneity_between_studies(problem, exposure, basis, calibration)
     except MemoryError:
         raise
     except Exception:  # a failed test is data: its row is blank
@@ -283,48 +278,19 @@ def _exposure(
     return exposure, True, known
 
 
-def _knots(drawn: Drawn, scenario: Scenario, calibration: BatchCalibration | None) -> FloatArray | None:
-    """Knots of all methods: given, or quantiles of full calibration's exposure in controls, (K,) or (B, K)."""
-    plan = scenario.fit
-    if plan.exposure == "linear":
-        return None
-    if not isinstance(plan.knots, int):
-        return np.asarray(plan.knots, dtype=float)
-    exposure = drawn.reference_assay if calibration is None else calibration.mean
-    controls = np.take(exposure, np.flatnonzero(~drawn.is_case), axis=1)
-    place = np.asarray(default_probabilities(plan.knots)) * (controls.shape[1] - 1)
+def _quantile_knots(controls: FloatArray, number: int) -> FloatArray:
+    """Knots of all methods at type-7 quantiles of full calibration's exposure in controls, (B, K)."""
+    place = np.asarray(default_probabilities(number)) * (controls.shape[1] - 1)
     below = np.floor(place).astype(np.intp)
     above = np.minimum(below + 1, controls.shape[1] - 1)
     controls.partition(np.union1d(below, above), axis=1)
     return np.asarray(controls[:, below] + (place - below) * (controls[:, above] - controls[:, below]))
 
 
-def _outcome_covariates(drawn: Drawn, scenario: Scenario) -> tuple[FloatArray, tuple[str, ...]]:
-    """Z (B, k, n) of the outcome model, and their names."""
-    wanted = scenario.fit.covariates
-    names = tuple(drawn.covariate_names)
-    if wanted is None:
-        return drawn.covariates, names
-    return drawn.covariates[:, [names.index(name) for name in wanted]], tuple(wanted)
-
-
-def _calibration_covariates(drawn: Drawn, scenario: Scenario) -> FloatArray:
-    """V (B, k, n): outcome covariates and matching factors, or nothing by the published rule."""
-    if scenario.fit.calibration_covariates == "outcome":
-        return np.concatenate([_outcome_covariates(drawn, scenario)[0], drawn.matching], axis=1)
-    return drawn.covariates[:, :0]
-
-
-def _is_local_study(drawn: Drawn) -> BoolArray:
-    reference = np.zeros(len(drawn.study_names), dtype=bool)
-    reference[drawn.study] = drawn.is_reference
-    return ~reference
-
-
-def _arranged(drawn: Drawn, scenario: Scenario) -> tuple[BatchSets, Drawn]:
+def _arranged(drawn: Drawn) -> tuple[BatchSets, Drawn]:
     """Sets and persons in the order in which the likelihood takes them, so that it need not gather them."""
-    sets = _sets(drawn, scenario)
-    order, layout = _lay_out(*_key_of_layout(drawn))[1]
+    sets = sets_of(drawn)
+    order, layout = layouts_of(drawn)[1]
     arranged = replace(
         drawn,
         study=drawn.study[order],
@@ -340,26 +306,3 @@ def _arranged(drawn: Drawn, scenario: Scenario) -> tuple[BatchSets, Drawn]:
         person=None if drawn.person is None else drawn.person[:, order],
     )
     return BatchSets(layout, arranged.set_code, sets.local_index[order]), arranged
-
-
-def _sets(drawn: Drawn, scenario: Scenario) -> BatchSets:
-    """The sets of a scenario, laid out once a batch size."""
-    is_local = _is_local_study(drawn)
-    index = np.where(is_local, np.cumsum(is_local) - 1, -1).astype(np.intp)
-    layout, _ = _lay_out(*_key_of_layout(drawn))
-    return BatchSets(layout, drawn.set_code, index[drawn.study])
-
-
-def _key_of_layout(drawn: Drawn) -> tuple[bytes, bytes, int]:
-    """Sets, roles, and how many columns of numbers a batch carries."""
-    width = drawn.reference_assay.shape[0] * (3 + drawn.covariates.shape[1])
-    return drawn.set_code.tobytes(), drawn.is_case.tobytes(), width
-
-
-@lru_cache(maxsize=8)
-def _lay_out(set_code: bytes, is_case: bytes, width: int) -> tuple[SetLayout, tuple[IntArray, SetLayout]]:
-    """The layout, and the persons' order that suits it with the layout of persons in that order."""
-    layout = lay_out_sets(
-        np.frombuffer(set_code, dtype=np.intp), np.frombuffer(is_case, dtype=bool), n_columns=width
-    )
-    return layout, layout.in_order()

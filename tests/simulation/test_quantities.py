@@ -16,7 +16,8 @@ from biocal.pooling.two_stage import heterogeneity_between_studies
 from biocal.simulation.api import merge_shards, simulate
 from biocal.simulation.design import Design, read_design
 from biocal.simulation.generate import draw
-from biocal.simulation.replicate import estimate_drawn, problem_of, run_batch
+from biocal.simulation.replicate import estimate_drawn, run_batch
+from biocal.simulation.replicate_problem import problem_of
 from biocal.simulation.results import SimulationResults
 
 KNOTS = [34.35, 60.02, 85.64]

@@ -9,7 +9,8 @@ from biocal.exposure.terms import SplineBasis, rcs
 from biocal.pooling.estimate import calibrate_problem, estimate_method
 from biocal.pooling.exposure_scale import learn_basis
 from biocal.simulation.generate import draw
-from biocal.simulation.replicate import fit_drawn, problem_of, run_batch
+from biocal.simulation.replicate import fit_drawn, run_batch
+from biocal.simulation.replicate_problem import problem_of
 from biocal.simulation.scenario import (
     Covariate,
     Disease,

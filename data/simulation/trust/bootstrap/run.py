@@ -20,7 +20,7 @@ from biocal.pooling.resampling import design_resampling
 from biocal.results.contrasts import response_axis, response_contrasts
 from biocal.simulation.design import read_design
 from biocal.simulation.generate import draw
-from biocal.simulation.replicate import problem_of
+from biocal.simulation.replicate_problem import problem_of
 from biocal.simulation.truth import true_log_or
 
 #: (199 + 1) * .025 is a whole number: the limits are the 5th value from either end.
