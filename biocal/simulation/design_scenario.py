@@ -53,6 +53,7 @@ _READ_WHEN: dict[str, tuple[str, tuple[str, ...]]] = {
     "measurement.sd_trend": ("measurement.error", ("heteroscedastic",)),
     "disease.size": ("disease.type", ("cohort",)),
     "disease.prevalence": ("disease.type", ("cohort",)),
+    "fit.knots": ("fit.exposure", ("rcs",)),
 }
 
 
@@ -176,6 +177,7 @@ def unused_keys(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
         if not isinstance(table, Mapping) or name not in table:
             continue
         defaults = {"exposure.law": "normal", "measurement.error": "normal", "disease.type": "rare"}
+        defaults["fit.exposure"] = "rcs"
         if table.get(decisive.partition(".")[2], defaults.get(decisive)) not in values:
             wanted = " or ".join(f'"{value}"' for value in values)
             unused.append((key, f"is not used unless {decisive} is {wanted}"))
@@ -185,4 +187,7 @@ def unused_keys(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
     matching = spec.get("matching")
     if isinstance(matching, Mapping) and "strata_share" in matching and "strata" not in matching:
         unused.append(("matching.strata_share", "is not used without matching.strata"))
+    truth = spec.get("truth")
+    if isinstance(truth, Mapping) and "heterogeneity_of" in truth and not truth.get("heterogeneity"):
+        unused.append(("truth.heterogeneity_of", "is not used without truth.heterogeneity"))
     return unused

@@ -30,6 +30,8 @@ Problem = tuple[str, str]
 MOST_PERSONS = 10_000_000
 #: Cubes of exposures, as splines take them, must stay far from what a computer holds.
 LARGEST_EXPOSURE = 1e50
+#: Ours: sets are matched on one of so many strata at most, or on a month and one of them.
+MOST_STRATA = 1_000
 LOCAL_KEYS = ("intercept", "slope", "r_squared", "calibrators")
 
 
@@ -130,6 +132,8 @@ def check_matching(matching: Matching) -> Iterator[Problem]:
         yield "strata_share", f"must be 0 or more and below 1, not {matching.strata_share:g}"
     if matching.strata is not None and matching.strata < 2:
         yield "strata", f"must be 2 or more, not {matching.strata}"
+    if matching.strata is not None and matching.strata > MOST_STRATA:
+        yield "strata", f"must be {MOST_STRATA:,} or fewer, not {matching.strata:,}"
     if matching.share >= 1:
         yield (
             "strata_share",
@@ -146,6 +150,8 @@ def check_disease(disease: Disease) -> Iterator[Problem]:
         yield "size", "is missing: the persons of each study's cohort"
     elif disease.size < 2:
         yield "size", f"must be 2 or more, not {disease.size}"
+    elif disease.size > MOST_PERSONS:
+        yield "size", f"must be {MOST_PERSONS:,} or fewer, not {disease.size:,}"
     if disease.prevalence is None:
         yield "prevalence", "is missing: the share of a cohort that falls ill"
     elif not 0 < disease.prevalence < 1:
@@ -159,7 +165,7 @@ def check_study(study: StudyDesign) -> Iterator[Problem]:
     yield from _choice("laboratory", study.laboratory, ("reference", "local"))
     for key in ("sets", "controls", "cases"):
         yield from _at_least(key, getattr(study, key), 1)
-    if study.sets * (study.cases + study.controls) > MOST_PERSONS:
+    if study.n_persons > MOST_PERSONS:
         yield "sets", f"ask for more than {MOST_PERSONS:,} persons with so many cases and controls a set"
     if study.sd is not None:
         yield from _above("sd", study.sd, 0)

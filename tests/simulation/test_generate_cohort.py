@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from drawn_scenarios import FLAT, assert_mean, local_study, reference_study, scenario_of
 from scipy.stats import chisquare
@@ -57,6 +58,33 @@ def test_sets_hold_different_persons_of_one_matching_cell_and_persons_may_come_a
         first, again = np.unique(drawn.person[b], return_index=True)[1], drawn.person[b]
         values = dict(zip(again[first], drawn.local_assay[b][first], strict=True))
         np.testing.assert_array_equal(drawn.local_assay[b], [values[p] for p in again])
+
+
+def test_a_person_of_several_sets_was_read_once_and_belongs_to_one_study():
+    scenario = scenario_of(
+        disease=Disease("cohort", size=900, prevalence=0.6),
+        studies=(local_study(sets=300, controls=3), local_study(name="C", sets=300, controls=3)),
+        measurement=Measurement("classical", error="t", reference_error_sd=4, case_shift=7),
+    )
+    drawn = draw(scenario, 1, 0, range(2))
+    for b in range(2):
+        rows = pd.DataFrame(
+            {
+                "person": drawn.person[b],
+                "study": drawn.study,
+                "case": drawn.is_case,
+                "local": drawn.local_assay[b],
+                "reference": drawn.reference_assay[b],
+            }
+        )
+        again = rows[rows["person"].duplicated(keep=False)].groupby("person")
+        assert len(again) > 100
+        assert (again["study"].nunique() == 1).all()
+        assert (again["reference"].nunique() == 1).all()
+        assert (rows.groupby(["person", "case"])["local"].nunique() == 1).all()
+        both = again.filter(lambda of_one: of_one["case"].nunique() == 2).groupby(["person", "case"])["local"]
+        shift = both.first().unstack()
+        np.testing.assert_allclose(shift[True] - shift[False], 7 / 0.75)  # in the unit of the local value
 
 
 def test_calibrators_of_a_cohort_are_different_persons():

@@ -249,6 +249,17 @@ def test_a_problem_in_a_copy_is_told_under_the_key_of_the_file():
             "matching.strata_share: is not used without matching.strata",
         ),
         (changed(matching={"strata": 1}), "matching.strata: must be 2 or more, not 1"),
+        (changed(matching={"strata": 10**9}), "matching.strata: must be 1,000 or fewer, not 1,000,000,000"),
+        (changed(fit={"exposure": "linear"}), 'fit.knots: is not used unless fit.exposure is "rcs"'),
+        (changed(truth={"heterogeneity_of": "slope"}), "is not used without truth.heterogeneity"),
+        (
+            with_local(cases=4000, controls=4000, sets=1),
+            "studies[1].sets: ask for more than 10,000,000 persons",
+        ),
+        (
+            changed(disease={"type": "cohort", "size": 10**12, "prevalence": 0.1}),
+            "disease.size: must be 10,000,000 or fewer, not 1,000,000,000,000",
+        ),
         (changed(disease={"type": "cohort", "prevalence": 0.1}), "disease.size: is missing"),
         (
             with_local(sets=900) | {"disease": {"type": "cohort", "size": 10000, "prevalence": 0.1}},
