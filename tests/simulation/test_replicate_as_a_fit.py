@@ -155,7 +155,10 @@ DESIGNS: dict[str, tuple[Scenario, int, set[str]]] = {
     "knots outside": (scenario(sets=20, fit=FitPlan("rcs", (5.0, 60.0, 110.0), "none")), 2, {"OptionError"}),
     "perfect assay": (scenario(r_squared=1.0), 1, {"fitted"}),
     "separation": (
-        scenario(sets=15, methods=("internalized", "full", "two-stage"), calibrators=10, truth=Truth("linear", (0.2,)), fit=STRAIGHT),
+        scenario(
+            sets=15, calibrators=10, truth=Truth("linear", (0.2,)), fit=STRAIGHT,
+            methods=("internalized", "full", "two-stage"),
+        ),
         3,
         {"fitted", "SeparationError", "FitError"},
     ),
@@ -169,7 +172,8 @@ DESIGNS: dict[str, tuple[Scenario, int, set[str]]] = {
     ),
     "cohort": (
         scenario(
-            methods=("full", "induced", "two-stage"), sets=40, disease=Disease("cohort", 300, 0.5), measurement=Measurement("classical"), fit=STRAIGHT
+            sets=40, disease=Disease("cohort", 300, 0.5), measurement=Measurement("classical"), fit=STRAIGHT,
+            methods=("full", "induced", "two-stage"),
         ),
         2,
         {"fitted"},
