@@ -52,23 +52,45 @@ class SeasonByHand(StackedByHand):
             return person["reference"]
         return person["local"] if self.method == "naive" else float(self.calibration_row(person) @ gamma)
 
-    def standardised(self, person: dict, gamma: np.ndarray, season: np.ndarray) -> float:
-        """The level less the season, on the reference date."""
+    def wave(self, person: dict) -> np.ndarray:
+        """(1, h) of a person."""
+        return np.array([1.0, *waves(person[self.season], self.harmonics)])
+
+    def season_without(self, members: list[dict], gamma: np.ndarray, season: np.ndarray) -> np.ndarray:
+        """The study's harmonics less what the controls of one set give to them."""
+        study = members[0]["study"]
+        own = season[self.all_studies.index(study)]
+        controls = [
+            self.wave(person)
+            for person in self.people
+            if person["study"] == study and person["case"] == 0 and not pd.isna(person["set"])
+        ]
+        others = sum(np.outer(row, row) for row in controls)
+        score = np.zeros(self.width)
+        for person in members:
+            if person["case"] == 0:
+                row = self.wave(person)
+                others = others - np.outer(row, row)
+                score += row * (self.day_level(person, gamma) - row @ own)
+        return own - np.linalg.solve(others, score)
+
+    def standardised(self, person: dict, gamma: np.ndarray, own: np.ndarray) -> float:
+        """The level less the season of the person's set, on the reference date."""
         level = self.day_level(person, gamma)
         if self.method == "internalized" and person["calibrates"]:
             level = person["reference"]
         origin = [0.0] * (self.width - 1)
         if self.reference_month is not None:
             origin = waves(self.reference_month, self.harmonics)
-        own = season[self.all_studies.index(person["study"]), 1:]
-        return level - float(own @ (np.array(waves(person[self.season], self.harmonics)) - origin))
+        return level - float(own[1:] @ (np.array(waves(person[self.season], self.harmonics)) - origin))
 
     def set_score(self, members: list[dict], theta: np.ndarray) -> np.ndarray:
         """U of one set."""
         gamma, variances, season, beta = self.parts(theta)
         eta, columns = [], []
+        own = self.season_without(members, gamma, season)
         for person in members:
-            level = self.standardised(person, gamma, season)
+            level = self.standardised(person, gamma, own)
             others = np.array([person[name] for name in self.covariates])
             if self.basis is None:
                 row = np.concatenate([spline_formula(level, self.knots), others])
@@ -103,7 +125,7 @@ class SeasonByHand(StackedByHand):
             sets.setdefault((person["study"], person["set"]), []).append(person)
             if person["case"] == 0:
                 s = self.all_studies.index(person["study"])
-                row = np.array([1.0, *waves(person[self.season], self.harmonics)])
+                row = self.wave(person)
                 start = self.n_gamma + self.n_variances + s * self.width
                 mine[start : start + self.width] += (self.day_level(person, gamma) - row @ season[s]) * row
         for members in sets.values():

@@ -4,7 +4,8 @@ The exposure of person i of study s becomes ``x_i - a_s'(h(t_i) - h(t_0))``, h t
 draw, t_0 the reference date; towards the annual mean h(t_0) counts as 0, the harmonics having mean 0 over a year
 (Gail et al. 2016; METHODS section 12).  The harmonics solve, over the study's controls,
 ``sum e_i (1, h(t_i)) = 0`` with ``e_i = x_i - c_s - a_s'h(t_i)``, x_i the value that the reference laboratory
-measured or full calibration's mean.  These are estimating functions of the stack like the others.
+measured or full calibration's mean.  These are estimating functions of the stack like the others.  Each set's persons
+have the harmonics less what the set's own controls give to them (:mod:`biocal.pooling.season_own_set`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from biocal.calibration.regression import CalibrationFit
 from biocal.errors import SeasonDesignError
 from biocal.kernels.sandwich import StackedScores
 from biocal.pooling.problem import PooledProblem
+from biocal.pooling.season_own_set import OwnSetLeftOut, leave_own_set_out
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -40,13 +42,15 @@ class SeasonFit:
     code : ndarray of int, shape (n,)
         Position of each person's study in `studies`.
     shift : ndarray, shape (n,)
-        a_s'(h(t_i) - h(t_0)), taken off the exposure.
+        a'(h(t_i) - h(t_0)) by the harmonics of the person's set, taken off the exposure.
     residual : ndarray, shape (n,)
         e_i; 0 for cases, who take no part.
     calibrated : ndarray of bool, shape (n,)
         Controls whose x_i is the calibration's prediction and depends on its parameters.
     inverse_bread : ndarray, shape (S, 1 + h, 1 + h)
         Inverse of the sum over the study's controls of (1, h)(1, h)'.
+    of_sets : OwnSetLeftOut
+        Harmonics of each set, without its own controls.
     """
 
     studies: IntArray
@@ -56,6 +60,7 @@ class SeasonFit:
     residual: FloatArray
     calibrated: BoolArray
     inverse_bread: FloatArray
+    of_sets: OwnSetLeftOut
 
     @property
     def n_parameters(self) -> int:
@@ -100,8 +105,14 @@ def fit_season(problem: PooledProblem, exposure: FloatArray, calibrated: BoolArr
         residual[mine] = response - design @ coefficients[s]
     if unidentified:
         raise _not_identified(problem, unidentified)
+    set_study = np.empty(problem.n_sets, dtype=np.intp)
+    set_study[problem.set_code] = code
+    controls = np.flatnonzero(problem.is_control)
+    of_sets = leave_own_set_out(
+        columns, residual, controls, problem.set_code, set_study, coefficients, inverse_bread
+    )
     moved = problem.season.harmonics - problem.season.origin[:, None]
-    shift = np.einsum("nh,hn->n", coefficients[code, 1:], moved)
+    shift = np.einsum("nh,hn->n", of_sets.coefficients[problem.set_code, 1:], moved)
     return SeasonFit(
         studies.astype(np.intp),
         coefficients,
@@ -110,6 +121,7 @@ def fit_season(problem: PooledProblem, exposure: FloatArray, calibrated: BoolArr
         residual,
         calibrated & problem.is_control,
         inverse_bread,
+        of_sets,
     )
 
 
@@ -166,15 +178,16 @@ def stack_season(
     Notes
     -----
     With H the sum of (1, h)(1, h)' and C_i the calibration's row the bread of the first step is
-    [[B11, 0], [-sum (1, h)_i C_i', H]], the sum over calibrated controls; its cross block with beta is
-    sum_i dU/dx_i (h(t_i) - h(t_0))', the exposure falling as the harmonics rise.
+    [[B11, 0], [-sum (1, h)_i C_i', H]], the sum over calibrated controls.  With
+    v_j = sum over set j of dU/dx_i (0, h(t_i) - h(t_0))' and M_j = (H - H_j)^-1 the cross block of the harmonics with
+    beta is sum_j v_j M_j H, the exposure falling as they rise, and that of the calibration gains
+    -sum_j v_j M_j sum (1, h)_k C_k' over the set's calibrated controls.
     """
     assert problem.season is not None
     rows = np.flatnonzero(problem.is_control)
     scores = _wide(season, with_level(problem.season.harmonics) * season.residual)[:, rows].T
-    moved = with_level(problem.season.harmonics - problem.season.origin[:, None])
-    moved[0] = 0.0  # the annual mean does not move the exposure
-    cross = by_exposure @ _wide(season, moved).T
+    by_set = _by_harmonics_of_sets(problem, season, by_exposure)
+    cross = _cross_of_season(problem, season, by_set)
     inverse = season_inverse_bread(season)
     unit = problem.set_unit[problem.set_code[rows]]
     outside = np.full(rows.size, -1, dtype=np.intp)
@@ -194,6 +207,9 @@ def stack_season(
     assert calibration is not None
     before, n_season = stacked.inverse_calibration_bread, season.n_parameters
     n_first, n_scores = before.shape
+    through_own = _calibration_through_own_set(problem, season, calibration, by_set)
+    before_cross = stacked.cross.copy()
+    before_cross[:, : through_own.shape[1]] -= through_own
     by_calibration = _by_calibration(problem, season, calibration)
     lower = np.zeros((n_season, n_first))  # residual variances that the mean does not need come last
     lower[:, : by_calibration.shape[1]] = by_calibration
@@ -206,12 +222,45 @@ def stack_season(
     padded[-rows.size :, n_scores:] = scores
     return replace(
         stacked,
-        cross=np.hstack([stacked.cross, cross]),
+        cross=np.hstack([before_cross, cross]),
         calibration_scores=padded,
         calibration_unit=np.concatenate([stacked.calibration_unit, unit]),
         calibration_study=np.concatenate([stacked.calibration_study, outside]),
         inverse_calibration_bread=whole,
     )
+
+
+def _by_harmonics_of_sets(problem: PooledProblem, season: SeasonFit, by_exposure: FloatArray) -> FloatArray:
+    """v_j M_j of every set: dU by the harmonics of the set times (H - H_j)^-1, minus the sign: (n_sets, p, 1 + h)."""
+    assert problem.season is not None
+    moved = problem.season.harmonics - problem.season.origin[:, None]
+    by_set = np.zeros((problem.n_sets, by_exposure.shape[0], 1 + moved.shape[0]))
+    for k, row in enumerate(by_exposure):
+        for h, wave in enumerate(moved, start=1):  # the annual mean does not move the exposure
+            by_set[:, k, h] = np.bincount(problem.set_code, weights=row * wave, minlength=problem.n_sets)
+    return by_set @ season.of_sets.inverse_bread
+
+
+def _cross_of_season(problem: PooledProblem, season: SeasonFit, by_set: FloatArray) -> FloatArray:
+    """Block of the bread of beta by the studies' harmonics, (p, S (1 + h))."""
+    set_study = np.empty(problem.n_sets, dtype=np.intp)
+    set_study[problem.set_code] = season.code
+    parts = [
+        by_set[set_study == s].sum(axis=0) @ np.linalg.inv(season.inverse_bread[s])
+        for s in range(season.studies.size)
+    ]
+    return np.hstack(parts)
+
+
+def _calibration_through_own_set(
+    problem: PooledProblem, season: SeasonFit, calibration: CalibrationFit, by_set: FloatArray
+) -> FloatArray:
+    """dU by the calibration through what sets' own controls are left out with, (p, G)."""
+    assert problem.season is not None
+    rows = np.flatnonzero(season.calibrated & ~season.of_sets.keeps_part[problem.set_code])
+    columns = with_level(problem.season.harmonics[:, rows])
+    weights = np.einsum("npq,qn->pn", by_set[problem.set_code[rows]], columns)
+    return calibration.fold(weights, problem.calibration_rows.take(rows))
 
 
 def season_covariance(

@@ -115,4 +115,7 @@ def _study_season(
         month_day=np.array([day[here].mean() for here in by_month]),
         month_mean=np.array([exposure[mine][here].mean() for here in by_month]),
         month_count=np.array([int(here.sum()) for here in by_month], dtype=np.intp),
+        n_own_season=np.unique(
+            problem.set_code[mine[season.of_sets.keeps_part[problem.set_code[mine]]]]
+        ).size,
     )

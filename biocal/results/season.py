@@ -49,6 +49,9 @@ class StudySeason:
     month_day, month_mean : ndarray, shape (k,)
         Mean day of the year and mean exposure of these controls.
     month_count : ndarray of int, shape (k,)
+    n_own_season : int
+        Matched sets whose own controls take part in the season that is taken off them: the study's season rests on
+        them.
     """
 
     study: str
@@ -65,6 +68,7 @@ class StudySeason:
     month_day: FloatArray
     month_mean: FloatArray
     month_count: IntArray
+    n_own_season: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,6 +195,16 @@ class SeasonResults:
                 f"no control drawn in so long a part of the year: {', '.join(gaps)}; there the season is the "
                 "harmonic's extrapolation, and with it the annual mean and other reference dates; a reference date "
                 "inside the months drawn asks less"
+            )
+        kept = [
+            f"{s.study} ({s.n_own_season} set{'s' * (s.n_own_season > 1)})"
+            for s in self.studies
+            if s.n_own_season
+        ]
+        if kept:
+            notes.append(
+                f"the season of {', '.join(kept)} rests almost on single matched sets, which are standardised by their "
+                "own controls too and look more alike for it; all others have the season of the other sets' controls"
             )
         return tuple(notes)
 
