@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -32,6 +34,7 @@ DEBUG_VARIABLE = "BIOCAL_DEBUG"
 
 def run() -> NoReturn:
     """Entry point of the ``biocal`` command."""
+    atexit.register(_end_process)
     lacking = lacking_room()
     if lacking:
         tell("error", lacking)
@@ -51,13 +54,29 @@ def run_here() -> int:
         return ended.code if isinstance(ended.code, int) else FINE if ended.code is None else OUR_FAULT
 
 
+#: The exit code, once it is known.
+_code: list[int] = []
+
+
 def _leave(code: int) -> NoReturn:
+    _code.append(code)
     if _memory_ran_out:
         # without room even the ending of libraries can fail, and loudly
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        _end_process()
     sys.exit(code)
+
+
+def _end_process() -> None:
+    """End before the destructors of libraries run: now and then, on a busy machine, Arrow's abort the process.
+
+    Results that are whole would then go with exit code 134.  Registered before all else, so called after all else that
+    is to be done at exit.
+    """
+    if _code and (_memory_ran_out or ("pyarrow" in sys.modules and not os.environ.get(DEBUG_VARIABLE))):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(_code[-1])
 
 
 #: Not empty once memory ran out.
