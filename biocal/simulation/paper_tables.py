@@ -29,6 +29,7 @@ _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
     "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "[": "{[}", "]": "{]}",  # at the start of a row a bracket would be an argument of the line before
 }  # fmt: skip
 
 
@@ -220,7 +221,7 @@ def _plain(value: Any) -> str:
 
 def _latex_row(cells: Sequence[str]) -> str:
     escaped = ["".join(_LATEX.get(letter, letter) for letter in cell) for cell in cells]
-    return " & ".join(f"${cell}$" if cell.startswith("-") else cell for cell in escaped) + r" \\"
+    return " & ".join(f"$-${cell[1:]}" if cell.startswith("-") else cell for cell in escaped) + r" \\"
 
 
 def _deliver(text: str, path: str | Path | None) -> str:

@@ -206,6 +206,40 @@ def test_under_a_plateau_and_a_poor_assay_full_is_no_nearer_than_naive_but_cover
     assert cell(frame, "full", "average_coverage", r_squared=0.6).min() > 0.93
 
 
+ALL_STUDIES = ("scales_near", "scales_far", *SUBSET_SIZES)
+STRAIGHT = "[-0.009, 0.0]"
+
+
+def test_naive_is_clearly_better_than_full_on_no_curve() -> None:
+    for study in ALL_STUDIES:
+        frame = averages(study).set_index(["scenario", "method"])
+        naive, full = frame.xs("naive", level="method"), frame.xs("full", level="method")
+        for measure, sign in (("average_relative_bias", 1.0), ("average_coverage", -1.0)):
+            error = np.hypot(naive[f"mcse_{measure}"], full[f"mcse_{measure}"])
+            assert (sign * (naive[measure] - full[measure]) > -2 * error).all(), (study, measure)
+
+
+def paired_with_full() -> pd.DataFrame:
+    frame = pd.concat([read(study, "differences") for study in ALL_STUDIES])
+    return frame[(frame["method"] == "induced") & (frame["minus"] == "full")]
+
+
+def test_induced_varies_more_than_full_under_a_straight_truth() -> None:
+    straight = paired_with_full()
+    straight = straight[straight["truth.beta"] == STRAIGHT]
+    assert len(straight) >= 5 * 40
+    ends = straight[straight["exposure"].isin((25.0, 100.0))]
+    assert (ends["squared_error_difference"] > 2 * ends["mcse_squared_error_difference"]).mean() > 0.9
+
+
+def test_the_squared_error_of_induced_is_smaller_at_some_points_of_bent_curves_and_larger_at_others() -> None:
+    bent = paired_with_full()
+    bent = bent[~bent["truth.beta"].isin((STRAIGHT, "[0.0, 0.0]"))]
+    distance = bent["squared_error_difference"] / bent["mcse_squared_error_difference"]
+    assert (distance < -2).mean() > 0.3
+    assert (distance > 2).mean() > 0.2
+
+
 def test_the_page_of_results_is_that_of_the_stored_numbers(tmp_path: Path) -> None:
     folder = STUDIES.parent
     before = (folder / "RESULTS.md").read_text()

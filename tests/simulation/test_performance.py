@@ -318,12 +318,17 @@ def test_markdown_rounds_to_the_monte_carlo_error():
     assert text.splitlines()[-1] == "| 0.0 (0.1) |"  # -.01 is not shown as -0.0
 
 
+def test_a_name_in_brackets_at_the_start_of_a_latex_row_is_no_argument_of_the_line_before():
+    text = bc.performance(four_replicates(curve="[0, 0.5]"), truth=0.9, by="curve").to_latex(measures=["n"])
+    assert "\\midrule\n{[}0, 0.5{]} & 4" in text
+
+
 def test_latex_is_escaped_and_set_with_booktabs():
     text = bc.performance(four_replicates(my_key="a_1 & 5 %"), truth=0.9, by="my_key").to_latex(
         measures=["bias", "n"], caption="Bias", label="tab:bias"
     )
     assert r"my\_key & bias & n \\" in text
-    assert r"a\_1 \& 5 \% & $-0.25 (0.10)$ & 4 \\" in text
+    assert r"a\_1 \& 5 \% & $-$0.25 (0.10) & 4 \\" in text
     for part in (
         r"\begin{tabular}{lrr}",
         r"\toprule",
