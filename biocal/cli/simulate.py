@@ -144,7 +144,8 @@ def _run(
                 more=_report_writer(quiet=options.progress is False),
             )
     except KeyboardInterrupt:
-        tell("note", f"finished batches are kept in {path}; go on with --resume")
+        if path.is_dir():  # else it was too early for any batch
+            tell("note", f"finished batches are kept in {path}; go on with --resume")
         raise
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +72,7 @@ def draw_levels(
     panels : sequence of LevelsPanel
         All panels share their axes.
     levels : sequence of str
-        Labels of the levels, evenly spaced: levels need not be numbers.
+        Labels of the levels, evenly spaced: levels need not be numbers.  Lines join those that are.
     key_name, value_name : str
         For the axes.
     target : float
@@ -93,6 +94,7 @@ def draw_levels(
     columns = list(dict.fromkeys(panel.column for panel in panels))
     names = list(dict.fromkeys(series.label for panel in panels for series in panel.series))
     styles = dict(zip(names, series_styles(names), strict=True))
+    joined = all(_is_number(level) for level in levels)  # names have no order to follow
     every = [series for panel in panels for series in panel.series]
     reach = [MONTE_CARLO_LEVEL * np.nan_to_num(series.mcse) for series in every]
     limits = padded_limits(
@@ -104,20 +106,26 @@ def draw_levels(
         figure, axes = panel_grid(rows, columns, row_mm=36.0, above_mm=16.0 + (5.0 if title else 0.0))
         for panel in panels:
             each = axes[rows.index(panel.row), columns.index(panel.column)]
-            _draw_panel(each, panel, levels, target, styles)
+            _draw_panel(each, panel, levels, target, styles, joined=joined)
         set_limits(list(axes.flat), x=(-0.5, len(levels) - 0.5), y=limits)
         finish_grid(axes)
         figure.supxlabel(plain(key_name), fontsize=8.0)
         figure.supylabel(plain(f"{value_name}\n(bars: 95% Monte Carlo interval)"), fontsize=8.0,
                          multialignment="center")  # fmt: skip
-        entries = [_entry(name, styles[name]) for name in names]
+        entries = [_entry(name, styles[name], joined=joined) for name in names]
         legend = place_legend(figure, entries, available=0.98 * figure.bbox.width)
         title_legend(legend, title)
     return figure
 
 
 def _draw_panel(
-    axes: Axes, panel: LevelsPanel, levels: Sequence[str], target: float, styles: dict[str, SeriesStyle]
+    axes: Axes,
+    panel: LevelsPanel,
+    levels: Sequence[str],
+    target: float,
+    styles: dict[str, SeriesStyle],
+    *,
+    joined: bool,
 ) -> None:
     axes.axhline(target, color=GREY, linewidth=0.7, zorder=1)
     place = np.arange(len(levels), dtype=np.float64)
@@ -128,14 +136,21 @@ def _draw_panel(
         at = place + shift_of[series.label]
         axes.errorbar(
             at, series.value, yerr=MONTE_CARLO_LEVEL * np.nan_to_num(series.mcse), color=style.colour,
-            marker=style.marker, markersize=3, linestyle=style.line, linewidth=0.9, elinewidth=0.8, capsize=1.5,
+            marker=style.marker, markersize=3, linestyle=style.line if joined else "none", linewidth=0.9, elinewidth=0.8, capsize=1.5,
             label=series.label, zorder=2,
         )  # fmt: skip
     axes.set_xticks(place, [plain(level) for level in levels])
 
 
-def _entry(name: str, style: SeriesStyle) -> Line2D:
+def _is_number(level: str) -> bool:
+    try:
+        return isfinite(float(level))
+    except ValueError:
+        return False
+
+
+def _entry(name: str, style: SeriesStyle, *, joined: bool) -> Line2D:
     return Line2D(
-        [], [], color=style.colour, marker=style.marker, markersize=3, linestyle=style.line, linewidth=0.9,
-        label=plain(name),
+        [], [], color=style.colour, marker=style.marker, markersize=3, linestyle=style.line if joined else "none",
+        linewidth=0.9, label=plain(name),
     )  # fmt: skip

@@ -120,6 +120,16 @@ def test_levels_share_their_axes_and_methods_stand_beside_one_another():
     assert [label.get_text() for label in second.get_xticklabels()] == ["29", "100", "250"]
 
 
+@pytest.mark.parametrize(("levels", "joined"), [(["0.7", "0.9"], True), (["flat", "bent"], False)])
+def test_levels_are_joined_by_lines_where_they_are_numbers_alone(levels, joined):
+    series = [MeasuredSeries(m, np.array([0.1, 0.2]), np.full(2, 0.01)) for m in METHODS]
+    figure = draw_levels(
+        [LevelsPanel("a", "x", series)], levels=levels, key_name="truth", value_name="Bias", target=0.0
+    )
+    drawn = [container.lines[0].get_linestyle() for container in figure.axes[0].containers]
+    assert all((line != "None") == joined for line in drawn)
+
+
 def test_curves_draw_the_truth_the_mean_and_single_replicates():
     rng = np.random.default_rng(1)
     log_or = TRUTH + 0.1 * rng.standard_normal((300, 3))
