@@ -136,8 +136,8 @@ def _draw_panel(
         at = place + shift_of[series.label]
         axes.errorbar(
             at, series.value, yerr=MONTE_CARLO_LEVEL * np.nan_to_num(series.mcse), color=style.colour,
-            marker=style.marker, markersize=3, linestyle=style.line if joined else "none", linewidth=0.9, elinewidth=0.8, capsize=1.5,
-            label=series.label, zorder=2,
+            marker=style.marker, markersize=3, linestyle=style.line if joined else "none", linewidth=0.9,
+            elinewidth=0.8, capsize=1.5, label=series.label, zorder=2,
         )  # fmt: skip
     axes.set_xticks(place, [plain(level) for level in levels])
 
