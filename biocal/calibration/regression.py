@@ -139,9 +139,12 @@ class CalibrationFit:
         mu = np.empty(rows.study.size)
         for part, some in chunks_of(rows):
             own = self.form.columns(some)
-            mu[part] = coefficients[:, 0][own.study] * own.columns[0]
+            study = own.study
+            if study.size and (study == study[0]).all():
+                study = study[:1]  # neighbours are mostly of one study: nothing to look up for each of them
+            mu[part] = coefficients[:, 0][study] * own.columns[0]
             for column, coefficient in zip(own.columns[1:], coefficients.T[1:], strict=True):
-                mu[part] += coefficient[own.study] * column
+                mu[part] += coefficient[study] * column
         return mu
 
     def coefficients(self) -> FloatArray:

@@ -23,6 +23,7 @@ from biocal.distributed.session import PartSource, Session
 from biocal.errors import FormulaError
 from biocal.kernels.matched_set import CONSTANT_WITHIN_SETS
 from biocal.pooling.exposure_scale import common_exposure
+from biocal.pooling.independent_units import count_units
 from biocal.study.formula_levels import ColumnKind, column_kinds
 from biocal.study.matched_sets import DroppedSet, StudyFlow
 from biocal.study.notices import Problem
@@ -183,7 +184,7 @@ def lay_out_part(session: Session, source: PartSource) -> LaidOutPart:
         local,
         reference,
         True,
-        int(np.unique(problem.set_unit).size),
+        count_units(problem.set_unit),
         int((problem.in_calibration & controls).sum()),
         int(controls.sum()),
         part.covariate_names,

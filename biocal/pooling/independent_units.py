@@ -102,6 +102,11 @@ def join_by_person(unit: IntArray, person: IntArray, n_units: int) -> tuple[IntA
     return joined[unit].astype(np.intp), int(joined.max(initial=-1)) + 1
 
 
+def count_units(unit: IntArray) -> int:
+    """Number of different units among codes from 0, (m,): counted, which takes no sorting or hashing of millions."""
+    return int(np.count_nonzero(np.bincount(unit)))
+
+
 def shared_person_notes(set_unit: IntArray) -> tuple[str, ...]:
     """What is told of sets that share a person; nothing when every set stands alone.
 
@@ -112,7 +117,7 @@ def shared_person_notes(set_unit: IntArray) -> tuple[str, ...]:
     """
     if (set_unit[1:] > set_unit[:-1]).all():
         return ()
-    return shared_person_words(set_unit.size, int(np.unique(set_unit).size))
+    return shared_person_words(set_unit.size, count_units(set_unit))
 
 
 def shared_person_words(n_sets: int, n_units: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from biocal.errors import FitError
 from biocal.exposure.terms import Basis, SplineBasis
 from biocal.kernels.sandwich import SandwichCovariance
 from biocal.outcome.conditional_logistic import OutcomeFit
+from biocal.pooling.independent_units import count_units
 from biocal.pooling.model_columns import ModelColumns
 from biocal.pooling.problem import PooledProblem
 
@@ -90,10 +91,10 @@ class InformativeSets:
 def informative_units(problem: PooledProblem, outcome: OutcomeFit) -> int:
     """Independent units with a set in which some column varies."""
     if outcome.informative is not None:
-        return int(np.unique(problem.set_unit[outcome.informative]).size)
+        return count_units(problem.set_unit[outcome.informative])
     size = np.abs(outcome.slope)
     tells = (size > _ROUNDING * size.max(axis=1, keepdims=True, initial=1e-300)).any(axis=0)
-    return int(np.unique(problem.set_unit[problem.set_code[tells]]).size)
+    return count_units(problem.set_unit[problem.set_code[tells]])
 
 
 def covariance_notes(

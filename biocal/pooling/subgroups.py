@@ -19,7 +19,7 @@ from biocal.errors import BiocalError, FitError, MatchedSetError
 from biocal.outcome.conditional_logistic import constant_within_sets
 from biocal.pooling.assembled_fit import describe_sample
 from biocal.pooling.estimate import calibrate_problem
-from biocal.pooling.independent_units import units_of_pool
+from biocal.pooling.independent_units import count_units, units_of_pool
 from biocal.pooling.prepare import PreparedPool, prepare
 from biocal.pooling.problem import PooledProblem
 from biocal.pooling.refit import Analysis, count_persons, counts_of, in_short, part_of_sample, refit
@@ -239,7 +239,7 @@ def _estimate(fit: Fit, analysis: Analysis, name: str, level: _Level | _NoLevel)
         other = refit(fit, level.prepared, level.calibration, analysis.options, level.sample)
     except BiocalError as error:
         return GroupEstimate(name, counts, None, in_short(str(error)), n_pairs)
-    n_units = int(np.unique(problem.set_unit).size)
+    n_units = count_units(problem.set_unit)
     notes = (
         [f"{', '.join(level.omitted)} omitted: constant within every matched set"] if level.omitted else []
     )

@@ -17,6 +17,7 @@ from biocal.errors import CalibrationDesignError, FitError, SeasonDesignError, S
 from biocal.exposure.terms import Basis
 from biocal.kernels.sandwich import StackedScores, calibration_influence, stacked_covariance
 from biocal.outcome.conditional_logistic import OutcomeFit, constant_within_sets
+from biocal.pooling.independent_units import count_units
 from biocal.pooling.model_columns import ModelColumns, lay_out_columns
 from biocal.pooling.plug_in import PlugInExposure, fit_plug_in, plug_in_exposure
 from biocal.pooling.problem import Calibrators, PooledProblem
@@ -244,7 +245,7 @@ def _fit_without_collinear(
 
 
 def _require_sets(alone: PooledProblem, n_terms: int) -> None:
-    n_units = np.unique(alone.set_unit).size
+    n_units = count_units(alone.set_unit)
     if n_units < min(alone.layout.n_informative, SETS_PER_COEFFICIENT * n_terms):
         raise FitError(
             f"too few independent units for a variance of its own: {n_units} (sets that share a person are one) "

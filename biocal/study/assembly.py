@@ -118,7 +118,7 @@ def assemble(
         study_names=study_names,
         study=study.astype(np.intp),
         set_code=set_code,
-        set_labels=tuple(set_words[i] for i in id_of_code),
+        set_labels=tuple(map(set_words.__getitem__, id_of_code.tolist())),
         is_case=is_case,
         local_assay=local,
         reference_assay=reference,

@@ -222,13 +222,12 @@ def count_shapes(cases: IntArray, controls: IntArray) -> dict[tuple[int, int], i
 
 def _dropped_sets(pool: PooledStudies, counts: _SetCounts) -> tuple[DroppedSet, ...]:
     dropped = np.flatnonzero(~counts.used)
-    reasons = np.where(
-        counts.controls > 0, "no case left", np.where(counts.cases > 0, "no control left", "no row left")
-    )
-    reasons = np.where(counts.selected == 0, "not selected", reasons)
+    cases, controls = counts.cases[dropped] > 0, counts.controls[dropped] > 0
+    reasons = np.where(controls, "no case left", np.where(cases, "no control left", "no row left"))
+    reasons = np.where(counts.selected[dropped] == 0, "not selected", reasons)
     return tuple(
-        DroppedSet(pool.study_names[counts.study[code]], pool.set_labels[code], str(reasons[code]))
-        for code in dropped
+        DroppedSet(pool.study_names[counts.study[code]], pool.set_labels[code], reason)
+        for code, reason in zip(dropped, reasons.tolist(), strict=True)
     )
 
 

@@ -11,7 +11,7 @@ from stacked_by_hand import StackedByHand
 
 from biocal.exposure.terms import LinearBasis, linear
 from biocal.pooling.api import fit
-from biocal.pooling.independent_units import unit_codes
+from biocal.pooling.independent_units import count_units, unit_codes
 from biocal.study.matched_sets import select_outcome_rows
 from biocal.study.pooled import PooledStudies
 
@@ -118,3 +118,8 @@ def clusters_by_hand(frame):
         if (new == label).all():
             return label
         label = new
+
+
+def test_units_are_counted_whatever_codes_are_missing_between():
+    assert count_units(np.array([], dtype=np.intp)) == 0
+    assert count_units(np.array([7, 2, 7, 7, 0], dtype=np.intp)) == 3
