@@ -214,3 +214,14 @@ def test_levels_of_a_modifier_have_residual_variances_of_their_own():
         rtol=LEAST_SQUARES,
     )
     np.testing.assert_allclose(one.variance[1:3], plain.variance[1:], rtol=LEAST_SQUARES)
+
+
+def test_persons_of_one_study_are_predicted_as_among_others():
+    rows, response = draw_rows(np.random.default_rng(11), n_covariates=2)
+    one = fit(rows, response)
+    together = one.predict(rows)
+    for s in range(3):
+        mine = np.flatnonzero(rows.study == s)
+        np.testing.assert_array_equal(one.predict(rows.take(mine)), together[mine])
+    elsewhere = CalibrationRows(np.full(4, -1), rows.columns[:, :4], np.full(4, -1))
+    assert np.isnan(one.predict(elsewhere)).all()
