@@ -17,7 +17,7 @@ from biocal.kernels.block_columns import copy_blocks
 from biocal.kernels.likelihood_terms import BlockDetails, DetailedTerms, LikelihoodSlope, LikelihoodTerms
 from biocal.kernels.many_cases import many_case_terms, null_terms
 from biocal.kernels.memory import keep_freed_memory
-from biocal.kernels.one_case import one_case_null_terms, one_case_terms
+from biocal.kernels.one_case import one_case_null_terms, one_case_slope, one_case_terms
 from biocal.kernels.person_columns import Columns, largest_values
 from biocal.kernels.set_layout import SetBlock, SetLayout
 from biocal.kernels.set_terms import SetTerms
@@ -30,6 +30,9 @@ BoolArray = NDArray[np.bool_]
 CONSTANT_WITHIN_SETS = 1e-13
 #: A case this much below a control, relative to the largest difference in any set, counts as level with it.
 _ROUNDING_OF_DIRECTION = 1e-9
+#: From so many numbers (persons times columns) on, log-likelihood and score of sets with one person in the rarer role
+#: cost half of the information; with fewer the steps between weigh as much.
+_MANY = 262_144
 
 
 def block_terms(
@@ -136,17 +139,23 @@ class ConditionalLikelihood:
     def slope(self) -> Callable[[FloatArray], LikelihoodSlope] | None:
         """What takes beta (B, p) to log-likelihood and score, where that is far cheaper than the information.
 
-        So it is for sets with several persons in the rarer role; None where other sets have more persons.
+        So it is for sets with several persons in the rarer role, and for many others; elsewhere None.
         """
         persons = {several: 0 for several in (False, True)}
         for block in self.layout.blocks:
             persons[block.n_first > 1] += block.rows.size
-        return self._slope if self._weights is None and persons[True] > persons[False] else None
+        cheaper = persons[True] > persons[False] or persons[False] * self.n_columns > _MANY
+        return self._slope if self._weights is None and cheaper else None
 
     def _slope(self, beta: FloatArray) -> LikelihoodSlope:
         loglik, score = np.zeros(self.n_problems), np.zeros((self.n_problems, self.n_columns))
         for index, block in enumerate(self.layout.blocks):
-            self._add_sums(block, self._terms(index, beta, information=False), loglik, score)
+            if block.n_first == 1:
+                sums = one_case_slope(self._eta(index, beta), self._blocks[index][1])
+                loglik += sums[0]
+                score += sums[1]
+            else:
+                self._add_sums(block, self._terms(index, beta, information=False), loglik, score)
         return LikelihoodSlope(loglik, score)
 
     def _add_sums(self, block: SetBlock, terms: SetTerms, loglik: FloatArray, score: FloatArray) -> None:
@@ -250,20 +259,14 @@ class ConditionalLikelihood:
     def _terms(
         self, index: int, beta: FloatArray, *, information: bool = True, persons: bool = False
     ) -> SetTerms:
-        block, (lead, columns) = self.layout.blocks[index], self._blocks[index]
-        p = self.n_columns
+        block, columns = self.layout.blocks[index], self._blocks[index][1]
         plain = self._weights is None and not persons
         if plain and not beta.any():
             if block.n_first > 1:
                 return null_terms(columns, block.n_first, block.sizes)
             if block.real is None:
                 return one_case_null_terms(columns)
-        eta = np.matmul(beta[:, None, :], columns.reshape(lead, p, -1)).reshape(-1, *columns.shape[2:])
-        eta = eta[..., : block.n_sets]
-        weight = self._block_weights(block)
-        if block.real is not None:
-            real = block.real[1:] if block.n_first == 1 else block.real
-            eta[:, ~real] = -np.inf
+        eta, weight = self._eta(index, beta), self._block_weights(block)
         gram, detail = information and weight is None, persons or weight is not None
         if block.n_first == 1:
             terms = one_case_terms(eta, columns, information=gram, persons=detail)
@@ -279,6 +282,17 @@ class ConditionalLikelihood:
             _weighted_information(block, terms, columns[..., : block.n_sets], weight),
             terms.persons,
         )
+
+    def _eta(self, index: int, beta: FloatArray) -> FloatArray:
+        """Linear predictors of a block's copied columns, (B, rows, n_sets); -inf in the padding."""
+        block, (lead, columns) = self.layout.blocks[index], self._blocks[index]
+        flat = columns.reshape(lead, self.n_columns, -1)
+        eta: FloatArray = np.matmul(beta[:, None, :], flat).reshape(-1, *columns.shape[2:])[
+            ..., : block.n_sets
+        ]
+        if block.real is not None:
+            eta[:, ~(block.real[1:] if block.n_first == 1 else block.real)] = -np.inf
+        return eta
 
     def _block_weights(self, block: SetBlock) -> FloatArray | None:
         return None if self._weights is None else self._weights[:, block.sets]

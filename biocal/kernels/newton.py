@@ -130,6 +130,7 @@ def maximise(
     tolerance: float = DECREMENT_TOLERANCE,
     max_iterations: int = MAX_ITERATIONS,
     slope: Callable[[FloatArray], Slope] | None = None,
+    first: Evaluation | None = None,
 ) -> Optimum:
     """Maximise a batch of log-likelihoods.
 
@@ -142,6 +143,8 @@ def maximise(
     slope : callable, optional
         The same without the information, where that is much cheaper.  Then the maximum is approached by
         quasi-Newton steps first, and Newton's own begin close to it.
+    first : Evaluation, optional
+        What `evaluate` gives at `start`, where that is there already.
 
     Returns
     -------
@@ -151,7 +154,7 @@ def maximise(
     """
     point = np.array(start, dtype=float)
     batch, p = point.shape
-    here = evaluate(point)
+    here = evaluate(point) if first is None else first
     first_loglik, first_information = here.loglik.copy(), here.information.copy()
     iterations = np.ones(batch, dtype=np.intp)
     if slope is not None:

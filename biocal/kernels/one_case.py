@@ -66,6 +66,14 @@ def one_case_terms(
     return SetTerms(loglik, score, gram, detail)
 
 
+def one_case_slope(eta: FloatArray, columns: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Log-likelihood (...) and score (..., p) summed over the sets; eta and columns as for :func:`one_case_terms`."""
+    loglik, weight, _ = _shares(eta)
+    flat = columns.reshape(*columns.shape[:-2], -1)
+    expected = np.matmul(flat, weight.reshape(*weight.shape[:-2], -1, 1))[..., 0]
+    return loglik.sum(axis=-1), -expected
+
+
 def one_case_null_terms(columns: FloatArray) -> SetTerms:
     """The same at eta = 0, where all persons of a set are as likely; columns (..., p, m, n_sets), no padding."""
     size = columns.shape[-2] + 1

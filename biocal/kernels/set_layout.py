@@ -147,6 +147,9 @@ def lay_out_sets(set_code: IntArray, is_case: BoolArray, *, n_columns: int = 4) 
     is_case = np.asarray(is_case, dtype=bool)
     if set_code.size == 0:
         return SetLayout((), 0, 0, 0)
+    equal = _equal_sets(set_code, is_case)
+    if equal is not None:
+        return SetLayout(_equal_blocks(*equal, n_columns), set_code.size, *(equal[0].shape[:1] * 2))
     sizes = np.bincount(set_code)
     n_sets = sizes.size
     by_role, case_starts, control_starts, n_cases = _by_role(set_code, is_case, sizes)
@@ -167,6 +170,40 @@ def lay_out_sets(set_code: IntArray, is_case: BoolArray, *, n_columns: int = 4) 
             sign = np.where(swapped[part], -1.0, 1.0)
             blocks.append(SetBlock(np.take(by_role, rows), informative[part], n_first, sign, real))
     return SetLayout(tuple(blocks), set_code.size, n_sets, informative.size)
+
+
+def _equal_sets(set_code: IntArray, is_case: BoolArray) -> tuple[IntArray, IntArray] | None:
+    """Row numbers of cases (n_sets, m) and controls (n_sets, k) where sets of one shape follow one another; else None.
+
+    So most matched data are, and nothing has to be counted or looked up.
+    """
+    size = int((set_code != set_code[0]).argmax()) or set_code.size
+    n_sets, left_over = divmod(set_code.size, size)
+    codes = np.arange(n_sets)[:, None]
+    if left_over or (set_code.reshape(n_sets, size) != codes).any():
+        return None
+    cases = np.flatnonzero(is_case)
+    m, left_over = divmod(cases.size, n_sets)
+    if left_over or not 0 < m < size or (set_code[cases].reshape(n_sets, m) != codes).any():
+        return None
+    return cases.reshape(n_sets, m), np.flatnonzero(~is_case).reshape(n_sets, size - m)
+
+
+def _equal_blocks(cases: IntArray, controls: IntArray, n_columns: int) -> tuple[SetBlock, ...]:
+    """Blocks of such sets."""
+    (n_sets, m), k = cases.shape, controls.shape[1]
+    sign, rarer, other = (-1.0, controls, cases) if m > k else (1.0, cases, controls)
+    sets = np.arange(n_sets)
+    return tuple(
+        SetBlock(
+            np.concatenate([rarer[part].T, other[part].T]),
+            sets[part],
+            min(m, k),
+            np.full(sets[part].size, sign),
+            None,
+        )
+        for part in _parts(sets, (m + k) * n_columns, min(m, k))
+    )
 
 
 def _by_role(

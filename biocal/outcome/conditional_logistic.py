@@ -127,8 +127,9 @@ def maximise_identified(
 ) -> Optimum:
     """Maximise a conditional likelihood from 0; parameters and errors as :func:`fit_conditional_logistic`."""
     start = np.zeros((1, columns.shape[0]))
-    require_identified(likelihood, columns, names, likelihood.evaluate(start).information[0])
-    optimum = maximise(likelihood.evaluate, start, slope=slope)
+    first = likelihood.evaluate(start)
+    require_identified(likelihood, columns, names, first.information[0])
+    optimum = maximise(likelihood.evaluate, start, slope=slope, first=first)
     if not optimum.converged[0] or optimum.flatness[0] < MAYBE_FLAT:
         pressed = _pressed_on(optimum, likelihood)
         require_maximum(pressed, likelihood, names)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matched_rows import MatchedRows, draw_matched_rows
 
-from biocal.kernels import many_cases, set_layout
+from biocal.kernels import many_cases, matched_set, set_layout
 from biocal.kernels.many_cases import many_case_terms, null_terms
 from biocal.kernels.matched_set import ConditionalLikelihood, block_terms, case_residuals
 from biocal.kernels.newton import DECREMENT_TOLERANCE, maximise
@@ -220,12 +220,65 @@ def test_a_set_has_the_same_digits_beside_one_that_needs_a_guard_against_overflo
     assert beside.loglik[5] == pytest.approx(-2000.0 - np.log(3.0), rel=SAME_ARITHMETIC)
 
 
-def test_only_sets_of_several_cases_offer_the_score_alone():
+def test_only_sets_of_several_cases_and_many_others_offer_the_score_alone(monkeypatch):
     rng = np.random.default_rng(12)
     several, single = draw_matched_rows(rng, [(3, 4)] * 5), draw_matched_rows(rng, [(1, 4)] * 5)
     assert likelihood_of(several).slope is not None
     assert likelihood_of(single).slope is None
     assert likelihood_of(several, weights=np.ones((1, 5))).slope is None
+    monkeypatch.setattr(matched_set, "_MANY", single.is_case.size * single.columns.shape[0] - 1)
+    assert likelihood_of(single).slope is not None
+
+
+@pytest.mark.parametrize("shapes", [[(1, 4)] * 30, [(1, 1)] * 30, [(1, 2), (4, 1), (1, 3), (1, 1)] * 9])
+def test_score_alone_is_that_of_the_whole_and_leads_to_the_same_maximum(monkeypatch, shapes):
+    monkeypatch.setattr(matched_set, "_MANY", 0)
+    likelihood = likelihood_of(draw_matched_rows(np.random.default_rng(15), shapes))
+    for beta in (np.array([[0.4, -0.3, 0.2]]), np.array([[4e3, 3e3, -2e3]])):  # the second needs the guard
+        whole, alone = likelihood.evaluate(beta), likelihood.slope(beta)
+        np.testing.assert_allclose(alone.loglik, whole.loglik, rtol=SAME_ARITHMETIC)
+        np.testing.assert_allclose(
+            alone.score, whole.score, rtol=SAME_ARITHMETIC, atol=ROUNDING * np.abs(whole.score).max()
+        )
+    start = np.zeros((1, 3))
+    plain, near = (maximise(likelihood.evaluate, start, slope=slope) for slope in (None, likelihood.slope))
+    assert near.converged.all()
+    np.testing.assert_allclose(near.point, plain.point, rtol=1e-9)  # what Newton's last step leaves
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (1, 1), (3, 1), (2, 3), (2, 2)])
+def test_sets_of_one_shape_in_order_are_laid_out_as_any(monkeypatch, shape):
+    monkeypatch.setattr(set_layout, "_BLOCK_NUMBERS", 100)
+    monkeypatch.setattr(set_layout, "_RECURSION_NUMBERS", 100)
+    rows = draw_matched_rows(np.random.default_rng(16), [shape] * 50)
+    order = np.lexsort((np.random.default_rng(17).random(rows.set_code.size), rows.set_code))
+    code, case = rows.set_code[order], rows.is_case[order]
+    quick = lay_out_sets(code, case)
+    assert set_layout._equal_sets(code, case) is not None
+    monkeypatch.setattr(set_layout, "_equal_sets", lambda *_: None)
+    usual = lay_out_sets(code, case)
+    assert len(quick.blocks) > 1
+    for mine, theirs in zip(quick.blocks, usual.blocks, strict=True):
+        for name in mine.__slots__:
+            np.testing.assert_array_equal(getattr(mine, name), getattr(theirs, name), err_msg=name)
+    assert quick.n_sets == usual.n_sets == quick.n_informative == usual.n_informative
+    assert quick.n_persons == usual.n_persons
+
+
+@pytest.mark.parametrize(
+    ("code", "case"),
+    [
+        ([0, 0, 1, 1, 2, 2], [1, 0, 1, 1, 0, 0]),  # cases as many as sets, and not one in each
+        ([0, 0, 0, 1, 1, 1], [1, 0, 0, 1, 1, 0]),
+        ([0, 0, 1, 1, 0, 1], [1, 0, 1, 0, 1, 1]),
+        ([1, 1, 0, 0], [1, 0, 1, 0]),
+        ([0, 0, 1, 1, 1], [1, 0, 1, 0, 0]),
+        ([0, 0, 2, 2], [1, 0, 1, 0]),  # a code without persons
+        ([0, 0, 0], [1, 1, 1]),
+    ],
+)
+def test_other_sets_are_not_taken_for_sets_of_one_shape_in_order(code, case):
+    assert set_layout._equal_sets(np.array(code), np.array(case, dtype=bool)) is None
 
 
 def test_persons_in_the_layouts_order_give_the_same_terms_without_gathering():
