@@ -49,6 +49,22 @@ _NEXT = (
 Words = tuple[str, ...]
 
 
+def begin(commands: LimitedCommands, folder: Path) -> None:
+    """Make data, sites and the first request in a folder."""
+    write_sites(folder, few_studies(make_pool(n_sets=60)), sites=SITES)
+    (folder / "analysis.toml").write_text(SPEC, encoding="utf-8")
+    for words in _BEGINNINGS:
+        run_well(commands, words, folder)
+
+
+def run_well(commands: LimitedCommands, words: Words, place: Path, **harm: object) -> Ended:
+    """Run a command that must end well."""
+    quiet = () if words[1] in ("ledger", "status") else ("--quiet",)
+    ended = commands.run((*words, *quiet), place, seconds=SECONDS, harm={"plain": True, **harm})
+    assert ended.code == 0, f"{words}: {ended.code} {ended.err}"
+    return ended
+
+
 @dataclass
 class SessionKiller:
     """Plays sessions in a folder, with and without kills.
@@ -71,11 +87,7 @@ class SessionKiller:
     def __post_init__(self) -> None:
         self.start = self.folder / "start"
         self.start.mkdir(parents=True)
-        pool = few_studies(make_pool(n_sets=60))
-        write_sites(self.start, pool, sites=SITES)
-        (self.start / "analysis.toml").write_text(SPEC, encoding="utf-8")
-        for words in _BEGINNINGS:
-            self.run(words, self.start)
+        begin(self.commands, self.start)
         self.played: list[tuple[Words, int, float]] = []  # each command, its changes of files and seconds
         self.trees = [tree(self.start)]
         whole = self._copy("reference")
@@ -128,10 +140,7 @@ class SessionKiller:
 
     def run(self, words: Words, place: Path, **harm: object) -> Ended:
         """Run a command that must end well."""
-        quiet = () if words[1] in ("ledger", "status") else ("--quiet",)
-        ended = self.commands.run((*words, *quiet), place, seconds=SECONDS, harm={"plain": True, **harm})
-        assert ended.code == 0, f"{words}: {ended.code} {ended.err}"
-        return ended
+        return run_well(self.commands, words, place, **harm)
 
     def _play(self, place: Path, one: Callable[[Words, Path], None]) -> None:
         """All rounds of a session; each command through a function."""

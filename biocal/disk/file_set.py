@@ -10,10 +10,11 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from biocal.disk.new_folders import new_folders
 from biocal.disk.temporary_names import MARK, is_abandoned, remove_abandoned, temporary_folder
 from biocal.disk.whole_file import replace_file, sync_folder
 
@@ -56,7 +57,7 @@ def write_set(folder: Path, contents: Mapping[str, bytes]) -> None:
     if os.path.lexists(folder):
         _write_into(folder, contents)
         return
-    with _parents_of(folder):
+    with new_folders(folder.parent):
         remove_abandoned(folder.parent, folder.name)
         with temporary_folder(folder) as staging:
             try:
@@ -102,20 +103,6 @@ def _half_placed(folder: Path) -> Path | None:
         return None
     is_ours = staging.parent == folder and staging.name.startswith(MARK)
     return staging if is_ours and staging.is_dir() and not staging.is_symlink() else None
-
-
-@contextmanager
-def _parents_of(folder: Path) -> Iterator[None]:
-    """Make the folders above one; they go again when the block fails."""
-    made = [path for path in folder.parents if not path.exists()]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        for path in made:
-            with suppress(OSError):
-                path.rmdir()
-        raise
 
 
 def _fill(folder: Path, contents: Mapping[str, bytes]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from biocal.disk.new_folders import new_folders
 from biocal.disk.temporary_names import remove_abandoned, temporary_folder
 from biocal.disk.whole_file import sync_folder
 from biocal.distributed.column_types import ColumnTypes
@@ -268,18 +269,18 @@ def _write(place: Path, paths: Sequence[str], seen: _Seen, part: IntArray, sizes
         A file is not as it was at the first reading.
     """
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(place.parent, place.name)
-        with temporary_folder(place) as staging:
-            try:
-                with _Writers(staging, sizes) as writers:
-                    _second_reading(paths, seen, part, writers)
-                sync_folder(staging)
-                if place.exists():
-                    place.rmdir()  # empty, as was required; a folder that was filled since is left
-                os.rename(staging, place)
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
+        with new_folders(place.parent):
+            remove_abandoned(place.parent, place.name)
+            with temporary_folder(place) as staging:
+                try:
+                    with _Writers(staging, sizes) as writers:
+                        _second_reading(paths, seen, part, writers)
+                    sync_folder(staging)
+                    if place.exists():
+                        place.rmdir()  # empty, as was required; a folder that was filled since is left
+                    os.rename(staging, place)
+                finally:
+                    shutil.rmtree(staging, ignore_errors=True)
         sync_folder(place.parent)
     except OSError as fault:
         raise OutputError(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from biocal.disk.new_folders import new_folders
 from biocal.disk.whole_file import replace_file
 from biocal.errors import FitError, InputError, MessageError, OptionError, OutputError
 from biocal.federated.centre import Centre
@@ -97,15 +98,26 @@ def begin_session(folder: Path, plan: Plan, secret_file: str) -> Path:
     session = secrets.token_hex(16)
     request = Request(session, 0, "", "inventory", plan.to_message(), Centre(plan).agreed.to_message(), {})
     content = {"session": session, "secret_file": secret_file, "sites": list(plan.sites)}
+    text = (json.dumps(content, indent=1) + "\n").encode()
     try:
-        (folder / ANSWERS).mkdir(parents=True, exist_ok=True)
-        replace_file(request_path(folder, 0), message_bytes(request.to_message(secret)))
-        replace_file(folder / SESSION, (json.dumps(content, indent=1) + "\n").encode())
+        with new_folders(folder / ANSWERS):
+            _write_session(folder, message_bytes(request.to_message(secret)), text)
     except OSError as fault:
         raise OutputError(
-            f"'{folder}' cannot be written: {fault.strerror or fault}", path=str(folder)
+            f"'{folder}' cannot be written: {fault.strerror or fault}; nothing was begun", path=str(folder)
         ) from fault
     return request_path(folder, 0)
+
+
+def _write_session(folder: Path, request: bytes, session: bytes) -> None:
+    """Write the first request and the session that it begins; both or neither."""
+    replace_file(request_path(folder, 0), request)
+    try:
+        replace_file(folder / SESSION, session)
+    except BaseException:
+        if not os.path.lexists(folder / SESSION):
+            request_path(folder, 0).unlink(missing_ok=True)
+        raise
 
 
 def session_progress(folder: Path) -> Progress:
@@ -145,10 +157,12 @@ def take_answers(folder: Path, paths: Sequence[str]) -> Progress:
     _require_usable(progress, accepted, secret)
     try:
         for site, message in accepted.items():
-            replace_file(_answer_path(folder, progress.request.round, site), message_bytes(message))
+            if site not in progress.answered:  # else the same, as _accepted has seen
+                replace_file(_answer_path(folder, progress.request.round, site), message_bytes(message))
     except OSError as fault:
         raise OutputError(
-            f"'{folder}' cannot be written: {fault.strerror or fault}", path=str(folder)
+            f"'{folder}' cannot be written: {fault.strerror or fault}; when it can, run the same step again",
+            path=str(folder),
         ) from fault
     secret, progress = _replay(folder)
     if progress.missing or progress.comparison is not None:
@@ -232,7 +246,11 @@ def _go_on(folder: Path, progress: Progress, secret: bytes) -> Progress:
     try:
         replace_file(path, message_bytes(request.to_message(secret)))
     except OSError as fault:
-        raise OutputError(f"'{path}' cannot be written: {fault.strerror or fault}", path=str(path)) from fault
+        raise OutputError(
+            f"'{path}' cannot be written: {fault.strerror or fault}; the answers are taken in: when there is room, run "
+            "the same step again",
+            path=str(path),
+        ) from fault
     return Progress(folder, progress.plan, request, (), progress.plan.sites, centre, None, path)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from biocal.disk.new_folders import new_folders
 from biocal.disk.whole_file import FOR_OWNER, replace_file
 from biocal.errors import DisclosureError, FormulaError, InputError, MessageError, OptionError, OutputError
 from biocal.federated.agreed import Agreed, read_agreed, require_of_plan
@@ -139,15 +140,27 @@ def create_site(folder: Path, settings: SiteSettings, *, force: bool = False) ->
         "reading": dict(settings.reading),
         "secret_file": settings.secret_file,
     }
+    text = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.path.lexists(folder / KEY):
-            replace_file(folder / KEY, (secrets.token_hex(32) + "\n").encode(), mode=FOR_OWNER)
-        replace_file(place, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+        with new_folders(folder):
+            _write_site(folder, text)
     except OSError as fault:
         raise OutputError(
-            f"'{folder}' cannot be written: {fault.strerror or fault}", path=str(folder)
+            f"'{folder}' cannot be written: {fault.strerror or fault}; nothing was changed", path=str(folder)
         ) from fault
+
+
+def _write_site(folder: Path, settings: bytes) -> None:
+    """Write settings, and a key where there is none; both or neither."""
+    new = not os.path.lexists(folder / KEY)
+    if new:
+        replace_file(folder / KEY, (secrets.token_hex(32) + "\n").encode(), mode=FOR_OWNER)
+    try:
+        replace_file(folder / SETTINGS, settings)
+    except BaseException:
+        if new and not os.path.lexists(folder / SETTINGS):
+            (folder / KEY).unlink(missing_ok=True)
+        raise
 
 
 def read_settings(folder: Path) -> SiteSettings:

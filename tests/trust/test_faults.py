@@ -6,9 +6,11 @@ import shutil
 
 import pytest
 from cli_pool import SPEC, small_pool
-from kill_commands import DESIGN, MODES, kill_modes
-from kill_sessions import kill_sessions
+from kill_commands import DESIGN, MODES, kill_modes, tree
+from kill_sessions import SITES, begin, kill_sessions, run_well
 from limited_commands import LimitedCommands
+
+from biocal.datasets import data_root
 
 #: Bytes of a file at most, as when a disk is full: less than any table, than a figure, than a report.
 ROOM = (250, 3_000, 20_000)
@@ -61,6 +63,61 @@ def test_without_room_on_the_disk_commands_say_so_and_leave_no_half_file(command
         assert commands.run(again, place, harm={"plain": True}, seconds=60).code == 0
     else:
         assert not (place / "out").exists()
+
+
+#: Commands that write besides `fit` and `simulate`, each with what was made for it before.
+_NEWER = {
+    "partition": ("partition", "pool.csv", "--rows", "60", "--out", "deep/out"),
+    "plan": ("plan", "planning.toml", "--out", "deep/out"),
+    "site init": ("site", "init", "--spec", "site_a/site.toml", "--dir", "deep/out"),
+    "site answer": ("site", "answer", "centre/request_000.json", "--dir", "kept_a", "--out", "answer.json"),
+    "coordinate init": ("coordinate", "init", "analysis.toml", "--dir", "deep/out"),
+    "coordinate step": ("coordinate", "step", "a.json", "d.json", "--dir", "centre"),
+}
+
+
+@pytest.fixture(scope="module")
+def federated(commands, tmp_path_factory):
+    """Two sites that have answered a centre's first request, and what the other commands need."""
+    folder = tmp_path_factory.mktemp("federated")
+    begin(commands, folder)
+    small_pool().to_csv(folder / "pool.csv", index=False)
+    shutil.copy(data_root() / "planning" / "planning.toml", folder)
+    for site in SITES:
+        words = (
+            "site",
+            "answer",
+            "centre/request_000.json",
+            "--dir",
+            f"kept_{site}",
+            "--out",
+            f"{site}.json",
+        )
+        run_well(commands, words, folder)
+    return folder
+
+
+#: Bytes of a file at most: the key of a site is shorter, and the lines that are told, and nothing else.
+_LITTLE = 120
+
+
+@pytest.mark.parametrize("command", _NEWER)
+def test_without_room_on_the_disk_nothing_changes_and_the_same_command_goes_on(
+    commands, federated, tmp_path, command
+):
+    place = tmp_path / "place"
+    shutil.copytree(federated, place)
+    before = tree(place)
+    words = (*_NEWER[command], "--quiet")
+    ended = commands.run(words, place, harm={"plain": True, "file_size": _LITTLE}, seconds=60)
+    assert ended.code == 3, ended.err
+    (line,) = ended.err.splitlines()
+    assert "cannot be written" in line
+    assert "File too large" in line
+    assert not [path for path in place.rglob(".biocal-*")]
+    assert not (place / "deep").exists()
+    assert tree(place) == before
+    assert commands.run(words, place, harm={"plain": True}, seconds=60).code == 0
 
 
 @pytest.mark.parametrize("left", MEMORY)
