@@ -152,6 +152,7 @@ class _Seen:
     types: ColumnTypes
     log: ProblemLog
     lengths: dict[str, int]
+    states: dict[str, tuple[int, int]] = field(default_factory=dict)
     sets: list[HashArray] = field(default_factory=list)
     blank: list[NDArray[np.bool_]] = field(default_factory=list)
     persons: list[HashArray] = field(default_factory=list)
@@ -211,6 +212,7 @@ def _first_reading(paths: Sequence[str], roles: ColumnRoles) -> _Seen:
         if path in seen.lengths:
             raise InputError(f"{path}: the same file is given twice; name it once", path=path)
         n_rows = 0
+        seen.states[path] = _state(path)
         for table in stream_tables(path, seen.log):
             if not n_rows:
                 check_columns(TableStack.of([table]), roles, seen.log)
@@ -289,6 +291,15 @@ def _write(place: Path, paths: Sequence[str], seen: _Seen, part: IntArray, sizes
         ) from fault
 
 
+def _state(path: str) -> tuple[int, int]:
+    """What tells that a file was written to; one that is not there is told where it is read."""
+    try:
+        about = os.stat(path)
+    except (OSError, ValueError):
+        return 0, 0
+    return about.st_size, about.st_mtime_ns
+
+
 def _second_reading(paths: Sequence[str], seen: _Seen, part: IntArray, writers: _Writers) -> None:
     start = 0
     for path in paths:
@@ -299,7 +310,7 @@ def _second_reading(paths: Sequence[str], seen: _Seen, part: IntArray, writers: 
             table = _with_study(table, seen.roles)
             writers.add(seen.types.converted(table), part[start : start + table.n_rows])
             start += table.n_rows
-        if start != end:
+        if start != end or _state(path) != seen.states[path]:
             raise InputError(f"{path}: changed while it was read; begin again", path=path)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -159,16 +161,21 @@ def test_a_cell_with_a_line_break_is_one_cell_wherever_a_piece_ends(tmp_path):
     assert len(found) == len(POOL)
 
 
-def test_a_file_that_changes_between_the_readings_is_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "changed", [POOL.head(100), POOL.sample(frac=1, random_state=1)], ids=["fewer rows", "other rows"]
+)
+def test_a_file_that_changes_between_the_readings_is_refused(tmp_path, monkeypatch, changed):
+    """Rows in another order would part the persons of a set."""
     POOL.to_csv(tmp_path / "pool.csv", index=False)
     from biocal.distributed import partitioning
 
-    def shorter(*arguments):
-        POOL.head(100).to_csv(tmp_path / "pool.csv", index=False)
+    def other_content(*arguments):
+        changed.to_csv(tmp_path / "pool.csv", index=False)
+        os.utime(tmp_path / "pool.csv", (1, 1))  # another time, whatever the clock's steps
         return second(*arguments)
 
     second = partitioning._second_reading
-    monkeypatch.setattr(partitioning, "_second_reading", shorter)
+    monkeypatch.setattr(partitioning, "_second_reading", other_content)
     with pytest.raises(InputError, match=r"pool\.csv: changed while it was read"):
         bc.partition_studies(tmp_path / "pool.csv", tmp_path / "out")
     assert not (tmp_path / "out").exists()
