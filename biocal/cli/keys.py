@@ -184,7 +184,7 @@ def from_toml(key: str, value: Any) -> Any:
         value = [value]
     # ids of studies may be numbers
     if kind is Kind.TEXTS and key in ("reference_study", "local_study"):
-        value = [str(one) if _is(one, int) else one for one in value]
+        value = [str(one) if _is(one, int | float) else one for one in value]
     if kind is Kind.DAY and (_is(value, int) or isinstance(value, date)):
         return str(value)
     if not _fits(kind, value):

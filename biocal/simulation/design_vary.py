@@ -18,6 +18,8 @@ from biocal.study.columns import did_you_mean
 
 #: Ours: each is read and checked before the first is drawn.
 MOST_SCENARIOS = 10_000
+#: Keys that all scenarios share: replicates are paired by their number, and methods compared, within the study.
+OF_THE_STUDY = ("title", "replicates", "seed", "methods")
 _INDEXED = re.compile(r"(\w+)\[(\d+)\]\.(\w+)")
 
 
@@ -135,6 +137,8 @@ def _put(spec: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _no_such(key: str) -> str:
+    if key in OF_THE_STUDY:
+        return "belongs to the whole study and cannot be varied; run a design for each"
     known = [f"{section}.{each.name}" for section, record in SECTIONS.items() for each in fields(record)]
     known += ["studies.copies", *SECTIONS]
     hint = did_you_mean(key, known)

@@ -17,6 +17,21 @@ def test_check_shows_what_the_data_hold(folder, biocal):
     assert "North  local        120    60     60        60  1:1 (60)" in answer.out
 
 
+@pytest.mark.usefixtures("no_figures")
+def test_columns_may_have_any_names_in_every_command(folder, biocal):
+    names = {"study": "cohort", "set": "stratum", "case": "y", "local": "w", "reference": "x"}
+    small_pool().rename(columns=names).to_csv(folder / "renamed.csv", index=False)
+    options = [word for part, name in names.items() for word in (f"--{part}", name)]
+    for command in ("check", "calibrate"):
+        answer = biocal(command, "renamed.csv", *options)
+        assert answer == biocal(command, "pool.csv"), command
+    fit = ("fit", "--exposure", "linear", "--quiet", "--out")
+    assert biocal(*fit, "a", "pool.csv").code == 0
+    assert biocal(*fit, "b", "renamed.csv", *options).code == 0
+    for name in ("coefficients.csv", "calibration.csv"):
+        assert (folder / "a" / name).read_bytes() == (folder / "b" / name).read_bytes()
+
+
 def test_check_with_quiet_still_gives_its_result_and_only_errors(folder, biocal):
     pool = small_pool()
     pool.loc[3, "local"] = -2
@@ -92,6 +107,16 @@ def test_a_bootstrap_is_drawn_by_its_seed_and_only_when_asked_for(folder, biocal
     answer = biocal("fit", "--spec", "spec.toml", "--out", "d", "--seed", 5)
     assert "note: --seed not used: nothing is drawn without --bootstrap N" in answer.err
     assert not (folder / "d" / "bootstrap.csv").exists()
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_the_spec_of_the_main_job_is_fitted_as_it_is(tmp_path, biocal):
+    spec = bc.datasets.data_root() / "vitamin_d" / "analysis.toml"
+    answer = biocal("fit", "--spec", spec, "--out", tmp_path / "o")
+    assert (answer.code, answer.errors) == (0, [])
+    assert answer.out.startswith("biocal: comparison of naive, full\n")
+    assert "Studies     17 (5 reference, 12 local)" in answer.out
+    assert "Reference   56.25 nmol/L" in answer.out
 
 
 def test_examples_are_listed_and_copied_to_run(tmp_path, biocal, monkeypatch):

@@ -115,6 +115,20 @@ def test_scale_local_is_a_table_in_the_spec_and_repeated_words_when_typed(folder
     assert options_of(folder / "b")["scale_local"] == {"North": 4.0}
 
 
+def test_studies_of_a_spec_may_be_numbers(folder, biocal):
+    pool = pd.read_csv("pool.csv")
+    pool["study"] = pool["study"].map({"North": 1, "South": 2, "West": 3.0})
+    pool.to_csv("numbers.csv", index=False)
+    for reference in ("3", "3.0", '"3"', "[3.0]"):
+        (folder / "ids.toml").write_text(
+            f'files = "numbers.csv"\nreference_study = {reference}\n[scale_local]\n1 = 2.5\n',
+            encoding="utf-8",
+        )
+        answer = biocal("calibrate", "--spec", "ids.toml")
+        assert (answer.code, answer.err) == (0, ""), reference
+        assert "reference studies (need none): 3" in answer.out
+
+
 def test_the_spec_of_a_fit_serves_check_and_calibrate(folder, biocal):
     assert biocal("check", "--spec", "spec.toml").code == 0
     answer = biocal("calibrate", "--spec", "spec.toml", "--out", "c")

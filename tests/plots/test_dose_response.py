@@ -37,6 +37,16 @@ def test_curve_is_drawn_as_odds_ratio_on_a_log_axis(make_curve):
     assert axes.get_yscale() == "log"
 
 
+def test_the_band_is_the_interval(make_curve):
+    curve = make_curve("full")
+    axes = draw_dose_response([curve], reference=50)
+    (band,) = axes.collections
+    corners = band.get_paths()[0].vertices
+    for exposure, low, high in zip(curve.exposure, curve.low, curve.high, strict=True):
+        here = corners[np.isclose(corners[:, 0], exposure), 1]
+        np.testing.assert_allclose([here.min(), here.max()], np.exp([low, high]), rtol=1e-12)
+
+
 def test_reference_is_marked_at_odds_ratio_one(make_curve):
     axes = draw_dose_response([make_curve("full")], reference=50)
     marks = [tuple(map(float, line.get_xydata()[0])) for line in axes.get_lines() if line.get_marker() == "o"]

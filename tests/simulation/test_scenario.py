@@ -131,6 +131,7 @@ def test_without_vary_there_is_one_scenario_and_most_keys_have_defaults():
     scenario = design.scenarios[0]
     assert scenario.fit == FitPlan("rcs", 4, "outcome", None)
     assert scenario.measurement == Measurement()
+    assert (scenario.measurement.model, scenario.measurement.error) == ("berkson", "normal")
     assert (design.replicates, scenario.disease.type, scenario.studies[0].controls) == (1000, "rare", 1)
 
 
@@ -280,6 +281,7 @@ def test_a_problem_in_a_copy_is_told_under_the_key_of_the_file():
         (changed(vary={"studies.calibrators": 50}), 'vary."studies.calibrators": must be a list'),
         (changed(vary={"studies.calibrators": [50, 50]}), 'vary."studies.calibrators": holds 50 twice'),
         (changed(vary={"studies.Q.sets": [50]}), 'vary."studies.Q.sets": there is no such key'),
+        (changed(vary={"seed": [1, 2]}), 'vary."seed": belongs to the whole study and cannot be varied'),
         (
             changed(vary={"studies.r_squared": [0.7, 1.5]}),
             "studies[1].r_squared: must be above 0 and at most 1, not 1.5 (in the scenario of studies.r_squared = 1.5)",

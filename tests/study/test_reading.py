@@ -72,6 +72,15 @@ def test_ids_that_differ_as_text_stay_apart(write):
     assert pool.set_labels == ("01", "1", "A", "a")
 
 
+def test_set_ids_are_unique_within_a_study_only(table):
+    once = PooledStudies.from_frame(table)
+    other = table["set"].where(table["study"] != "L", table["set"] + 100)
+    apart = PooledStudies.from_frame(table.assign(set=other))
+    assert set(table["set"][table["study"] == "R"]) <= set(table["set"][table["study"] == "L"])
+    np.testing.assert_array_equal(once.set_code, apart.set_code)
+    assert select_outcome_rows(once, {}).n_sets == 4
+
+
 @pytest.mark.parametrize("mixed", [[1, "1", 1.0, "1.0 "], ["1", 1, " 1", 1.0]])
 def test_mixed_cells_of_a_data_frame_are_one_id(mixed):
     frame = pd.DataFrame({"study": mixed, "set": mixed, "case": [1, 0, 0, 0], "reference": [5.0, 6, 7, 8.5]})
