@@ -6,7 +6,7 @@ callers need not parse text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 
@@ -62,10 +62,12 @@ class DataProblemsError(InputError):
     ----------
     problems : tuple of Problem
         Every problem found, each with file, line and column where known.
+    lines : mapping of file to set of int, or None
+        All lines with errors, when each error lies in lines of its own and the other lines could be looked at.
     """
 
-    def __init__(self, problems: Sequence[Any]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems), problems=tuple(problems))
+    def __init__(self, problems: Sequence[Any], lines: Mapping[str | None, Set[int]] | None = None) -> None:
+        super().__init__("\n".join(str(one) for one in problems), problems=tuple(problems), lines=lines)
 
 
 class OutputError(InputError):

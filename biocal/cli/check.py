@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from biocal.cli import columns
 from biocal.cli.messages import plain, tell_problems
 from biocal.cli.progress import working
-from biocal.cli.settings import gather, read_pool
+from biocal.cli.settings import Settings, gather, read_pool, reading_options
+
+if TYPE_CHECKING:
+    from biocal.errors import DataProblemsError
 
 
 def check(
@@ -37,9 +42,30 @@ def check(
     from biocal.study.checks import check_pool
 
     with working("reading", quiet=settings.quiet):
-        report = check_pool(read_pool(settings))
+        try:
+            report = check_pool(read_pool(settings))
+        except DataProblemsError as error:
+            raise _with_the_rest(error, settings) from None
     typer.echo(plain(report.to_text()))
     if report.errors:
         shown = report.errors if settings.quiet else report.problems
         raise DataProblemsError(shown)
     tell_problems(report.problems, quiet=settings.quiet)
+
+
+def _with_the_rest(error: DataProblemsError, settings: Settings) -> DataProblemsError:
+    """The errors with what is wrong besides, after a summary of the lines that have none."""
+    from biocal.errors import DataProblemsError
+    from biocal.study.second_look import look_again
+
+    files, options = reading_options(settings)
+    rest = look_again(files, error, **options)
+    if rest is None:
+        return error
+    if rest.report is not None:
+        lines: dict[str | None, set[int]] = error.lines  # type: ignore[attr-defined]
+        n_lines = sum(len(one) for one in lines.values())
+        left = "1 line that has errors" if n_lines == 1 else f"{n_lines:,} lines that have errors"
+        typer.echo(plain(f"without {left}:\n{rest.report.to_text()}"))
+    found = [*error.problems, *rest.problems]  # type: ignore[attr-defined]
+    return DataProblemsError([p for p in found if p.level == "error" or not settings.quiet])

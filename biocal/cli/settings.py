@@ -146,11 +146,23 @@ def read_pool(settings: Settings) -> PooledStudies:
     """
     from biocal.study.reading import read_studies
 
+    files, options = reading_options(settings)
+    return read_studies(files, **options)
+
+
+def reading_options(settings: Settings) -> tuple[list[str], dict[str, Any]]:
+    """Return the files, and the arguments of `biocal.read_studies`.
+
+    Raises
+    ------
+    click.UsageError
+        No files.
+    """
     files = settings.require("files", "No data: name at least one FILE")
     options = settings.given(READING)
     if options.get("person") == "":
         options["person"] = None  # every row a person of its own
-    return read_studies(files, **options)
+    return files, options
 
 
 def read_pools(settings: Settings) -> tuple[PooledStudies, ...]:
@@ -174,10 +186,7 @@ def read_pools(settings: Settings) -> tuple[PooledStudies, ...]:
         )
     if settings.get("bootstrap") or settings.get("aic"):
         usage_error("--bootstrap and --aic cannot be used with imputations")
-    files = settings.require("files", "No data: name at least one FILE")
-    options = settings.given(READING)
-    if options.get("person") == "":
-        options["person"] = None
+    files, options = reading_options(settings)
     return read_imputations(files, imputation=column or None, **options)
 
 

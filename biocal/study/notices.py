@@ -72,6 +72,9 @@ class ProblemLog:
     """Collects problems in the order found, so that one run tells them all."""
 
     found: list[Problem] = field(default_factory=list)
+    #: Every line with an error, by file, and how many of the errors found tell of lines.
+    error_lines: dict[str | None, set[int]] = field(default_factory=dict)
+    n_line_errors: int = 0
 
     def add(self, level: Level, code: str, message: str, **place: Any) -> None:
         """Record one problem; ``place`` holds the optional fields of `Problem`."""
@@ -95,6 +98,9 @@ class ProblemLog:
             Message for the k-th finding, k = 0, 1, ...
         """
         total = len(lines)
+        if level == "error" and total:
+            self.error_lines.setdefault(place.get("file"), set()).update(int(line) for line in lines)
+            self.n_line_errors += min(total, LISTED_PLACES + 1)
         for k in range(min(total, LISTED_PLACES)):
             self.add(level, code, message_of(k), line=int(lines[k]), count=1, **place)
         if total > LISTED_PLACES:
@@ -121,5 +127,6 @@ class ProblemLog:
         """
         if self.errors:
             others = tuple(problem for problem in self.found if problem.level != "error")
-            raise DataProblemsError(self.errors + others)
+            alone = self.n_line_errors == len(self.errors)
+            raise DataProblemsError(self.errors + others, self.error_lines if alone else None)
         return tuple(self.found)

@@ -106,13 +106,46 @@ def read_studies(
     >>> pool.study_names, pool.n_rows, pool.is_reference_study.tolist()
     (('north',), 2, [True])
     """
-    roles = ColumnRoles(study, set, case, local, reference, person)
+    roles, options = roles_and_options(
+        study=study,
+        set=set,
+        case=case,
+        local=local,
+        reference=reference,
+        person=person,
+        reference_study=reference_study,
+        local_study=local_study,
+        scale_local=scale_local,
+        calibrate_with_cases=calibrate_with_cases,
+        detection_limit=detection_limit,
+        reference_detection_limit=reference_detection_limit,
+        below_limit=below_limit,
+        local_flag=local_flag,
+        reference_flag=reference_flag,
+    )
+    log = ProblemLog()
+    return assemble(read_tables(files, roles, log), roles, options, log)
+
+
+def roles_and_options(
+    *,
+    reference_study: str | Sequence[str] = (),
+    local_study: str | Sequence[str] = (),
+    scale_local: Mapping[str, float] | None = None,
+    calibrate_with_cases: bool = False,
+    detection_limit: Mapping[str, float] | None = None,
+    reference_detection_limit: float | None = None,
+    below_limit: str | None = None,
+    local_flag: str | None = None,
+    reference_flag: str | None = None,
+    **columns: str | None,
+) -> tuple[ColumnRoles, PoolOptions]:
+    """The keywords of :func:`read_studies`, checked as far as that needs no data; raises as it does."""
+    roles = ColumnRoles(**columns)  # type: ignore[arg-type]
     limits = LimitOptions.of(
         detection_limit, reference_detection_limit, below_limit, local_flag, reference_flag
     )
-    options = PoolOptions.of(reference_study, local_study, scale_local, calibrate_with_cases, limits)
-    log = ProblemLog()
-    return assemble(read_tables(files, roles, log), roles, options, log)
+    return roles, PoolOptions.of(reference_study, local_study, scale_local, calibrate_with_cases, limits)
 
 
 def read_tables(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,22 @@ class SourceTable:
     def n_rows(self) -> int:
         """Number of data rows."""
         return int(self.line.size)
+
+    def without(self, lines: Set[int]) -> SourceTable:
+        """Return the table without some of its lines; none of its columns may have been let go of."""
+        import pandas as pd
+        import pyarrow as pa
+
+        kept = ~np.isin(self.line, np.fromiter(lines, dtype=np.int64, count=len(lines)))
+        columns: dict[str, RawColumn] = {}
+        for name, column in self.columns.items():
+            if isinstance(column, pd.Series):
+                columns[name] = column[kept].reset_index(drop=True)
+            else:
+                columns[name] = (pa.array(column) if isinstance(column, list) else column).filter(
+                    pa.array(kept)
+                )
+        return replace(self, columns=FileColumns.held(columns), line=self.line[kept])
 
     def release(self, name: str) -> None:
         """Let go of the cells of a column that was read from a file: the pool has an array of its own by now."""

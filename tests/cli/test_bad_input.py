@@ -280,6 +280,51 @@ def test_all_problems_are_told_in_one_run(spoil):
         ]
 
 
+def test_check_tells_beside_bad_cells_what_else_is_wrong(spoil):
+    def many(pool):
+        put("case", 3, 2)(pool)  # set 2 of North: what is left of it is no finding
+        put("local", 125, -4.0)(pool)
+        put("reference", 140, 51.0)(pool)
+        pairs = pool.index[(pool["study"] == "South") & pool["reference"].notna() & (pool["case"] == 0)]
+        pool.loc[pairs[2:], "reference"] = np.nan
+        pool.loc[(pool["study"] == "West") & (pool["set"] == 7), "case"] = 0
+
+    answer = spoil(many, command="check")
+    assert answer.code == 3
+    assert answer.out.startswith("without 1 line that has errors:\n3 studies, 359 rows from 1 file\n")
+    starts = [
+        "error: pool.csv:5: column 'case': '2'",
+        "error: pool.csv: column 'reference': study 'South' has 2 calibration pairs",
+        "warning: pool.csv:127: column 'local': study 'South': negative values",
+        "warning: pool.csv:142: column 'reference': study 'South': cases of a local study",
+        "warning: pool.csv:254: column 'set': study 'West': 1 matched set holds only controls; dropped (7)",
+    ]
+    lines = answer.err.splitlines()
+    assert [line[: len(start)] for line, start in zip(lines, starts, strict=True)] == starts
+
+
+def test_check_finds_no_fault_that_a_bad_cell_may_have_caused(spoil):
+    def few(pool):
+        pairs = pool.index[(pool["study"] == "South") & pool["reference"].notna()]
+        pool.loc[pairs[3:], "reference"] = np.nan
+        put("local", int(pairs[0]), "n.d.")(pool)  # with this cell mended there are three pairs
+
+    answer = spoil(few, command="check")
+    assert answer.code == 3
+    (line,) = answer.err.splitlines()
+    assert "'n.d.' is not a number" in line
+
+
+def test_check_stops_at_what_concerns_more_than_lines(spoil):
+    def many(pool):
+        put("local", 7, "n.d.")(pool)
+        return pool.drop(columns="case")
+
+    answer = spoil(many, command="check")
+    assert (answer.code, answer.out) == (3, "")
+    assert len(answer.errors) == 2
+
+
 def test_names_that_a_terminal_cannot_show_are_escaped(folder):
     frame = small_pool().assign(study=lambda one: one["study"].replace("West", "Łódź"))
     frame.to_csv(folder / "pool.csv", index=False)
