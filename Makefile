@@ -72,8 +72,9 @@ test-slow: $(VENV)/.installed-dev
 test-fuzz: $(VENV)/.installed-dev
 	BIOCAL_FUZZ=$${BIOCAL_FUZZ:-20} $(VENV)/bin/python $(PYTEST) -m "slow or not slow" tests/trust
 
+# ids of some, --list, or another number of --jobs in PROMISES
 test-promises: $(VENV)/.installed-dev
-	$(VENV)/bin/python tests/trust/break_promises.py
+	$(VENV)/bin/python tests/trust/break_promises.py --jobs 2 $(PROMISES)
 
 # seeds are printed; --kills, --only and --seed in FAULTS, --sessions in SESSIONS, --from, --to, --step in SWEEP
 test-faults: $(VENV)/.installed-dev
