@@ -110,6 +110,8 @@ def answer(
             f"'{place}' cannot be written ({fault.strerror or fault}); the same request may be answered again",
             path=str(place),
         ) from fault
+    for note in () if quiet else prepared.notes:
+        tell("warning", note)
     if not quiet:
         say(f"{place}: round {found.round}, {prepared.words} ({len(content):,} bytes)")
         say("read it if you wish, then send it to the centre")

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from biocal.distributed.merging import (
     LocalStudy,
     agreed_levels,
+    calibration_extents,
+    kept_extents,
     merged_exposure,
     merged_local,
     merged_residuals,
@@ -40,7 +42,9 @@ from biocal.exposure.terms import Basis, ExposureSpecification, SplineBasis
 from biocal.kernels.newton import Optimum
 from biocal.kernels.rcs import require_knots
 from biocal.pooling.joint_levels import require_joint_level
+from biocal.pooling.model_columns import ModelColumns
 from biocal.pooling.modifier_levels import QUANTILES
+from biocal.pooling.offsets import Extent, digit_notes, require_digits_of
 from biocal.results.model import ModifierLevels
 from biocal.study.columns import ColumnRoles
 from biocal.study.partition_census import PartitionCensus, RowOfId, rows_of_ids, take_census
@@ -49,6 +53,7 @@ from biocal.sums.calibration import SummedCalibration, solve_calibration
 from biocal.sums.fits import SummedFits
 from biocal.sums.modifier import Modifier, settle_modifier
 from biocal.sums.records import SandwichAnswer
+from biocal.sums.soundness import WhereControlsAre, require_moderate_slopes
 from biocal.sums.tasks import Task, shown_tasks, start_of, task_model, tasks_to_run
 
 FloatArray = NDArray[np.float64]
@@ -124,7 +129,9 @@ class FoundSums:
         Of the outcome model, of the calibration, and constant within every set.
     calibration : SummedCalibration or None
     obstacle : str
-        Why there is none, where naive alone was asked for.
+        Why there is none, where naive alone was asked for; else what is to be told of it.
+    digits : tuple of str
+        Columns of the outcome model of which few digits are left.
     exposure : FoundExposure
     fits : SummedFits
     modifier : Modifier
@@ -141,6 +148,7 @@ class FoundSums:
     omitted: tuple[str, ...]
     calibration: SummedCalibration | None
     obstacle: str
+    digits: tuple[str, ...]
     exposure: FoundExposure
     fits: SummedFits
     modifier: Modifier
@@ -236,7 +244,11 @@ def run_rounds(
     levels = _modifier_levels(ask, session, sum(one.controls for part in laid for one in part.flow))
     require_joint_level(joint, levels, modifier.effects(names)[1], session.formulas.modifier)
     columns = modifier.calibrates(first.calibration_names)
-    calibration, obstacle = _solved(local, methods, columns, modifier, by_study=session.formulas.by_study)
+    calibration_names = tuple(n for n, kept in zip(first.calibration_names, columns[2:], strict=True) if kept)
+    extents = calibration_extents(usable.values(), local, calibration_names)
+    calibration, told = _solved(
+        local, methods, columns, modifier, extents, by_study=session.formulas.by_study
+    )
     ranges = {name: (one.pair_low, one.pair_high) for name, one in local.items() if one.moments.n}
     session = replace(
         session, kept=kept, lines=None if calibration is None else calibration.lines(), ranges=ranges
@@ -254,7 +266,18 @@ def run_rounds(
     quantiles = dict(zip(probabilities, exact_quantiles(n, probabilities, count).tolist(), strict=True))
     basis = _basis(specification, quantiles)
     session = replace(session, basis=basis)
-    points, optima = _climb(ask, basis, names, modifier, methods)
+    shown_levels = np.empty((1, 0)) if levels is None else levels.values
+    drawn = np.array([quantiles[probability] for probability in DRAWN_PROBABILITIES])
+    where = WhereControlsAre(drawn, shown_levels)
+    points, optima = _climb(
+        ask,
+        basis,
+        lambda task: task_model(task, basis, names, modifier),
+        methods,
+        lambda found, model_of: require_moderate_slopes(
+            found, shown_tasks(methods, basis), model_of, basis, calibration, where
+        ),
+    )
     wanted = shown_tasks(methods, basis)
     sandwiches = _sandwiches(ask, wanted, optima)
     origins = {Task("full" if method == "induced" else method) for method in methods}
@@ -268,6 +291,7 @@ def run_rounds(
         {task: [sums] for task, sums in sandwiches.items()},
         {task: points[task].at(start).loglik for task in origins},
         _calibrated_share(laid),
+        where,
         modifier,
     )
     outside: dict[str, int] = {}
@@ -280,10 +304,11 @@ def run_rounds(
         local,
         outside,
         names,
-        tuple(n for n, kept in zip(first.calibration_names, columns[2:], strict=True) if kept),
+        calibration_names,
         omitted,
         calibration,
-        obstacle,
+        told,
+        digit_notes(kept_extents(usable.values(), names)),
         FoundExposure(n, sd, quantiles),
         fits,
         modifier,
@@ -310,14 +335,16 @@ def _solved(
     methods: tuple[str, ...],
     columns: BoolArray,
     modifier: Modifier,
+    extents: Sequence[Extent],
     *,
     by_study: bool,
 ) -> tuple[SummedCalibration | None, str]:
-    """The calibration; when only naive is asked, an obstacle to it is told instead of raised."""
+    """The calibration, and what is to be told of it; when only naive is asked, an obstacle is told, not raised."""
     moments = {name: one.moments for name, one in local.items()}
     variances = {name: modifier.variances(name) for name in local}
     try:
-        return solve_calibration(moments, by_study=by_study, columns=columns, variances=variances), ""
+        told = "; ".join(require_digits_of(extents))
+        return solve_calibration(moments, by_study=by_study, columns=columns, variances=variances), told
     except CalibrationDesignError as error:
         if set(methods) != {"naive"}:
             raise
@@ -336,17 +363,18 @@ def _basis(specification: ExposureSpecification, quantiles: Mapping[float, float
 def _climb(
     ask: Callable[..., list[Any]],
     basis: Basis,
-    names: tuple[str, ...],
-    modifier: Modifier,
+    model_of: Callable[[Task], ModelColumns],
     methods: tuple[str, ...],
+    require_sound: Callable[[Mapping[Task, Optimum], Callable[[Task], ModelColumns]], None],
 ) -> tuple[dict[Task, AnsweredPoints], Mapping[Task, Optimum]]:
     """Maximise all likelihoods together: each round evaluates every one that has not arrived."""
     wanted = shown_tasks(methods, basis)
-    terms = {task: task_model(task, basis, names, modifier).terms for task in tasks_to_run(wanted)}
+    terms = {task: model_of(task).terms for task in tasks_to_run(wanted)}
     points = {task: AnsweredPoints(len(own)) for task, own in terms.items()}
     starts = {task: start_of(task) for task in points if task.method == "induced"}
     while True:
         ascents = run_ascents(terms, points, starts)
+        require_sound(ascents.optima, model_of)
         for task, failure in ascents.failures.items():
             if task in wanted:
                 failure.add_note(f"method {task.name}")

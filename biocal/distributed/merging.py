@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from biocal.distributed.session import Levels
 from biocal.distributed.steps import ExposurePart, LaidOutPart, ReadPart
 from biocal.errors import InputError
+from biocal.pooling.offsets import Extent, extent_names, joined_extents
 from biocal.study.matched_sets import StudyFlow
 from biocal.study.natural_order import natural_key
 from biocal.study.notices import Problem
@@ -144,6 +145,26 @@ def merged_local(parts: Sequence[LaidOutPart], n_columns: int) -> dict[str, Loca
     return found
 
 
+def calibration_extents(
+    parts: Iterable[LaidOutPart], local: Mapping[str, LocalStudy], names: Sequence[str]
+) -> tuple[Extent, ...]:
+    """Least and largest local value of each study's pairs, and of the calibration covariates kept."""
+    joined = {one.name: one for one in joined_extents([part.pair_extents for part in parts])}
+    own = [
+        Extent(name, one.pair_low, one.pair_high)
+        for name, one in zip(extent_names(tuple(local), ()), local.values(), strict=True)
+    ]
+    return (*own, *(joined[name] for name in extent_names((), names)))
+
+
+def kept_extents(parts: Iterable[LaidOutPart], names: Sequence[str]) -> tuple[Extent, ...]:
+    """Least and largest measurement, and value of the covariates kept, in the outcome model."""
+    left_out = {f"values of {name}" for part in parts for name in part.covariate_names if name not in names}
+    return tuple(
+        one for one in joined_extents([part.outcome_extents for part in parts]) if one.name not in left_out
+    )
+
+
 def _least(values: list[float]) -> float:
     known = [value for value in values if not np.isnan(value)]
     return min(known) if known else float("nan")
@@ -202,6 +223,7 @@ def merged_exposure(parts: Sequence[ExposurePart]) -> tuple[int, float, float]:
 def merged_sandwich(parts: Sequence[SandwichAnswer]) -> SandwichAnswer:
     """Parts of one task's sandwich, studies added up over partitions."""
     studies: dict[str, StudyMeat] = {}
+    between = [part.between for part in parts if part.between is not None]
     for part in parts:
         for name, one in part.studies.items():
             studies[name] = _meat_added(studies[name], one) if name in studies else one
@@ -209,6 +231,8 @@ def merged_sandwich(parts: Sequence[SandwichAnswer]) -> SandwichAnswer:
         float(sum(part.loglik for part in parts)),
         np.sum([part.information for part in parts], axis=0),
         studies,
+        sum(part.units for part in parts),
+        np.sum(between, axis=0) if between else None,
     )
 
 

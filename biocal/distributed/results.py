@@ -73,6 +73,7 @@ def comparison_of(
             *((found.obstacle,) if found.obstacle else ()),
             NOT_FROM_SUMS,
             *scale_notes(scale, labels.unit),
+            *found.digits,
             *found.modifier.notes,
             *shared_person_words(sample.n_sets, units),
             *shown.notes,

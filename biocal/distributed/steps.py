@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -21,9 +21,11 @@ from biocal.distributed.prepared_part import (
 from biocal.distributed.quantiles import DigitCounts, count_digits, ordered_keys
 from biocal.distributed.session import PartSource, Session
 from biocal.errors import FormulaError
+from biocal.exposure.terms import SplineBasis
 from biocal.kernels.matched_set import CONSTANT_WITHIN_SETS
 from biocal.pooling.exposure_scale import common_exposure
 from biocal.pooling.independent_units import count_units
+from biocal.pooling.offsets import Extent, extent_names, outcome_extents
 from biocal.study.formula_levels import ColumnKind, column_kinds
 from biocal.study.matched_sets import DroppedSet, StudyFlow
 from biocal.study.notices import Problem
@@ -100,6 +102,8 @@ class LaidOutPart:
     spread, largest : ndarray, shape (number of columns of covariates and modifier,)
         Widest range within a set, and largest size, of each column.
     modifier : ModifierPart or None
+    pair_extents, outcome_extents : tuple of Extent
+        Of the calibration covariates among the pairs, and of the outcome model's measurements and covariates.
     """
 
     flow: tuple[StudyFlow, ...]
@@ -116,6 +120,8 @@ class LaidOutPart:
     spread: FloatArray
     largest: FloatArray
     modifier: ModifierPart | None = None
+    pair_extents: tuple[Extent, ...] = ()
+    outcome_extents: tuple[Extent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,6 +198,13 @@ def lay_out_part(session: Session, source: PartSource) -> LaidOutPart:
         spreads_within_sets(problem, columns).max(axis=1),
         np.abs(columns).max(axis=1),
         laid.modifier,
+        tuple(
+            Extent.of(name, values)
+            for name, values in zip(
+                extent_names((), part.calibration_names), problem.calibrators.rows.columns[2:], strict=True
+            )
+        ),
+        outcome_extents(problem),
     )
 
 
@@ -248,7 +261,13 @@ def sandwich_part(
     session: Session, source: PartSource, tasks: tuple[tuple[Task, FloatArray], ...]
 ) -> list[SandwichAnswer] | None:
     """Parts of the sandwich of tasks at their maxima; None where no set can be used."""
-    return _of_tasks(sandwich_at, session, source, tasks)
+    found = _of_tasks(sandwich_at, session, source, tasks)
+    problem, basis = problem_of(session, source), session.basis
+    if found is None or problem is None or not isinstance(basis, SplineBasis):
+        return found
+    exposure = common_exposure(problem, calibration_of(session, problem))[0]
+    between = np.histogram(exposure, np.asarray(basis.knots))[0].astype(np.intp)
+    return [replace(one, between=between) for one in found]
 
 
 def _of_tasks(

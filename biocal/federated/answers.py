@@ -290,7 +290,7 @@ def read_sandwich(
     found = {}
     for task in tasks:
         where, p = task.name, n_terms(task, agreed)
-        one = schema.record(content[where], where, ("loglik", "information", "studies"))
+        one = schema.record(content[where], where, ("loglik", "units", "information", "studies"))
         schema.named(one["studies"], f"{where}.studies", study_names)
         found[task] = SandwichAnswer(
             _loglik(one["loglik"], where),
@@ -299,6 +299,7 @@ def read_sandwich(
                 name: _meat(one["studies"][name], f"{where}.studies.{name}", task, agreed, name, p)
                 for name in study_names
             },
+            schema.whole(one["units"], f"{where}.units", most=MOST_PERSONS),
         )
     return found
 

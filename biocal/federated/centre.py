@@ -37,7 +37,10 @@ from biocal.federated.plausible import (
     require_residuals,
 )
 from biocal.federated.tasks import FloatArray
+from biocal.kernels.newton import Optimum
 from biocal.pooling.joint_levels import require_joint_level
+from biocal.pooling.model_columns import ModelColumns
+from biocal.pooling.offsets import require_digits_of, rounding_of_sums
 from biocal.results.model import ModifierLevels
 from biocal.study.natural_order import natural_key
 from biocal.sums.ascent import AnsweredPoints, Ascents, run_ascents
@@ -45,6 +48,7 @@ from biocal.sums.calibration import SummedCalibration, solve_calibration
 from biocal.sums.levels import united_levels
 from biocal.sums.modifier import NO_MODIFIER, Modifier, settle_modifier
 from biocal.sums.records import CalibrationMoments, ResidualSums, SandwichAnswer
+from biocal.sums.soundness import WhereControlsAre, extents_of_moments, require_moderate_slopes
 from biocal.sums.tasks import Task, shown_tasks, start_of, task_model, tasks_to_run
 
 
@@ -78,6 +82,10 @@ class Centre:
     points : dict of Task to AnsweredPoints
     sandwiches : dict of Task to list of SandwichAnswer
     modifier : Modifier
+    digits : tuple of str
+        What is to be told of calibration columns that hardly differ beside their size.
+    lost : float
+        Share of the calibration's sums that is rounding, for them.
     """
 
     plan: Plan
@@ -90,6 +98,8 @@ class Centre:
     points: dict[Task, AnsweredPoints] = field(default_factory=dict)
     sandwiches: dict[Task, list[SandwichAnswer]] = field(default_factory=dict)
     modifier: Modifier = NO_MODIFIER
+    digits: tuple[str, ...] = ()
+    lost: float = 0.0
 
     @property
     def studies(self) -> list[tuple[str, StudyCounts]]:
@@ -171,6 +181,7 @@ class Centre:
         if self.sandwiches:
             return None
         ascents = self.ascents()
+        self._require_moderate_slopes(ascents.optima)
         for task, failure in ascents.failures.items():
             if task in self.shown_tasks():
                 failure.add_note(f"method {task.name}")
@@ -179,6 +190,25 @@ class Centre:
             return Question("scores", self.agreed, ascents.needed)
         arrived = {task: ascents.optima[task].point[0] for task in self.shown_tasks()}
         return Question("sandwich", self.agreed, arrived)
+
+    def _require_moderate_slopes(self, optima: Mapping[Task, Optimum]) -> None:
+        assert self.agreed.basis is not None
+
+        def model_of(task: Task) -> ModelColumns:
+            assert self.agreed.basis is not None
+            return task_model(task, self.agreed.basis, self.kept_names, self.modifier)
+
+        require_moderate_slopes(
+            optima, self.shown_tasks(), model_of, self.agreed.basis, self.calibration, self.where()
+        )
+
+    def where(self) -> WhereControlsAre:
+        """Where the controls are, as far as their bins tell."""
+        assert self.distribution is not None
+        levels = self.modifier_levels()
+        return WhereControlsAre(
+            self.distribution.exposures(), np.empty((1, 0)) if levels is None else levels.values
+        )
 
     def ascents(self) -> Ascents:
         """Where the maximisation of all tasks stands."""
@@ -236,7 +266,12 @@ class Centre:
                 expected = self.calibration.residual_sums(name)
                 where = f"studies.{name}"
                 require_residuals(
-                    float(sums.rss.sum()), float(sums.freedom.sum()), expected, moments.response_square, where
+                    float(sums.rss.sum()),
+                    float(sums.freedom.sum()),
+                    expected,
+                    moments.response_square,
+                    self.lost,
+                    where,
                 )
                 require_parts_of_pairs(sums, moments.n, self.calibration.gram(name), where)
 
@@ -250,6 +285,8 @@ class Centre:
         told = [answer.modifier for answer in answers.values() if answer.modifier is not None]
         self.modifier = settle_modifier(told, varying, first.calibration_names, self.local_names)
         self._require_levels()
+        extents = extents_of_moments(moments, first.calibration_names)
+        self.digits, self.lost = require_digits_of(extents), rounding_of_sums(extents)
         self.calibration = solve_calibration(
             moments,
             by_study=self.plan.calibration_coefficients == "by-study",

@@ -44,6 +44,7 @@ def federated_comparison(centre: Centre) -> Comparison:
         joint_obstacle=obstacle_to_joint,
         notes=(
             *_federated_notes(centre),
+            *centre.digits,
             *centre.modifier.notes,
             *scale_notes(scale, plan.unit),
             *shown.notes,
@@ -74,6 +75,7 @@ def _summed(centre: Centre) -> SummedFits:
         centre.sandwiches,
         {task: centre.points[task].at(start).loglik for task in origins},
         _calibrated_share(centre),
+        centre.where(),
         centre.modifier,
     )
 

@@ -101,12 +101,12 @@ def require_calibrated(local_controls: int, calibrated: int | None, counted: int
 
 
 def require_residuals(
-    rss: float, freedom: float, expected: tuple[float, float], total: float, where: str
+    rss: float, freedom: float, expected: tuple[float, float], total: float, lost: float, where: str
 ) -> None:
-    """Refuse residual sums that are not those of the calibration sums of the same site."""
-    if abs(rss - expected[0]) > _ROUNDING * (total + expected[0]):
+    """Refuse residual sums that are not those of the calibration sums of the same site, but for the share `lost`."""
+    if abs(rss - expected[0]) > max(_ROUNDING, lost) * (total + expected[0]):
         raise MessageError(f"{where}.rss: {rss:.6g}, but its calibration sums give {expected[0]:.6g}")
-    if abs(freedom - expected[1]) > max(_ROUNDING * abs(expected[1]), 1e-3):
+    if abs(freedom - expected[1]) > max(_ROUNDING * abs(expected[1]), 1e-3, lost * abs(expected[1])):
         raise MessageError(f"{where}.freedom: {freedom:.6g}, but its calibration sums give {expected[1]:.6g}")
 
 

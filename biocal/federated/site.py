@@ -29,6 +29,7 @@ from biocal.federated.site_problem import SiteProblem, site_problem
 from biocal.federated.site_scores import sandwich_sums, score_sums
 from biocal.federated.site_sums import calibration_sums, inventory, residual_sums
 from biocal.federated.tasks import read_tasks
+from biocal.pooling.offsets import outcome_digit_notes
 from biocal.study.file_bytes import LARGEST_TEXT_OF_OPTIONS, file_bytes, in_a_line
 from biocal.study.pooled import PooledStudies
 
@@ -89,12 +90,15 @@ class PreparedAnswer:
         With the answer entered.
     words : str
         What the answer holds, for the person who sends it.
+    notes : tuple of str
+        What the site should know of its own data; it is not sent.
     """
 
     answer: Answer
     message: dict[str, Any]
     ledger: Ledger
     words: str
+    notes: tuple[str, ...] = ()
 
 
 def read_secret(path: str) -> bytes:
@@ -260,8 +264,10 @@ def prepare_answer(
         (*requests, request.digest),
         population,
     )
+    # the centre cannot tell: it would have to know least and largest values
+    notes = outcome_digit_notes(site.problem) if request.step == "calibration" else ()
     return PreparedAnswer(
-        answer, answer.to_message(secret), ledger.with_answer(entered), _words(request, site)
+        answer, answer.to_message(secret), ledger.with_answer(entered), _words(request, site), notes
     )
 
 

@@ -20,6 +20,7 @@ from biocal.federated.guard import (
 )
 from biocal.federated.site_problem import SiteProblem, site_calibration
 from biocal.kernels.matched_set import ConditionalLikelihood
+from biocal.pooling.problem import PooledProblem
 from biocal.sums.records import SandwichAnswer, StudyMeat
 from biocal.sums.rows import varying_columns
 from biocal.sums.scores import PartModel, part_model, sandwich_at, scores_at
@@ -113,13 +114,17 @@ def sandwich_sums(
     for task, beta in tasks.items():
         one = site_model(site, agreed, task)
         _require_guarded(one, beta, minimum)
-        found[task.name] = _sandwich_message(sandwich_at(one, beta))
+        found[task.name] = _sandwich_message(sandwich_at(one, beta), one.problem, minimum)
     return found
 
 
-def _sandwich_message(sums: SandwichAnswer) -> dict[str, Any]:
+def _sandwich_message(sums: SandwichAnswer, problem: PooledProblem, minimum: int) -> dict[str, Any]:
+    """As the answer carries it; a few units that say nothing are not told apart from those that do."""
+    everybody = int(np.unique(problem.set_unit).size)
+    hidden = 0 < everybody - sums.units < minimum or 0 < sums.units < minimum
     return {
         "loglik": sums.loglik,
+        "units": everybody if hidden else sums.units,
         "information": sums.information.tolist(),
         "studies": {name: _meat_message(one) for name, one in sums.studies.items()},
     }

@@ -206,7 +206,7 @@ def _sound_notes(
     """Refuse standard errors that are rounding; tell of few sets and near-collinear columns."""
     units = informative_units(problem, outcome)
     require_variance(covariance, model, units)
-    return covariance_notes(covariance, outcome, model, units)
+    return covariance_notes(covariance, outcome.information, model, units)
 
 
 def _estimate_two_stage(

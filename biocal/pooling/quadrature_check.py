@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from biocal.calibration.regression import CalibrationFit
 from biocal.exposure.terms import Basis
 from biocal.kernels.quadrature import MAX_NODES
-from biocal.outcome.induced_law import own_coefficients
+from biocal.outcome.induced_law import ExposureBasis, ExposureLaw, own_coefficients
 from biocal.outcome.induced_risk import NodeRisk
 from biocal.pooling.induced import exposure_law
 from biocal.pooling.model_columns import ModelColumns
@@ -18,7 +18,7 @@ from biocal.pooling.problem import PooledProblem
 #: Error of a log relative risk from which it is told: a tenth of the standard error of a good study (our choice).
 _TOLD = 0.01
 #: Persons whose integrals are looked at, evenly over the calibrated means.
-_PERSONS = 200
+MOST_LOOKED_AT = 200
 
 
 def quadrature_notes(
@@ -53,13 +53,23 @@ def quadrature_notes(
     if terms.kind == "linear" or not uncertain.size:
         return ()
     ordered = uncertain[np.argsort(law.mean[uncertain], kind="stable")]
-    some = ordered[np.unique(np.linspace(0, ordered.size - 1, _PERSONS).astype(int))]
-    multipliers = np.vstack([np.ones(some.size), problem.modifier[:, some]])
+    some = ordered[np.unique(np.linspace(0, ordered.size - 1, MOST_LOOKED_AT).astype(int))]
+    return notes_of_law(law.take(some), terms, model, beta, problem.modifier[:, some], nodes)
+
+
+def notes_of_law(
+    law: ExposureLaw,
+    terms: ExposureBasis,
+    model: ModelColumns,
+    beta: NDArray[np.float64],
+    modifier: NDArray[np.float64],
+    nodes: int,
+) -> tuple[str, ...]:
+    """The same for some uncertain exposures (m,) with the modifier's columns (km, m)."""
+    multipliers = np.vstack([np.ones(law.mean.size), modifier])
     own = own_coefficients(beta[model.exposure_positions], multipliers)
     finer = min(3 * nodes, MAX_NODES)
-    few, many = (
-        NodeRisk(law.take(some), terms, nodes=n).terms(own, covariance=False).log_risk for n in (nodes, finer)
-    )
+    few, many = (NodeRisk(law, terms, nodes=n).terms(own, covariance=False).log_risk for n in (nodes, finer))
     off = few - many
     worst = float(np.abs(off - np.median(off)).max())
     if not worst > _TOLD:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -98,9 +100,9 @@ def informative_units(problem: PooledProblem, outcome: OutcomeFit) -> int:
 
 
 def covariance_notes(
-    covariance: SandwichCovariance, outcome: OutcomeFit, model: ModelColumns, units: int
+    covariance: SandwichCovariance, information: FloatArray, model: ModelColumns, units: int
 ) -> tuple[str, ...]:
-    """Few sets, and columns that are nearly combinations of others, in words."""
+    """Few sets, and columns that are nearly combinations of others, in words; `information` is (p, p)."""
     notes = []
     if units < _UNITS_PER_COEFFICIENT * model.n_terms:
         notes.append(
@@ -108,7 +110,7 @@ def covariance_notes(
             f"coefficient{'s' if model.n_terms > 1 else ''}, fewer than {_UNITS_PER_COEFFICIENT} a coefficient: "
             "sandwich standard errors are too small then, and intervals too narrow"
         )
-    apart = 1.0 / (np.diagonal(outcome.information) * np.diagonal(covariance.vcov_uncorrected))
+    apart = 1.0 / (np.diagonal(information) * np.diagonal(covariance.vcov_uncorrected))
     close = [name for name, part in zip(model.terms, apart, strict=True) if part < _NEARLY_COLLINEAR]
     if close:
         notes.append(
@@ -155,10 +157,23 @@ def require_moderate_slope(
         if calibration.form.logarithmic:
             error = error * np.abs(value[mine])
         steepest = max(steepest, float((np.abs(slopes) * error).max(initial=0.0)))
+    require_not_steeper(steepest, problem.local_names, calibration.coefficients()[:, 1])
+
+
+def require_not_steeper(steepest: float, local_names: Sequence[str], slopes: FloatArray) -> None:
+    """Raise FitError for a log odds ratio of one residual SD beyond reason.
+
+    Parameters
+    ----------
+    steepest : float
+        The largest of all persons.
+    local_names : sequence of str, length L
+    slopes : ndarray, shape (L,)
+        Of the calibration lines.
+    """
     if not steepest > STEEPEST:
         return
-    own = calibration.coefficients()[:, 1]
-    lines = ", ".join(f"{name} {slope:.2g}" for name, slope in zip(problem.local_names, own, strict=True))
+    lines = ", ".join(f"{name} {slope:.2g}" for name, slope in zip(local_names, slopes, strict=True))
     raise FitError(
         f"the calibrated values hardly differ: the exposure's coefficient makes one residual SD of the calibration a "
         f"log odds ratio of {steepest:.3g}; is a calibration slope not told from 0 (slopes: {lines})? Leave "
@@ -178,8 +193,11 @@ def knot_notes(basis: Basis, exposure: FloatArray) -> tuple[str, ...]:
     """
     if not isinstance(basis, SplineBasis):
         return ()
-    knots = np.asarray(basis.knots)
-    persons = np.histogram(exposure, knots)[0]
+    return empty_knot_notes(basis.knots, np.histogram(exposure, np.asarray(basis.knots))[0])
+
+
+def empty_knot_notes(knots: Sequence[float], persons: IntArray) -> tuple[str, ...]:
+    """The same from the numbers of persons between neighbouring knots, one fewer than knots."""
     empty = [
         f"{low:.8g} and {high:.8g}"
         for low, high, n in zip(knots[:-1], knots[1:], persons, strict=True)

@@ -16,6 +16,7 @@ from biocal.kernels.sandwich import SandwichCovariance
 from biocal.pooling.calibrate import covariate_coefficients, dropped_notes
 from biocal.pooling.estimate import PLAIN_SANDWICH, STACKED_SANDWICH, plug_in_notes
 from biocal.pooling.model_columns import ModelColumns
+from biocal.pooling.soundness import empty_knot_notes, knot_notes
 from biocal.results.calibration import CalibrationResults, StudyCalibration, calibration_notes
 from biocal.results.comparison import Comparison
 from biocal.results.fits import Fit, FitStatus
@@ -25,6 +26,7 @@ from biocal.sums.calibration import SummedCalibration
 from biocal.sums.modifier import NO_MODIFIER, Modifier
 from biocal.sums.records import SandwichAnswer
 from biocal.sums.sandwich import sandwich_of_parts
+from biocal.sums.soundness import WhereControlsAre, integral_notes, sandwich_notes
 from biocal.sums.tasks import Task, task_model
 
 FloatArray = NDArray[np.float64]
@@ -49,6 +51,7 @@ class SummedFits:
     calibrated_share : float
         Of the local studies' controls in the calibration subset.
     modifier : Modifier
+    where : WhereControlsAre
     """
 
     methods: tuple[str, ...]
@@ -59,6 +62,7 @@ class SummedFits:
     sandwiches: Mapping[Task, Sequence[SandwichAnswer]]
     loglik_null: Mapping[Task, float]
     calibrated_share: float
+    where: WhereControlsAre
     modifier: Modifier = NO_MODIFIER
 
     @property
@@ -73,6 +77,13 @@ class SummedFits:
     def model(self, task: Task) -> ModelColumns:
         """Where each column of a task stands."""
         return task_model(task, self.basis, self.covariate_names, self.modifier)
+
+    def knot_notes(self, task: Task) -> tuple[str, ...]:
+        """As :func:`~biocal.pooling.soundness.knot_notes`: persons counted by the parts, or else the controls."""
+        counts = [part.between for part in self.sandwiches[task] if part.between is not None]
+        if not counts:
+            return knot_notes(self.basis, self.where.exposures)
+        return empty_knot_notes(getattr(self.basis, "knots", ()), np.sum(counts, axis=0))
 
     def loglik(self, task: Task) -> float:
         """Log-likelihood of a task at its maximum."""
@@ -93,6 +104,7 @@ def _fit(found: SummedFits, method: str, info: ModelInfo, sample: Sample, shown:
     trend: tuple[WaldTest, ...] = ()
     along = straight if straight in found.sandwiches else main
     line = sandwich_of_parts(found.sandwiches[along], found.calibration)[0]
+    sandwich_notes(line, found.sandwiches[along], found.model(along))
     optimum = found.optima[along]
     beta, positions = optimum.point[0], found.model(along).exposure_positions
     slopes = positions[:, 0]
@@ -102,6 +114,11 @@ def _fit(found: SummedFits, method: str, info: ModelInfo, sample: Sample, shown:
     model = found.model(main)
     origin = Task("full") if method == "induced" else main
     told = () if method == "induced" else _plug_in_notes(found, method)
+    told += sandwich_notes(covariance, found.sandwiches[main], model)
+    if method == "induced":
+        point = found.optima[main].point[0]
+        told += integral_notes(found.basis, found.calibration, model, point, found.where)
+    told += found.knot_notes(main)
     return Fit(
         method=method,
         terms=model.terms,

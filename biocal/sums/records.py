@@ -118,8 +118,21 @@ class StudyMeat:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SandwichAnswer:
-    """One task's sums at its final point."""
+    """One task's sums at its final point.
+
+    Attributes
+    ----------
+    loglik : float
+    information : ndarray, shape (p, p)
+    studies : dict of str to StudyMeat
+    units : int
+        Independent units with a set that says something about the coefficients.
+    between : ndarray of int, or None
+        Persons between neighbouring knots; None where they are not counted.
+    """
 
     loglik: float
     information: FloatArray
     studies: Mapping[str, StudyMeat]
+    units: int
+    between: IntArray | None = None

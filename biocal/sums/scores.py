@@ -17,6 +17,7 @@ from biocal.pooling.induced import induced_likelihood
 from biocal.pooling.model_columns import ModelColumns, lay_out_columns
 from biocal.pooling.plug_in import PlugInExposure, exposure_derivative, plug_in_exposure, stack
 from biocal.pooling.problem import PooledProblem
+from biocal.pooling.soundness import informative_units
 from biocal.sums.records import SandwichAnswer, Scores, StudyMeat
 from biocal.sums.rows import own_positions, study_rows
 from biocal.sums.tasks import Task
@@ -95,7 +96,9 @@ def scores_at(one: PartModel, beta: FloatArray) -> Scores:
 def sandwich_at(one: PartModel, beta: FloatArray) -> SandwichAnswer:
     """Parts of the stacked sandwich at the final point beta (p,), by study."""
     outcome, by_mean, by_variance = _details(one, beta)
-    return SandwichAnswer(outcome.loglik, outcome.information, _by_study(one, outcome, by_mean, by_variance))
+    studies = _by_study(one, outcome, by_mean, by_variance)
+    units = informative_units(one.problem, outcome)
+    return SandwichAnswer(outcome.loglik, outcome.information, studies, units)
 
 
 def _details(one: PartModel, beta: FloatArray) -> tuple[OutcomeFit, FloatArray | None, FloatArray | None]:
