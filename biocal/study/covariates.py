@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from biocal.study.missing_indicator import MISSING_LEVEL, FilledColumns, fill_co
 from biocal.study.notices import counted
 from biocal.study.pooled import PooledStudies
 
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 # A text column with this share of numbers among its values is a numeric column with a slip in it.
 _MOSTLY_NUMBERS = 0.5
 
@@ -95,7 +97,13 @@ def design_columns(pool: PooledStudies, formula: str | None, *, missing: str = "
     frame = {name: filled.columns.get(name, pool.frame[name]) for name in used}
     everywhere = bool(complete.all())
     data = {
-        name: _values(column if everywhere else column[complete], name, pool, text)
+        name: _values(
+            column if everywhere else column[complete],
+            name,
+            pool,
+            text,
+            _always_categories(name, description),
+        )
         for name, column in frame.items()
     }
     agreed = None if pool.levels is None else pool.levels.get(text, {})
@@ -190,8 +198,16 @@ def factor_codes(description: Any) -> list[str]:
     return list(dict.fromkeys(f.name() for term in description.rhs_termlist for f in term.factors))
 
 
-def _values(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str) -> Any:
-    """A column without missing values as patsy takes it: floats, booleans or words."""
+def _always_categories(name: str, description: Any) -> bool:
+    """Whether every factor with a column says that it is categories: C(name)."""
+    words = re.compile(rf"\b{re.escape(name)}\b")
+    return all(
+        code.replace(" ", "").startswith("C(") for code in factor_codes(description) if words.search(code)
+    )
+
+
+def _values(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str, coded: bool) -> Any:
+    """A column without missing values as patsy takes it: floats, booleans or words (`coded`: on purpose)."""
     dtype = column.dtype
     if pd.api.types.is_bool_dtype(dtype):
         return column.to_numpy(dtype=np.bool_)
@@ -202,6 +218,8 @@ def _values(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str
         kept = column.cat.remove_unused_categories()
         require_few_levels(len(kept.cat.categories), f"column '{name}' of formula '{shortened(formula)}'")
         _require_words(kept, name, pool, formula)
+        if not coded:
+            _require_no_decimal_commas(kept, name, pool, formula)
         return kept.reset_index(drop=True)
     raise FormulaError(
         f"column '{name}' of formula '{formula}' has type {dtype}, which is neither numbers nor words",
@@ -225,6 +243,30 @@ def _require_words(column: pd.Series[Any], name: str, pool: PooledStudies, formu
     raise FormulaError(
         f"column '{name}' of formula '{formula}' holds numbers except for "
         f"{counted(odd.size, 'cell')} (first {where}: '{words[codes[odd[0]]]}'); mend them or leave them blank",
+        formula=formula,
+        name=name,
+    )
+
+
+def _require_no_decimal_commas(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str) -> None:
+    """Refuse '12,5' and its like taken for categories, as they would be where commas separate columns."""
+    words = [str(word) for word in column.cat.categories]
+    codes = column.cat.codes.to_numpy()
+    with_comma = np.array([_DECIMAL_COMMA.fullmatch(word) is not None for word in words], dtype=np.bool_)[
+        codes
+    ]
+    plain = np.array([not np.isnan(parse_number(word)) for word in words], dtype=np.bool_)[codes]
+    if not with_comma.any() or (with_comma | plain).mean() < _MOSTLY_NUMBERS:
+        return
+    first = int(np.flatnonzero(with_comma)[0])
+    place = pool.place(int(column.index[first]))
+    where = f"{place['file']}:{place['line']}" if place["file"] else f"row {place['line']}"
+    word = words[codes[first]]
+    raise FormulaError(
+        f"column '{name}' of formula '{shortened(formula)}' has a decimal comma in "
+        f"{counted(int(with_comma.sum()), 'cell')} (first {where}: '{word}') and would be taken for categories; write "
+        f"{word.replace(',', '.')}, or separate the columns of the file by semicolons; if they are categories, write "
+        f"C({name})",
         formula=formula,
         name=name,
     )

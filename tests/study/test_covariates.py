@@ -216,6 +216,19 @@ def test_a_number_column_with_a_slip_is_not_taken_for_categories(frame):
         design_columns(pool, "C(bmi)")
 
 
+def test_decimal_commas_are_not_taken_for_categories(frame):
+    commas = frame["bmi"].map(lambda value: f"{value:.1f}".replace(".", ","))
+    commas[[2, 9]] = ["27", "24"]  # whole numbers have none
+    pool = PooledStudies.from_frame(frame.assign(bmi=commas))
+    words = rf"'bmi' .* has a decimal comma in 78 cells \(first row 1: '{commas[0]}'\) .*write {frame['bmi'][0]:.1f}"
+    for formula in ("age + bmi", "bmi:age", "C(bmi) + bmi"):
+        with pytest.raises(FormulaError, match=words):
+            design_columns(pool, formula)
+    pairs = np.where(np.arange(80) % 4, "1,2", "3,4")
+    names = design_columns(PooledStudies.from_frame(frame.assign(grade=pairs)), "C(grade)").names
+    assert names == ("C(grade)[T.3,4]",)
+
+
 def test_codes_that_mix_words_and_some_numbers_are_categories(frame):
     stage = np.where(np.arange(80) % 4, "x", "1")
     names = design_columns(PooledStudies.from_frame(frame.assign(stage=stage)), "stage").names
