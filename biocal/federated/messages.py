@@ -16,7 +16,7 @@ from biocal.errors import MessageError
 from biocal.federated.json_text import digest, sealed
 from biocal.federated.schema import one_of, record, text, whole
 
-FORMAT, VERSION = "biocal-federated", 1
+FORMAT, VERSION = "biocal-federated", 2
 #: What a request asks for, in the order of a session.
 STEPS = ("inventory", "calibration", "residuals", "scores", "sandwich")
 MOST_ROUNDS = 500

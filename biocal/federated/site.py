@@ -286,7 +286,8 @@ def title_of(plan: Plan) -> str:
     """A plan in a line."""
     outcome = plan.outcome_name or "the outcome"
     adjusted = f", adjusted for {plan.covariates}" if plan.covariates else ""
-    return f"{plan.exposure_name} and {outcome}{adjusted}; {', '.join(plan.methods)}"
+    modified = f", by {plan.modifier}" if plan.modifier else ""
+    return f"{plan.exposure_name} and {outcome}{adjusted}{modified}; {', '.join(plan.methods)}"
 
 
 def _require_in_turn(

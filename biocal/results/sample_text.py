@@ -20,7 +20,7 @@ def sample_lines(sample: Sample) -> list[str]:
         "Calibrated": f"{count(sample.n_calibrators, 'person')} measured in both laboratories"
         if n_local
         else "",
-        "Left out": "; ".join(_losses(sample)) or "nothing",
+        "Left out": _left_out(sample),
     }
     return [labelled(name, text) for name, text in facts.items() if text]
 
@@ -49,6 +49,12 @@ def study_lines(sample: Sample) -> list[str]:
     cells = zip(*([f"{n:,}" if n else "" for n in column] for column in shown.values()), strict=True)
     rows = [(one.study, *row) for one, row in zip(sample.flow, cells, strict=True)]
     return ["", "Studies: what was read, left out and used", table(("study", *shown), rows)]
+
+
+def _left_out(sample: Sample) -> str:
+    if sample.sums is not None and sample.sums.uncounted:
+        return "not counted: some sites do not tell, a count being below their minimum (take note)"
+    return "; ".join(_losses(sample)) or "nothing"
 
 
 def _losses(sample: Sample) -> list[str]:

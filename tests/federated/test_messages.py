@@ -81,7 +81,7 @@ def _put(*path: Any) -> Callable[[Any], Callable[[dict[str, Any]], None]]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (_put("version")(2), "protocol version 2"),
+        (_put("version")(9), "protocol version 9"),
         (_put("format")("other"), "not a message of a federated fit"),
         (_put("kind")("answer"), "this is an answer, not a request"),
         (_put("surprise")(1), "unknown surprise"),

@@ -78,6 +78,14 @@ def test_counts_that_a_site_withholds_are_not_shown_as_none(federated):
     assert (flow["Cases used"].astype(int) > 0).all()
 
 
+def test_a_summary_tells_no_total_of_counts_that_are_withheld(tmp_path: Path):
+    found = Session(tmp_path, FRAME, {"exposure": "linear", "knot_values": []}, sites=FEW_SITES).play()[
+        "full"
+    ]
+    assert found.sample.sums.uncounted
+    assert "not counted: some sites do not tell" in " ".join(found.summary().split())
+
+
 def test_a_report_from_partitions_has_the_numbers_of_the_report_in_memory(partitioned):
     fits = bc.fit(bc.PooledStudies.from_frame(FRAME), exposure=bc.rcs(3), **MODEL)
     expected = Page(report_html(fits)).downloads()
