@@ -93,7 +93,7 @@ def calibrate_batch(
     gamma += np.matmul(inverse, np.matmul(transposed, residuals[..., None]))[..., 0]
     residuals = response - np.matmul(design, gamma[..., None])[..., 0]
     scores = residuals[..., None] * design
-    leverage = (np.matmul(design, inverse) * design).sum(axis=2)
+    leverage = np.einsum("bip,bip->bi", np.matmul(design, inverse), design)
     freedom, rss = (
         np.stack([np.where(study == s, part, 0.0).sum(axis=1) for s in range(n_studies)], axis=1)
         for part in (1.0 - leverage, residuals * residuals)
