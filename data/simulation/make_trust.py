@@ -1,14 +1,16 @@
 """Numbers and page of the trust studies.
 
-    python data/simulation/make_trust.py             writes docs/statistical-trust.md and its figure
-    python data/simulation/make_trust.py store OUT   first stores the tables of OUT/NAME/replicates.parquet
+    python data/simulation/make_trust.py             writes docs/statistical-trust.md and its figures
+    python data/simulation/make_trust.py store OUT   first stores the tables of OUT/NAME
 
-OUT holds a folder of `biocal simulate` for each study of trust/.  Every number of the page's tables comes from the
-stored CSV files; tests/recovery/test_statistical_trust.py asserts its sentences from them.
+OUT holds a folder for each study of trust/, of `biocal simulate` or of a script of its own.  Every number of the page's
+tables comes from the stored CSV files; tests/recovery/test_statistical_trust.py and test_trust_every_interval.py assert
+its sentences from them.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +19,15 @@ import numpy as np
 import pandas as pd
 
 HERE = Path(__file__).parent
-TRUST = HERE / "trust"
+sys.path.insert(0, str(HERE))
+
+import trust_further as further  # noqa: E402
+from trust_text import NOMINAL, TRUST, family_bounds, markdown, read, shown  # noqa: E402
+
 DOCS = HERE.parents[1] / "docs"
 PAGE, FIGURE = "statistical-trust.md", "images/statistical-trust-coverage.svg"
+FIGURE_OF_KINDS = "images/statistical-trust-intervals.svg"
 METHODS = ("naive", "internalized", "full", "induced")
-NOMINAL = 0.95
 FEW = 29
 #: Studies whose coverage by Student's t, on the calibrators of a study less the two of its line, is stored too.
 WITH_T = ("few", "few_hc3")
@@ -43,6 +49,9 @@ def store(out: Path) -> None:
     from biocal.simulation.design import read_design
     from biocal.simulation.results import SimulationResults
 
+    for name in (*further.SCRIPTED, "bootstrap"):
+        for table in sorted((out / name).glob("[pt]e*.csv")):  # performance and tests
+            shutil.copyfile(table, TRUST / name / table.name)
     for folder in sorted(path.parent for path in out.glob("*/replicates.parquet")):
         target = TRUST / folder.name
         design = read_design(target / "design.toml")
@@ -66,14 +75,6 @@ def store(out: Path) -> None:
                 table.to_csv(target / f"{name}.csv", index=False)
 
 
-def read(study: str, table: str) -> pd.DataFrame:
-    """A stored table; numbers as Python reads them, which is the same in all versions."""
-    frame = pd.read_csv(TRUST / study / f"{table}.csv", dtype=str, keep_default_na=False)
-    for name in frame.columns.difference(["method", "test", "studies", "truth.label", "fit.knots"]):
-        frame[name] = [float(cell) if cell else float("nan") for cell in frame[name]]
-    return frame
-
-
 def judged(study: str) -> pd.DataFrame:
     """Every interval that theory says covers .95: curve and coefficients of a study, a row each."""
     curve = read(study, "performance").assign(quantity=lambda table: table["exposure"].map("at {:g}".format))
@@ -87,31 +88,12 @@ def judged(study: str) -> pd.DataFrame:
     ]
 
 
-def family_bounds(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Coverages between which all of so many honest intervals lie with probability .95 or more (Bonferroni)."""
-    from scipy.stats import binom
-
-    tail = 0.05 / len(rows) / 2
-    n = rows["n"].to_numpy()
-    low, high = (binom.ppf(p, n, NOMINAL) / n for p in (tail, 1 - tail))
-    return pd.Series(low, rows.index), pd.Series(high, rows.index)
-
-
 def average(table: pd.DataFrame, measure: str, keys: Sequence[str]) -> pd.DataFrame:
     """Mean over cells that share the keys, with its Monte Carlo error: cells are drawn apart."""
     squares = table.assign(square=table[f"mcse_{measure}"] ** 2)
     grouped = squares.groupby(list(keys), sort=False)
     error = np.sqrt(grouped["square"].sum()) / grouped.size()
     return pd.DataFrame({"value": grouped[measure].mean(), "error": error, "n": grouped["n"].sum()})
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
-
-
-def shown(value: float, error: float, digits: int = 3) -> str:
-    return f"{value:.{digits}f} ({error:.{digits}f})" if np.isfinite(value) else ""
 
 
 def wide(table: pd.DataFrame, rows: Sequence[str], column: str, columns: Sequence[str]) -> list[list[str]]:
@@ -416,34 +398,40 @@ def facts() -> dict[str, str]:
         for test in names
         for alpha in (0.05, 0.01)
     }
-    return percent | {
-        "n_grid": f"{int(read('grid', 'performance')['n'].max()):,}",
-        "n_bent": f"{int(read('bent', 'performance')['n'].max()):,}",
-        "n_few": f"{int(read('few', 'performance')['n'].max()):,}",
-        "n_knots": f"{int(read('knots_quantile', 'performance')['n'].max()):,}",
-        "n_others": f"{int(read('interaction', 'tests')['n'].max()):,}",
-        "n_agree": f"{int(read('scales_agree', 'performance')['n'].max()):,}",
-        "n_heterogeneity": f"{int(read('heterogeneity', 'tests')['n'].max()):,}",
-        "n_bootstrap": f"{int(read('bootstrap', 'performance')['n'].max()):,}",
-        "failed": str(sum(int(read(study, "performance")["failed"].sum()) for study in STUDIES) or "none"),
-        "intervals": f"{len(every):,}",
-        "outside": str(int(outside.sum()) or "none"),
-        "lowest": f"{every['coverage'].min():.3f}",
-        "highest": f"{every['coverage'].max():.3f}",
-        "mean": f"{every['coverage'].mean():.3f}",
-        "mean_few": f"{few['coverage'].mean():.3f}",
-        "few_15": f"{few_coverage('few', 'performance', 'full', 15)[0]:.3f}",
-        "few_29": f"{few_coverage('few', 'performance', 'full', 29)[0]:.3f}",
-        "few_29_t": f"{few_coverage('few', 'coverage_t', 'full', 29)[0]:.3f}",
-        "few_15_t": f"{few_coverage('few', 'coverage_t', 'full', 15)[0]:.3f}",
-        "few_15_hc3": f"{few_coverage('few_hc3', 'performance', 'full', 15)[0]:.3f}",
-        "few_29_hc3": f"{few_coverage('few_hc3', 'performance', 'full', 29)[0]:.3f}",
-        "few_15_both": f"{few_coverage('few_hc3', 'coverage_t', 'full', 15)[0]:.3f}",
-        "naive_line": f"{naive['coverage'].mean():.3f}",
-        "internal_worst": f"{worst['coverage']:.2f}",
-        "internal_be": f"{worst['bias_eliminated_coverage']:.3f}",
-        "internal_null": f"{100 * poorest['rejected'].max():.0f}",
-    }
+    return (
+        percent
+        | {f"further[{name}]": value for name, value in further.facts().items()}
+        | {
+            "n_grid": f"{int(read('grid', 'performance')['n'].max()):,}",
+            "n_bent": f"{int(read('bent', 'performance')['n'].max()):,}",
+            "n_few": f"{int(read('few', 'performance')['n'].max()):,}",
+            "n_knots": f"{int(read('knots_quantile', 'performance')['n'].max()):,}",
+            "n_others": f"{int(read('interaction', 'tests')['n'].max()):,}",
+            "n_agree": f"{int(read('scales_agree', 'performance')['n'].max()):,}",
+            "n_heterogeneity": f"{int(read('heterogeneity', 'tests')['n'].max()):,}",
+            "n_bootstrap": f"{int(read('bootstrap', 'performance')['n'].max()):,}",
+            "failed": str(
+                sum(int(read(study, "performance")["failed"].sum()) for study in STUDIES) or "none"
+            ),
+            "intervals": f"{len(every):,}",
+            "outside": str(int(outside.sum()) or "none"),
+            "lowest": f"{every['coverage'].min():.3f}",
+            "highest": f"{every['coverage'].max():.3f}",
+            "mean": f"{every['coverage'].mean():.3f}",
+            "mean_few": f"{few['coverage'].mean():.3f}",
+            "few_15": f"{few_coverage('few', 'performance', 'full', 15)[0]:.3f}",
+            "few_29": f"{few_coverage('few', 'performance', 'full', 29)[0]:.3f}",
+            "few_29_t": f"{few_coverage('few', 'coverage_t', 'full', 29)[0]:.3f}",
+            "few_15_t": f"{few_coverage('few', 'coverage_t', 'full', 15)[0]:.3f}",
+            "few_15_hc3": f"{few_coverage('few_hc3', 'performance', 'full', 15)[0]:.3f}",
+            "few_29_hc3": f"{few_coverage('few_hc3', 'performance', 'full', 29)[0]:.3f}",
+            "few_15_both": f"{few_coverage('few_hc3', 'coverage_t', 'full', 15)[0]:.3f}",
+            "naive_line": f"{naive['coverage'].mean():.3f}",
+            "internal_worst": f"{worst['coverage']:.2f}",
+            "internal_be": f"{worst['bias_eliminated_coverage']:.3f}",
+            "internal_null": f"{100 * poorest['rejected'].max():.0f}",
+        }
+    )
 
 
 STUDIES = ("grid", "bent", "scales_agree", "few", "few_hc3", "knots_fixed", "knots_quantile")
@@ -477,6 +465,9 @@ def page() -> str:
             rate_rows(knots_tests(), ["fit.knots", "rule", "method", "test"]),
         ),
         "bootstrap_table": bootstrap_table(),
+        "kinds_table": further.kinds_table(),
+        "two_stage_table": further.two_stage_table(),
+        "further_tests_table": further.rejections_table(),
     }
     for name, value in {**facts(), **tables}.items():
         text = text.replace("{" + name + "}", value)
@@ -490,6 +481,7 @@ def main() -> None:
     from biocal.plots.save import figure_bytes
 
     (DOCS / FIGURE).write_bytes(figure_bytes(draw_coverage(), "svg"))
+    (DOCS / FIGURE_OF_KINDS).write_bytes(figure_bytes(further.draw_kinds(), "svg"))
 
 
 if __name__ == "__main__":

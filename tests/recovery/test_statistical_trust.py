@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
+from stored_trust import CLEAR, TRUST, trust
 
 import biocal as bc
-from biocal.datasets import data_root
 from biocal.simulation.design import read_design
 from biocal.simulation.replicate import run_batch
 
-FOLDER = Path(str(data_root())) / "simulation"
-TRUST = FOLDER / "trust"
 PAGE = Path(__file__).parents[2] / "docs" / "statistical-trust.md"
-#: A difference beyond so many Monte Carlo standard errors is not chance, in the handful looked at in each test.
-CLEAR = 3.5
 #: A fault of this size, common to all intervals of a method, would matter and be seen.
 COMMON = 0.01
-
-
-def load() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("make_trust", FOLDER / "make_trust.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-trust = load()
 
 
 def test_the_page_is_that_of_the_stored_numbers() -> None:
