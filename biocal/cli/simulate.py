@@ -172,11 +172,14 @@ def _report_writer(*, quiet: bool) -> More:
 def _write_report(results: SimulationResults, path: Path, *, quiet: bool) -> None:
     """Write report.html; whether files there may be replaced was settled before the run."""
     from biocal.report.api import write_report
-    from biocal.simulation.folder import read_record
+    from biocal.simulation.folder import FIGURES_FOLDER, read_record
 
     record = read_record(path)
+    spec = record.spec if record else None
     with working("writing the report", quiet=quiet):
-        write_report(results, path / "report.html", options=record.spec if record else None, force=True)
+        # all that the page shows was written a moment ago
+        drawn = {file.name: file.read_bytes() for file in (path / FIGURES_FOLDER).iterdir()}
+        write_report(results, path / "report.html", options=spec, force=True, drawn=drawn)
 
 
 def _tell(report: RunReport, results: SimulationResults, shard: str | None, *, quiet: bool) -> None:

@@ -28,6 +28,7 @@ def write_report(
     options: Mapping[str, Any] | None = None,
     title: str = "",
     force: bool = False,
+    drawn: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Write a report for people who decide: one HTML page that needs nothing but itself.
 
@@ -47,6 +48,8 @@ def write_report(
         Default: made of exposure and outcome, or the design's title.
     force : bool, default False
         Replace a file that is there.
+    drawn : mapping of str to bytes, optional
+        Files of figures that a command drew of the same results, by name; those are not drawn again.
 
     Returns
     -------
@@ -79,7 +82,9 @@ def write_report(
         raise OutputError(
             f"'{place}' would be overwritten; name another file, or give force=True", existing=(str(place),)
         )
-    page = report_html(results, suppress=suppress, problems=problems, options=options, title=title)
+    page = report_html(
+        results, suppress=suppress, problems=problems, options=options, title=title, drawn=drawn
+    )
     try:
         replace_file(place, page.encode())
     except OSError as fault:
@@ -115,7 +120,7 @@ def report_html(
     if isinstance(results, SimulationResults):
         from biocal.report.simulation_report import simulation_page
 
-        return simulation_page(results, design=options, title=title)
+        return simulation_page(results, design=options, title=title, drawn=drawn)
     raise OptionError(
         f"a report is made of a fit, a comparison or a simulation's results, not of {type(results).__name__}"
     )

@@ -44,7 +44,11 @@ _SECTIONS = ("exposure", "truth", "measurement", "fit", "estimand")
 
 
 def simulation_page(
-    results: SimulationResults, *, design: Mapping[str, Any] | None = None, title: str = ""
+    results: SimulationResults,
+    *,
+    design: Mapping[str, Any] | None = None,
+    title: str = "",
+    drawn: Mapping[str, bytes] | None = None,
 ) -> str:
     """Return the page of a simulation study.
 
@@ -55,6 +59,8 @@ def simulation_page(
         The design as a spec file would hold it (``Design.to_dict()``), to be shown.
     title : str
         Default: the design's.
+    drawn : mapping of str to bytes, optional
+        Files of these results' figures by name, taken instead of drawing the same again.
     """
     failures = results.tables.failures
     fewest, most = int(failures["replicates"].min()), int(failures["replicates"].max())
@@ -74,7 +80,7 @@ def simulation_page(
         ),
         differences=_differences(results),
         failures=_failure_table(results),
-        figures=list(_figures(results)),
+        figures=list(_figures(results, drawn or {})),
         references=simulation_references(),
         level=f"{100 * results.level:g}",
         versions=version_table(),
@@ -195,25 +201,25 @@ def _failure_table(results: SimulationResults) -> ReportTable | None:
     return ReportTable("Failed replicates", header, rows, left=2)
 
 
-def _figures(results: SimulationResults) -> Iterator[ReportFigure]:
+def _figures(results: SimulationResults, drawn: Mapping[str, bytes]) -> Iterator[ReportFigure]:
     """The figures, one after the other in memory."""
     told = "The tables have the numbers."
     for measure in ("bias", "coverage"):
         words = f"{measure.capitalize()} of each method with Monte Carlo intervals; scenarios in rows, exposures in "
         words += "columns."
-        yield report_figure(
-            measure, results.plot_lollipop(measure), caption=words, alternative=f"{words} {told}"
-        )
+        picture = drawn.get(f"{measure}.svg") or results.plot_lollipop(measure)
+        yield report_figure(measure, picture, caption=words, alternative=f"{words} {told}")
     words = "Estimated curves over the truth; rows are scenarios, columns methods."
-    yield report_figure("curves", results.plot_curves(), caption=words, alternative=words)
+    picture = drawn.get("curves.svg") or results.plot_curves()
+    yield report_figure("curves", picture, caption=words, alternative=words)
     for position, key in enumerate(results.varied):
         words = f"Bias against {key}, a line a method."
-        yield report_figure(
-            f"by-{position}", results.plot_bias(key), caption=words, alternative=f"{words} {told}"
-        )
+        picture = drawn.get(f"bias_by_{key.replace('.', '_')}.svg") or results.plot_bias(key)
+        yield report_figure(f"by-{position}", picture, caption=words, alternative=f"{words} {told}")
     words = "Every confidence interval of the first scenario, ranked by its distance from the truth."
     # a line for every interval: megabytes as vectors
-    yield report_figure("zip", results.plot_zip(), caption=words, alternative=f"{words} {told}", raster=True)
+    picture = drawn.get("zip_0.png") or results.plot_zip()
+    yield report_figure("zip", picture, caption=words, alternative=f"{words} {told}", raster=True)
 
 
 def _downloads(results: SimulationResults) -> list[Download]:

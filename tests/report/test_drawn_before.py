@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+
 import numpy as np
 import pytest
 from cli_pool import small_pool
-from report_pages import small_fit
+from report_pages import SMALL_DESIGN, small_fit
 
 import biocal as bc
 from biocal.cli.figures import fit_figures
@@ -56,3 +58,16 @@ def test_months_of_few_controls_have_no_point_in_the_page_though_they_have_one_i
     )  # one control in December
     fits = small_fit(frame, method="naive", exposure=bc.linear(), season="month")
     assert report_html(fits, drawn=fit_figures(bc.Comparison({"naive": fits}, {}))) == report_html(fits)
+
+
+def test_the_page_of_a_simulation_takes_the_figures_of_its_folder(tmp_path):
+    results = bc.simulate(SMALL_DESIGN, out=tmp_path / "results")
+    files = {file.name: file.read_bytes() for file in (tmp_path / "results" / "figures").iterdir()}
+    assert report_html(results, options=SMALL_DESIGN, drawn=files) == report_html(
+        results, options=SMALL_DESIGN
+    )
+    small = {name: content.replace(b'viewBox="0 0 ', b'viewBox="0 0 7') for name, content in files.items()}
+    small["zip_0.png"] += b"its own"
+    page = report_html(results, drawn=small)
+    assert page.count('viewBox="0 0 7') == 4  # bias, coverage, curves, bias by calibrators
+    assert base64.b64encode(small["zip_0.png"]).decode() in page
