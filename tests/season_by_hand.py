@@ -29,6 +29,7 @@ class SeasonByHand(StackedByHand):
     season: str = "month"
     reference_month: float | None = None
     harmonics: int = 1
+    with_own_set: bool = False
     basis: Any = None
     freedom: tuple[float, ...] = ()
 
@@ -60,6 +61,8 @@ class SeasonByHand(StackedByHand):
         """The study's harmonics less what the controls of one set give to them."""
         study = members[0]["study"]
         own = season[self.all_studies.index(study)]
+        if self.with_own_set:
+            return own
         controls = [
             self.wave(person)
             for person in self.people

@@ -143,6 +143,16 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    season_controls: Annotated[
+        str | None,
+        _option(
+            "season-controls",
+            "WHOSE",
+            "Whose season is taken off a set: other-sets (that of the controls of all other sets, the default), "
+            "or all (the set's own too, which bends curves of small studies).",
+            _SEASON,
+        ),
+    ] = None,
     missing: Annotated[
         str | None,
         _option(

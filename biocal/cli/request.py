@@ -24,6 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "season": "",
     "season_reference": "annual",
     "season_harmonics": 1,
+    "season_controls": "other-sets",
     "where": "",
     "calibrate_within": False,
     "missing": "complete",
@@ -60,7 +61,7 @@ _OF_EXPOSURE = {
 }
 #: Where results go and what is said: no part of the analysis.
 _NOT_OF_THE_FIT = ("files", "out", "force", "quiet")
-_OF_SEASON = ("season_reference", "season_harmonics")
+_OF_SEASON = ("season_reference", "season_harmonics", "season_controls")
 _OF_BOOTSTRAP = ("seed", "jobs", "strata")
 #: Options that `biocal.fit` calls by the same name.
 _SAME_NAME: tuple[str, ...] = (

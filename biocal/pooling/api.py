@@ -65,6 +65,7 @@ def fit(
     season: str | None = None,
     season_reference: object = "annual",
     season_harmonics: int = 1,
+    season_controls: str = "other-sets",
     batch: str | None = None,
     knot_rule: str = "common",
     reference: float | None = None,
@@ -135,6 +136,9 @@ def fit(
         "annual" (the annual mean), a date such as "2026-07-01", or a day of the year.
     season_harmonics : {1, 2}
         Pairs of cosine and sine.
+    season_controls : {"other-sets", "all"}
+        Whose season is taken off a matched set: that of the controls of its study's other sets, or of all controls
+        of the study; see :mod:`biocal.pooling.season_own_set` for why.
     knot_rule : {"common", "published"}
         See :func:`biocal.pooling.exposure_scale.learn_basis`.
     reference : float, optional
@@ -227,7 +231,7 @@ def fit(
         wants_leverage_scores(calibration_variance),
         None if calibrate_within else where,
         CalibrationModel.of(calibration_form, calibration_estimator, calibration_knots),
-        season_request(season, season_reference, season_harmonics),
+        season_request(season, season_reference, season_harmonics, season_controls),
         missing_rule(missing),
     )
     prepared = prepare(pool, formulas)

@@ -93,14 +93,17 @@ class SeasonRows:
         h(t_i): cosines and sines of the day of each person of the outcome model.
     origin : ndarray, shape (h,)
         h(t_0) of the reference date; zeros for the annual mean.
+    with_own_set : bool
+        Whether controls take part in the season that is taken off their own set.
     """
 
     harmonics: FloatArray
     origin: FloatArray
+    with_own_set: bool = False
 
     def take(self, rows: IntArray | slice) -> SeasonRows:
         """The same for some persons, repeats allowed."""
-        return SeasonRows(self.harmonics[:, rows], self.origin)
+        return SeasonRows(self.harmonics[:, rows], self.origin, self.with_own_set)
 
 
 @dataclass(frozen=True, slots=True)

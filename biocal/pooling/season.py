@@ -109,7 +109,14 @@ def fit_season(problem: PooledProblem, exposure: FloatArray, calibrated: BoolArr
     set_study[problem.set_code] = code
     controls = np.flatnonzero(problem.is_control)
     of_sets = leave_own_set_out(
-        columns, residual, controls, problem.set_code, set_study, coefficients, inverse_bread
+        columns,
+        residual,
+        controls,
+        problem.set_code,
+        set_study,
+        coefficients,
+        inverse_bread,
+        keep_all=problem.season.with_own_set,
     )
     moved = problem.season.harmonics - problem.season.origin[:, None]
     shift = np.einsum("nh,hn->n", of_sets.coefficients[problem.set_code, 1:], moved)

@@ -8,7 +8,7 @@ set's own controls have no part in,
 
 H and H_j the sums of (1, h)(1, h)' over the controls of the study and of the set.  That is the least-squares fit to all
 other controls, written as a function of the study's harmonics and of the set's own data, so that a sandwich by set
-carries it.
+carries it.  METHODS section 12 takes off a itself: `season_controls` "all".
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ def leave_own_set_out(
     set_study: IntArray,
     coefficients: FloatArray,
     inverse_bread: FloatArray,
+    *,
+    keep_all: bool,
 ) -> OwnSetLeftOut:
     """Take each set's own controls out of its study's harmonics.
 
@@ -72,6 +74,8 @@ def leave_own_set_out(
         The studies' harmonics.
     inverse_bread : ndarray, shape (S, 1 + h, 1 + h)
         H^-1.
+    keep_all : bool
+        Leave nothing out: every set is standardised by the season of all controls of its study.
     """
     width, n_sets = columns.shape[0], set_study.size
     own, code = columns[:, controls], set_code[controls]
@@ -84,7 +88,7 @@ def leave_own_set_out(
             share[:, c, r] = share[:, r, c]
     whole = inverse_bread[set_study]
     share = whole @ share
-    keeps = _holds_most(share)
+    keeps = np.ones(n_sets, dtype=bool) if keep_all else _holds_most(share)
     share[keeps] = 0.0
     left = np.asarray(np.linalg.solve(np.eye(width) - share, whole), dtype=float)
     score[keeps] = 0.0

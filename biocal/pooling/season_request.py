@@ -21,6 +21,8 @@ IntArray = NDArray[np.intp]
 #: Harmonics count as held by the calibration covariates when these explain this share of each (our choice:
 #: months explain .977 of the harmonics of dates, quarters .82).
 _HELD = 0.9
+#: Whose season is taken off a matched set: that of the study's other sets, or of all its controls.
+SEASON_CONTROLS = ("other-sets", "all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,13 @@ class SeasonRequest:
         Day of the year; None for the annual mean.
     harmonics : int
         Pairs of cosine and sine, 1 or 2.
+    controls : {"other-sets", "all"}
     """
 
     column: str
     reference: float | None = None
     harmonics: int = 1
+    controls: str = "other-sets"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,25 +67,34 @@ class SeasonDesign:
         origin = np.zeros(2 * self.request.harmonics)
         if self.request.reference is not None:
             origin = harmonic_columns(np.array([self.request.reference]), self.request.harmonics)[:, 0]
-        return SeasonRows(np.ascontiguousarray(self.columns.values[rows].T), origin)
+        with_own_set = self.request.controls == "all"
+        return SeasonRows(np.ascontiguousarray(self.columns.values[rows].T), origin, with_own_set)
 
 
-def season_request(column: str | None, reference: object, harmonics: int) -> SeasonRequest | None:
+def season_request(
+    column: str | None, reference: object, harmonics: int, controls: str
+) -> SeasonRequest | None:
     """Check the options; None without a column.
 
     Raises
     ------
     OptionError
-        A reference that is no date, or another number of harmonics.
+        A reference that is no date, another number of harmonics, or other controls than there are.
     """
     day = reference_day(reference)
     if harmonics not in (1, 2) or isinstance(harmonics, bool):
         raise OptionError(f"season harmonics are 1 or 2, not {harmonics!r}", allowed=(1, 2))
+    if controls not in SEASON_CONTROLS:
+        raise OptionError(
+            f"season controls are {' or '.join(SEASON_CONTROLS)}, not {controls!r}", allowed=SEASON_CONTROLS
+        )
     if not column:
-        if day is not None or harmonics != 1:
-            raise OptionError("a season reference or harmonics need a season column: name it with season")
+        if day is not None or harmonics != 1 or controls != SEASON_CONTROLS[0]:
+            raise OptionError(
+                "a season reference, harmonics or controls need a season column: name it with season"
+            )
         return None
-    return SeasonRequest(column, day, int(harmonics))
+    return SeasonRequest(column, day, int(harmonics), controls)
 
 
 def season_design(pool: PooledStudies, request: SeasonRequest | None) -> SeasonDesign | None:

@@ -12,6 +12,7 @@ from biocal.exposure.terms import ExposureSpecification
 from biocal.kernels.harmonic import swing
 from biocal.pooling.plug_in import plug_in_exposure
 from biocal.pooling.prepare import PreparedPool
+from biocal.pooling.problem import PooledProblem
 from biocal.pooling.season import SeasonFit, season_covariance
 from biocal.results.model import Labels
 from biocal.results.season import SeasonResults, StudySeason, shape_note
@@ -71,6 +72,7 @@ def season_results(
         exposure="the naive exposure" if naive else "full calibration's exposure",
         studies=studies,
         labels=labels,
+        controls=request.controls,
     )
 
 
@@ -115,7 +117,11 @@ def _study_season(
         month_day=np.array([day[here].mean() for here in by_month]),
         month_mean=np.array([exposure[mine][here].mean() for here in by_month]),
         month_count=np.array([int(here.sum()) for here in by_month], dtype=np.intp),
-        n_own_season=np.unique(
-            problem.set_code[mine[season.of_sets.keeps_part[problem.set_code[mine]]]]
-        ).size,
+        n_own_season=0 if problem.season.with_own_set else _n_keeping_their_part(problem, season, mine),
     )
+
+
+def _n_keeping_their_part(problem: PooledProblem, season: SeasonFit, controls: NDArray[np.intp]) -> int:
+    """Matched sets of some controls of which their study's season cannot do without."""
+    sets = problem.set_code[controls]
+    return int(np.unique(sets[season.of_sets.keeps_part[sets]]).size)

@@ -138,7 +138,7 @@ def _exposure(fit: Fit, cite: _Citations) -> str:
         pairs += ", and of twice its angle," if season.n_harmonics == 2 else ""
         text = (
             f"The exposure was standardised to {season.reference} {cite('season')}: {pairs} were fitted in each "
-            "study's controls on the reference scale and taken off before the exposure terms were built. "
+            f"study, in {season.whose()}, on the reference scale and taken off before the exposure terms were built. "
         )
     text += f"The exposure entered as {fit.basis.describe(fit.info.labels.unit)}"
     if fit.basis.kind == "rcs":

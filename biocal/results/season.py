@@ -89,6 +89,8 @@ class SeasonResults:
         Whose season it is, in words: full calibration's exposure, or the naive one.
     studies : tuple of StudySeason
     labels : Labels
+    controls : {"other-sets", "all"}
+        Whose season was taken off a matched set.
     """
 
     column: str
@@ -98,6 +100,7 @@ class SeasonResults:
     exposure: str
     studies: tuple[StudySeason, ...]
     labels: Labels
+    controls: str = "other-sets"
 
     @property
     def n_harmonics(self) -> int:
@@ -134,9 +137,13 @@ class SeasonResults:
         """What was done, in one phrase."""
         pairs = "one harmonic" if self.n_harmonics == 1 else "two harmonics"
         return (
-            f"standardised to {self.reference}: {pairs} by study in controls (column '{self.column}', read as "
+            f"standardised to {self.reference}: {pairs} by study in {self.whose()} (column '{self.column}', read as "
             f"{self.read_as})"
         )
+
+    def whose(self) -> str:
+        """Whose season is taken off a set, in words."""
+        return "all controls" if self.controls == "all" else "the controls of all other sets"
 
     def summary_lines(self) -> list[str]:
         """The seasons in a table."""
@@ -163,6 +170,7 @@ class SeasonResults:
             "reference": self.reference,
             "reference_day": self.reference_day,
             "harmonics": self.n_harmonics,
+            "controls": self.controls,
             "exposure": self.exposure,
             "months": {
                 s.study: [

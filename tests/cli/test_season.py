@@ -76,7 +76,8 @@ def test_a_spec_takes_dates_and_days_as_toml_writes_them(biocal, no_figures, dat
         spec = tmp_path / f"{name}.toml"
         spec.write_text(
             f'files = ["pool.csv"]\nmethod = "full"\nexposure = "linear"\ncovariates = "z1"\nseason = "month"\n'
-            f"season_reference = {when}\nseason_harmonics = 2\n",
+            f"season_reference = {when}\nseason_harmonics = 2\n"
+            'season_controls = "all"\n',
             encoding="utf-8",
         )
         done = biocal("fit", "--spec", spec, "--out", tmp_path / name)
@@ -84,6 +85,9 @@ def test_a_spec_takes_dates_and_days_as_toml_writes_them(biocal, no_figures, dat
         found[name] = (tmp_path / name / "season.csv").read_bytes()
     assert found["date"] == found["day"] == found["text"]
     assert b"cos_2,se_cos_2" in found["date"]
+    record = json.loads((tmp_path / "date" / "fit.json").read_text(encoding="utf-8"))
+    assert record["model"]["season"]["controls"] == "all"
+    assert "by study in all controls" in done.out
 
 
 def test_without_a_season_there_are_no_files_of_it(biocal, no_figures, data, tmp_path):
@@ -100,6 +104,12 @@ def test_without_a_season_there_are_no_files_of_it(biocal, no_figures, data, tmp
     [
         (("--season-reference", "182"), 2, "needs --season COLUMN"),
         (("--season", "month", "--season-harmonics", "3"), 2, "--season-harmonics"),
+        (
+            ("--season", "month", "--season-controls", "some"),
+            2,
+            "'some' is not one of other-sets, all",
+        ),
+        (("--season-controls", "all"), 2, "needs --season COLUMN"),
         (("--season", "mnth"), 3, "did you mean 'month'"),
         (("--season", "z1"), 3, "the season needs months 1 to 12"),
         (("--season", "month", "--season-reference", "July"), 3, "a date such as 2026-07-01"),

@@ -46,13 +46,15 @@ def seasonal_pool(seed=1):
     return frame
 
 
-def fitted(frame, method, basis, *, reference=None, harmonics=1, calibration_covariates="z1"):
+def fitted(
+    frame, method, basis, *, reference=None, harmonics=1, calibration_covariates="z1", controls="other-sets"
+):
     """Problem, calibration, season, outcome and stack of one method."""
     day = None if reference is None else float(mid_month_day(reference))
     formulas = ModelFormulas(
         covariates="z1",
         calibration_covariates=calibration_covariates,
-        season=SeasonRequest("month", day, harmonics),
+        season=SeasonRequest("month", day, harmonics, controls),
     )
     problem = prepare(PooledStudies.from_frame(frame), formulas).problem
     calibration = calibrate_problem(problem)
@@ -71,24 +73,29 @@ def theta_of(method, calibration, season, outcome):
 
 
 CASES = [
-    ("naive", "spline", JULY, 1),
-    ("internalized", "spline", None, 1),
-    ("internalized", "linear", JULY, 1),
-    ("full", "linear", None, 1),
-    ("full", "spline", JULY, 1),
-    ("full", "spline", None, 2),
-    ("induced", "linear", JULY, 1),
-    ("induced", "spline", None, 1),
-    ("induced", "categories", JULY, 1),
+    ("naive", "spline", JULY, 1, "other-sets"),
+    ("naive", "linear", JULY, 1, "all"),
+    ("internalized", "spline", None, 1, "other-sets"),
+    ("internalized", "linear", JULY, 1, "other-sets"),
+    ("full", "linear", None, 1, "other-sets"),
+    ("full", "spline", JULY, 1, "other-sets"),
+    ("full", "spline", None, 2, "other-sets"),
+    ("full", "spline", JULY, 1, "all"),
+    ("induced", "linear", JULY, 1, "other-sets"),
+    ("induced", "spline", None, 1, "other-sets"),
+    ("induced", "spline", None, 2, "all"),
+    ("induced", "categories", JULY, 1, "other-sets"),
 ]
 BASES = {"linear": LinearBasis(), "spline": SplineBasis(KNOTS), "categories": CategoryBasis((4.0, 6.0), 1)}
 
 
-@pytest.mark.parametrize(("method", "kind", "reference", "harmonics"), CASES)
-def test_stack_with_a_season_is_that_of_the_equations_written_out(method, kind, reference, harmonics):
+@pytest.mark.parametrize(("method", "kind", "reference", "harmonics", "controls"), CASES)
+def test_stack_with_a_season_is_that_of_the_equations_written_out(
+    method, kind, reference, harmonics, controls
+):
     frame, basis = seasonal_pool(), BASES[kind]
     problem, calibration, season, outcome, stacked = fitted(
-        frame, method, basis, reference=reference, harmonics=harmonics
+        frame, method, basis, reference=reference, harmonics=harmonics, controls=controls
     )
     n = calibration.layout.n_groups
     freedom = calibration.freedom / np.bincount(problem.calibrators.rows.group, minlength=n)
@@ -100,6 +107,7 @@ def test_stack_with_a_season_is_that_of_the_equations_written_out(method, kind, 
         calibration=("z1",),
         reference_month=reference,
         harmonics=harmonics,
+        with_own_set=controls == "all",
         basis=basis if method == "induced" else None,
         freedom=tuple(freedom),
     )

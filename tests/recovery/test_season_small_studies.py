@@ -50,12 +50,13 @@ def standardised(frame: pd.DataFrame, *, own_set: bool) -> pd.Series:
     return pd.concat(left)
 
 
-def estimates(frame: pd.DataFrame, season: str | None) -> np.ndarray:
+def estimates(frame: pd.DataFrame, season: str | None, **options: str) -> np.ndarray:
     fit = bc.fit(
         bc.PooledStudies.from_frame(frame),
         exposure=bc.rcs(knots=[-1.3, 0.0, 1.3]),
         season=season,
         reference=0.0,
+        **options,
     )
     return fit.dose_response(at=AT).log_or
 
@@ -64,6 +65,14 @@ def test_the_season_is_that_of_the_other_sets_controls() -> None:
     frame = drawn(0)
     by_hand = estimates(frame.assign(reference=standardised(frame, own_set=False)), None)
     np.testing.assert_allclose(estimates(frame, "month"), by_hand, rtol=SAME_MAXIMUM)
+
+
+def test_the_season_of_all_controls_can_be_had() -> None:
+    frame = drawn(0)
+    by_hand = estimates(frame.assign(reference=standardised(frame, own_set=True)), None)
+    found = estimates(frame, "month", season_controls="all")
+    np.testing.assert_allclose(found, by_hand, rtol=SAME_MAXIMUM)
+    assert np.abs(found - estimates(frame, "month")).min() > 1e-3  # it is another estimator
 
 
 @pytest.mark.slow
