@@ -450,9 +450,9 @@ _OF_CALIBRATION = (
     *("calibration_covariates.csv", "calibration.png", "calibration.svg"),
     *("calibration_quality.csv", "calibration_batches.csv"),
 )
-_OF_JOINT = ("joint.csv", "joint.png", "joint.svg")
+OF_JOINT = ("joint.csv", "joint.png", "joint.svg")
 _OF_SEASON = ("season.csv", "season.png", "season.svg")
-_ASKED = ("per_unit.csv", "aic.csv", "detection_limits.csv", *_OF_JOINT)
+_ASKED = ("per_unit.csv", "aic.csv", "detection_limits.csv", *OF_JOINT)
 _OF_SUBGROUPS = ("subgroups.csv", "subgroup_tests.csv")
 _OF_SUBGROUP_INCREMENTS = ("subgroups_per_unit.csv",)
 _OF_LEAVE_ONE_OUT = ("leave_one_out.csv",)
@@ -469,7 +469,7 @@ def _expected_files(methods: tuple[str, ...], options: dict[str, Any]) -> list[s
     names += _OF_TWO_STAGE if "two-stage" in methods else ()
     names += _OF_BOOTSTRAP if options.get("bootstrap") else ()
     names += ("per_unit.csv",) if options.get("per") or options.get("per_sd") else ()
-    names += _OF_JOINT if options.get("joint") else ()
+    names += OF_JOINT if options.get("joint") else ()
     names += _OF_SEASON if options.get("season") else ()
     names += _OF_SUBGROUPS if options.get("by") or options.get("subsite") else ()
     names += _OF_LEAVE_ONE_OUT if options.get("leave_one_out") else ()

@@ -51,7 +51,7 @@ def fit_partitions(settings: Settings) -> None:
     InputError, FitError
         As :func:`biocal.fit_partitioned`.
     """
-    from biocal.cli.fit import ALL_FILES, ALWAYS
+    from biocal.cli.fit import ALL_FILES, ALWAYS, OF_JOINT
     from biocal.cli.request import effective_options, require_methods
     from biocal.report.disclosure import Disclosure
 
@@ -64,7 +64,7 @@ def fit_partitions(settings: Settings) -> None:
     require_methods(settings, options["method"])
     Disclosure(options.get("suppress", 0))  # refuses a negative number before the work is done
     asked = bool(options.get("per") or options.get("per_sd"))
-    names = (*ALWAYS, "per_unit.csv") if asked else ALWAYS
+    names = (*ALWAYS, *(("per_unit.csv",) if asked else ()), *(OF_JOINT if options.get("joint") else ()))
     folder = OutputFolder(out, force=bool(settings.get("force", False)), names=names)
     if not settings.quiet:
         for remark in remarks:

@@ -209,6 +209,8 @@ def _methods(method: str | Sequence[str]) -> tuple[str, ...]:
     for one in asked:
         if one not in PARTITIONED_METHODS:
             near = did_you_mean(one, PARTITIONED_METHODS)
+            if one == "two-stage":
+                near = ": it fits each study alone, which a fit in memory does"
             raise OptionError(
                 f"a fit from partitions knows {', '.join(PARTITIONED_METHODS)}, all, not {one!r}{near}",
                 allowed=PARTITIONED_METHODS,

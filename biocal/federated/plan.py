@@ -101,6 +101,8 @@ class Plan:
         for method in self.methods:
             if method not in FEDERATED_METHODS:
                 near = did_you_mean(method, FEDERATED_METHODS)
+                if method == "two-stage":
+                    near = ": it pools fits of each study alone, which sites can make with biocal fit and publish"
                 raise OptionError(
                     f"a federated fit knows {', '.join(FEDERATED_METHODS)}, not {method!r}{near}",
                     allowed=FEDERATED_METHODS,
