@@ -32,9 +32,10 @@ TERMINATED = 128 + signal.SIGTERM
 
 DEBUG_VARIABLE = "BIOCAL_DEBUG"
 
-#: New objects between two searches for unused ones that refer to each other.  By Python's default of hundreds, the
-#: modules and figures of a short command are searched again and again: a tenth of its time.
-_OBJECTS_BETWEEN_SEARCHES = 50_000
+#: New objects between two searches for unused ones that refer to each other, and how many searches of the young make
+#: one of the older.  By Python's default of hundreds, the modules and figures of a short command are searched again
+#: and again, a tenth of its time; with many more, figures that are done with stay in memory.
+_OBJECTS_BETWEEN_SEARCHES = (10_000, 10, 2)
 
 
 def run() -> NoReturn:
@@ -51,7 +52,7 @@ def run() -> NoReturn:
 
 def run_here() -> int:
     """Run the command that was typed in this process and return its exit code."""
-    gc.set_threshold(_OBJECTS_BETWEEN_SEARCHES)
+    gc.set_threshold(*_OBJECTS_BETWEEN_SEARCHES)
     signal.signal(signal.SIGTERM, _end)
     _keep_to_our_warnings()
     try:
