@@ -57,7 +57,10 @@ def end_with_the_parent() -> None:
             time.sleep(PARENT_CHECK)
         os._exit(1)
 
-    threading.Thread(target=watch, name="biocal-parent", daemon=True).start()
+    try:
+        threading.Thread(target=watch, name="biocal-parent", daemon=True).start()
+    except RuntimeError:  # no memory for a thread: it would outlive its parent, and is told as lost
+        os._exit(1)
 
 
 @cache

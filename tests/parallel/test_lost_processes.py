@@ -9,6 +9,7 @@ import pytest
 
 from biocal.distributed.runners import ProcessesRunner
 from biocal.errors import FitError
+from biocal.parallel.processes import end_with_the_parent
 from biocal.pooling import bootstrap
 
 
@@ -29,6 +30,19 @@ def fit_of_partitions():
 
 def bootstrapping():
     list(bootstrap._run(EndsWhoReadsIt(), [range(1), range(1, 2)], jobs=2))
+
+
+def test_a_process_that_cannot_watch_its_parent_does_not_outlive_it(monkeypatch):
+    def no_room(self):
+        raise RuntimeError("can't start new thread")
+
+    def leave(code):
+        raise SystemExit(code)
+
+    monkeypatch.setattr("threading.Thread.start", no_room)
+    monkeypatch.setattr("os._exit", leave)
+    with pytest.raises(SystemExit):
+        end_with_the_parent.__wrapped__()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills a process")
