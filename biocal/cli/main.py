@@ -69,8 +69,18 @@ def _leave(code: int) -> NoReturn:
     _code.append(code)
     if _memory_ran_out:
         # without room even the ending of libraries can fail, and loudly
+        _end_workers()
         _end_process()
     sys.exit(code)
+
+
+def _end_workers() -> None:
+    """End processes that were started and perhaps never given work: nobody else would, for minutes."""
+    multiprocessing = sys.modules.get("multiprocessing")
+    if multiprocessing is not None:
+        for worker in multiprocessing.active_children():
+            with suppress(OSError):  # it has just ended
+                os.kill(worker.pid, signal.SIGTERM)
 
 
 def _end_process() -> None:
