@@ -10,9 +10,13 @@ import mmap
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
-from biocal.cli.memory import address_space, ended_message
+from biocal.cli.memory import address_space, ended_message, is_memory_error
 from biocal.cli.messages import tell
 from biocal.cli.progress import show_phases_to
 
@@ -20,8 +24,12 @@ from biocal.cli.progress import show_phases_to
 _PAGE = 4096
 #: A signal that somebody sent to this process alone; those of a terminal reach the child too.
 _SENT_BY_SOMEBODY = 0
-#: prctl(2): the signal to be sent when the parent dies.
-_PR_SET_PDEATHSIG = 1
+#: prctl(2): the signal to be sent when the parent dies; who adopts processes whose parent has died.
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+#: Seconds that processes left behind have to end by themselves, as they do once they see that nobody asks for them.
+_TO_END = 2.0
+#: Processes that tidy up (shared memory, temporary folders) when all others are gone; they are let do it.
+_TIDYING = b"resource_tracker"
 _HANDED_ON = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -49,6 +57,7 @@ def run_supervised(command: Callable[[], int], *, debug: bool = False) -> int:
         What the command returned; 1 when it was ended before it could.
     """
     page = mmap.mmap(-1, _PAGE)
+    _control(_PR_SET_CHILD_SUBREAPER, 1)
     noise = os.memfd_create("biocal-noise")
     # waited for below, and not lost between the fork and the waiting
     earlier = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, *_HANDED_ON))
@@ -58,11 +67,13 @@ def run_supervised(command: Callable[[], int], *, debug: bool = False) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
         _end_with(ourselves)
         _divert_libraries(noise)
+        threading.excepthook = _tell_no_want_of_memory
         show_phases_to(lambda name: _note_phase(page, name))
         code = command()
         page[0] = code + 1
         return code
     ended = os.waitstatus_to_exitcode(_wait(child))
+    _end_what_is_left()
     if debug:
         os.lseek(noise, 0, os.SEEK_SET)
         sys.stderr.write(os.read(noise, 2**20).decode(errors="replace"))
@@ -87,11 +98,65 @@ def _wait(child: int) -> int:
 
 def _end_with(parent: int) -> None:
     """Die with the process that waits, which may be killed."""
-    import ctypes
-
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _control(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _control(option: int, value: int) -> None:
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def _end_what_is_left() -> None:
+    """End workers that the command started and left behind: some would be idle for minutes, holding its output open."""
+    _wait_for_the_rest()
+    for number, words in _children():
+        if _TIDYING not in words:
+            _kill(number)
+    _wait_for_the_rest()
+    for number, _ in _children():
+        _kill(number)
+        _reap()
+
+
+def _wait_for_the_rest() -> None:
+    until = time.monotonic() + _TO_END
+    while _reap() and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def _reap() -> bool:
+    """Take note of children that have ended; whether there are others."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _children() -> list[tuple[int, bytes]]:
+    """Number and command line of the processes that this one started or adopted."""
+    ourselves, found = str(os.getpid()), []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            after_name = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            if after_name[1] == ourselves:
+                found.append((int(folder.name), (folder / "cmdline").read_bytes()))
+    return found
+
+
+def _kill(number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(number, signal.SIGKILL)
+
+
+def _tell_no_want_of_memory(failed: threading.ExceptHookArgs) -> None:
+    """Keep the traceback of a library's thread to itself: that memory ran out is told by the command."""
+    if failed.exc_value is None or not is_memory_error(failed.exc_value):
+        threading.__excepthook__(failed)
 
 
 def _divert_libraries(noise: int) -> None:

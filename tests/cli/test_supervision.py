@@ -120,6 +120,45 @@ def test_a_command_ends_with_the_process_that_waits_for_it(tmp_path):
     assert not is_running(child)
 
 
+def test_workers_that_the_command_leaves_behind_end_with_it(tmp_path):
+    body = """
+    import subprocess
+    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    open("child", "w").write(str(left.pid))
+    os.abort()
+"""
+    code, _, err = ended(tmp_path, body)
+    assert code == 1
+    assert "(SIGABRT)" in err
+    assert not is_running(int((tmp_path / "child").read_text()))
+
+
+def test_who_tidies_up_is_let_do_it(tmp_path):
+    body = """
+    import subprocess
+    words = "import time; time.sleep(2.5); open('tidy', 'w').close()  # resource_tracker"
+    subprocess.Popen([sys.executable, "-c", words])
+"""
+    assert ended(tmp_path, body)[0] == 0
+    assert (tmp_path / "tidy").exists()
+
+
+def test_threads_of_libraries_print_no_tracebacks_of_want_of_memory(tmp_path):
+    body = """
+    import threading
+    def fail(error):
+        raise error
+    for error in (MemoryError("no room"), ValueError("another")):
+        one = threading.Thread(target=fail, args=(error,))
+        one.start()
+        one.join()
+"""
+    code, _, err = ended(tmp_path, body)
+    assert code == 0
+    assert "ValueError: another" in err
+    assert "no room" not in err
+
+
 def awaited(folder):
     """Number of the process of the command, once it is at work."""
     until = time.monotonic() + 30
