@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,8 +24,8 @@ from biocal.cli.memory import (
     settle_libraries,
 )
 from biocal.cli.messages import tell, tell_problems
-from biocal.cli.progress import stopped_in
-from biocal.cli.supervision import needs_supervision, run_supervised
+from biocal.cli.progress import stopped_in, under_way
+from biocal.cli.supervision import needs_supervision, note_exit_code, run_supervised
 
 FINE, OUR_FAULT, USAGE, BAD_INPUT, FIT_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 #: What a shell reports for a process that was asked to end.
@@ -55,6 +56,7 @@ def run_here() -> int:
     gc.set_threshold(*_OBJECTS_BETWEEN_SEARCHES)
     signal.signal(signal.SIGTERM, _end)
     _keep_to_our_warnings()
+    threading.excepthook = _thread_failed
     try:
         return main()
     except SystemExit as ended:
@@ -72,6 +74,18 @@ def _leave(code: int) -> NoReturn:
         _end_workers()
         _end_process()
     sys.exit(code)
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """End the command when a thread of a library finds no room: who waits for what it does would wait for ever."""
+    error = failed.exc_value
+    if not isinstance(error, Exception) or not is_memory_error(error):
+        threading.__excepthook__(failed)
+        return
+    _code.append(_tell_memory(error, under_way()))
+    note_exit_code(_code[-1])
+    _end_workers()
+    _end_process()
 
 
 def _end_workers() -> None:
@@ -186,7 +200,7 @@ def _command(arguments: Sequence[str] | None) -> None:
 def _tell_error(error: Exception, words: Sequence[str] = ()) -> int:
     """Tell an error in a line a problem; return the exit code."""
     if is_memory_error(error) and not _is_ours(error):
-        return _tell_memory(error)
+        return _tell_memory(error, stopped_in())
     from biocal.errors import DataProblemsError, FitError, InputError, SimulationError
 
     usage = _usage_message(error, words)
@@ -206,7 +220,7 @@ def _tell_error(error: Exception, words: Sequence[str] = ()) -> int:
         tell("error", f"the results cannot be written: {error.strerror}")
         return BAD_INPUT
     if is_near_the_limit():
-        return _tell_memory(error)
+        return _tell_memory(error, stopped_in())
     return _tell_our_fault(error)
 
 
@@ -216,9 +230,8 @@ def _is_ours(error: Exception) -> bool:
     return known is not None and isinstance(error, known.BiocalError)
 
 
-def _tell_memory(error: Exception) -> int:
+def _tell_memory(error: Exception, phase: str) -> int:
     """Want of memory: of the data when they were being read, else of what was to be done with them."""
-    phase = stopped_in()
     message = memory_message(error, phase)
     _memory_ran_out.append(True)
     free_what_failed(error)

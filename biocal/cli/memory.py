@@ -17,7 +17,7 @@ _MOST_THREADS = 64
 #: How NumPy and Arrow say what they were asked for.
 _ASKED = (
     (re.compile(r"Unable to allocate ([\d.]+ [KMGTPE]?i?B)"), lambda size: size),
-    (re.compile(r"(?:malloc|realloc) of size (\d+) failed"), lambda size: f"{int(size) / _MIB:,.1f} MiB"),
+    (re.compile(r"(?:malloc|realloc) of size (\d+) failed"), lambda size: _in_words(int(size))),
 )
 #: Signs of want of memory in errors of another type.
 _SIGNS = (
@@ -131,6 +131,10 @@ def _what_to_do(phase: str) -> str:
     if limit is not None:
         room = f"raise the limit of this process, which is {limit / _MIB:,.0f} MiB (ulimit -v)"
     return f"{room}{f', or {advice}' if advice else ''}"
+
+
+def _in_words(size: int) -> str:
+    return f"{size / _MIB:,.1f} MiB" if size >= _MIB else f"{size:,} bytes"
 
 
 def _sizes(error: BaseException) -> list[str]:

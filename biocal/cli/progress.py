@@ -76,7 +76,12 @@ def phase(what: str) -> Iterator[None]:
 
 def _show_phase() -> None:
     for watcher in _shown_to:
-        watcher(_under_way[-1] if _under_way else "")
+        watcher(under_way())
+
+
+def under_way() -> str:
+    """What is being done; blank between phases."""
+    return _under_way[-1] if _under_way else ""
 
 
 def stopped_in() -> str:

@@ -10,13 +10,12 @@ import mmap
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from biocal.cli.memory import address_space, ended_message, is_memory_error
+from biocal.cli.memory import address_space, ended_message
 from biocal.cli.messages import tell
 from biocal.cli.progress import show_phases_to
 
@@ -31,6 +30,8 @@ _TO_END = 2.0
 #: Processes that tidy up (shared memory, temporary folders) when all others are gone; they are let do it.
 _TIDYING = b"resource_tracker"
 _HANDED_ON = (signal.SIGINT, signal.SIGTERM)
+#: In the child, the page that both processes see.
+_shared: list[mmap.mmap] = []
 
 
 def needs_supervision() -> bool:
@@ -67,10 +68,10 @@ def run_supervised(command: Callable[[], int], *, debug: bool = False) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
         _end_with(ourselves)
         _divert_libraries(noise)
-        threading.excepthook = _tell_no_want_of_memory
         show_phases_to(lambda name: _note_phase(page, name))
+        _shared.append(page)
         code = command()
-        page[0] = code + 1
+        note_exit_code(code)
         return code
     ended = os.waitstatus_to_exitcode(_wait(child))
     _end_what_is_left()
@@ -82,6 +83,12 @@ def run_supervised(command: Callable[[], int], *, debug: bool = False) -> int:
     how = _signal_name(-ended) if ended < 0 else f"exit code {ended} of a library"
     tell("error", ended_message(how, _noted_phase(page)))
     return 1
+
+
+def note_exit_code(code: int) -> None:
+    """Let the process that waits, where there is one, know that the command has told all, and how it ends."""
+    for page in _shared:
+        page[0] = code + 1
 
 
 def _wait(child: int) -> int:
@@ -151,12 +158,6 @@ def _children() -> list[tuple[int, bytes]]:
 def _kill(number: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(number, signal.SIGKILL)
-
-
-def _tell_no_want_of_memory(failed: threading.ExceptHookArgs) -> None:
-    """Keep the traceback of a library's thread to itself: that memory ran out is told by the command."""
-    if failed.exc_value is None or not is_memory_error(failed.exc_value):
-        threading.__excepthook__(failed)
 
 
 def _divert_libraries(noise: int) -> None:
