@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -335,9 +336,11 @@ class _Writers:
         return self
 
     def __exit__(self, *error: object) -> None:
+        known = () if error[0] is None else (OSError, ValueError)  # what went wrong is told already
         for file, writer in self._open.values():
-            writer.close()
-            file.close()
+            for one in (writer, file):
+                with suppress(*known):
+                    one.close()
 
     def add(self, columns: dict[str, Any], part: IntArray) -> None:
         """Take rows in."""
@@ -364,8 +367,8 @@ class _Writers:
         held, writer = self._open[number]
         writer.write_table(table)
         if self._left[number] == 0:
-            del self._open[number]
             writer.close()
             held.flush()
             os.fsync(held.fileno())
             held.close()
+            del self._open[number]
