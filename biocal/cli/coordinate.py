@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from biocal.cli import columns
+from biocal.cli.fit_contents import expected_files, fit_contents
 from biocal.cli.messages import say, tell
 from biocal.cli.progress import working
 
 if TYPE_CHECKING:
     from biocal.federated.coordinator import Progress
-    from biocal.results.comparison import Comparison
 
 coordinate = typer.Typer(
     help="Lead a federated fit: write requests, take in the sites' answers, fit in the end.",
@@ -128,13 +128,14 @@ def _waiting(progress: Progress) -> str:
 
 
 def _write_results(progress: Progress, out: str, *, force: bool, quiet: bool) -> None:
-    from biocal.cli.fit import ALWAYS
     from biocal.cli.output import OutputFolder
 
     assert progress.comparison is not None
-    folder = OutputFolder(out, force=force, names=ALWAYS, quiet=quiet)
+    options = progress.plan.to_message()
+    names = expected_files(tuple(progress.comparison), options)
+    folder = OutputFolder(out, force=force, names=names, quiet=quiet)
     with working("drawing", quiet=quiet):
-        contents = _contents(progress.comparison, progress)
+        contents = fit_contents(progress.comparison, options, federated=_of_the_session(progress))
     folder.write(contents)
     if quiet:
         return
@@ -143,24 +144,10 @@ def _write_results(progress: Progress, out: str, *, force: bool, quiet: bool) ->
     tell("note", f"{len(contents)} files are in {folder.path}")
 
 
-def _contents(comparison: Comparison, progress: Progress) -> dict[str, bytes]:
-    """All result files, by name."""
-    from biocal.cli.figures import fit_figures
-    from biocal.cli.record import fit_record, json_bytes
-    from biocal.report.api import report_html
-    from biocal.results.tables import csv_bytes, fit_tables
-
-    tables = fit_tables(comparison)
-    contents = {f"{name}.csv": csv_bytes(table) for name, table in tables.items()}
-    options: dict[str, Any] = progress.plan.to_message()
-    record = fit_record(comparison, tables, options, ())
-    record["federated"] = {
+def _of_the_session(progress: Progress) -> dict[str, Any]:
+    return {
         "session": progress.request.session,
         "rounds": progress.request.round + 1,
         "last_request": progress.request.digest,
         "studies": {one.name: site for site, one in progress.centre.studies},
     }
-    contents["fit.json"] = json_bytes(record)
-    figures = fit_figures(comparison)
-    page = report_html(comparison, options=options, drawn=figures)
-    return contents | figures | {"report.html": page.encode()}

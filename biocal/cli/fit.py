@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from biocal.cli import columns
+from biocal.cli.fit_contents import ALL_FILES, expected_files, fit_contents
 from biocal.cli.messages import plain, tell, tell_problems
 from biocal.cli.output import OutputFolder
 from biocal.cli.progress import counting, working
@@ -386,7 +387,7 @@ def _run(settings: Settings) -> None:
     Disclosure(options.get("suppress", 0))  # refuses a negative number before the work is done
     arguments = fit_arguments(options)
     force = bool(settings.get("force", False))
-    folder = OutputFolder(out, force=force, names=_expected_files(methods, options), quiet=settings.quiet)
+    folder = OutputFolder(out, force=force, names=expected_files(methods, options), quiet=settings.quiet)
     if not settings.quiet:
         for remark in remarks:
             tell("note", remark)
@@ -399,7 +400,7 @@ def _run(settings: Settings) -> None:
     require_values_below(pool, options)
     comparison = _fitted(pools, arguments, options, quiet=settings.quiet)
     with working("drawing", quiet=settings.quiet):
-        contents = _contents(comparison, pool, options)
+        contents = fit_contents(comparison, options, pool.problems)
     sensitive, compared = below_limit_files(comparison, pools, arguments, options, quiet=settings.quiet)
     contents |= compared
     folder.write(contents)
@@ -438,61 +439,3 @@ def _fitted(
     with counting("fitting and redrawing", replicates, quiet=quiet) as progress:
         comparison = bc.fit(pool, progress=progress, **arguments)
     return comparison
-
-
-ALWAYS = (
-    *("coefficients.csv", "covariance.csv", "dose_response.csv", "tests.csv", "variance_shares.csv"),
-    *("calibration.csv", "fit.json", "dose_response.png", "dose_response.svg", "report.html"),
-)
-_OF_TWO_STAGE = ("studies.csv", "forest.png", "forest.svg")
-_OF_BOOTSTRAP = ("bootstrap.csv",)
-_OF_CALIBRATION = (
-    *("calibration_covariates.csv", "calibration.png", "calibration.svg"),
-    *("calibration_quality.csv", "calibration_batches.csv"),
-)
-OF_JOINT = ("joint.csv", "joint.png", "joint.svg")
-_OF_SEASON = ("season.csv", "season.png", "season.svg")
-_ASKED = ("per_unit.csv", "aic.csv", "detection_limits.csv", *OF_JOINT)
-_OF_SUBGROUPS = ("subgroups.csv", "subgroup_tests.csv")
-_OF_SUBGROUP_INCREMENTS = ("subgroups_per_unit.csv",)
-_OF_LEAVE_ONE_OUT = ("leave_one_out.csv",)
-_OF_PARTS = ("subgroups.png", "subgroups.svg", "leave_one_out.png", "leave_one_out.svg")
-ALL_FILES = (
-    *(*ALWAYS, *_OF_TWO_STAGE, *_OF_BOOTSTRAP, *_OF_CALIBRATION, *_OF_SEASON, *_ASKED),
-    *(*_OF_SUBGROUPS, *_OF_LEAVE_ONE_OUT, *_OF_PARTS, *_OF_SUBGROUP_INCREMENTS),
-)
-
-
-def _expected_files(methods: tuple[str, ...], options: dict[str, Any]) -> list[str]:
-    """Files that a fit with these options surely writes."""
-    names = [*ALWAYS]
-    names += _OF_TWO_STAGE if "two-stage" in methods else ()
-    names += _OF_BOOTSTRAP if options.get("bootstrap") else ()
-    names += ("per_unit.csv",) if options.get("per") or options.get("per_sd") else ()
-    names += OF_JOINT if options.get("joint") else ()
-    names += _OF_SEASON if options.get("season") else ()
-    names += _OF_SUBGROUPS if options.get("by") or options.get("subsite") else ()
-    names += _OF_LEAVE_ONE_OUT if options.get("leave_one_out") else ()
-    names += ("detection_limits.csv",) if options.get("sensitivity") else ()
-    return names
-
-
-def _contents(comparison: Comparison, pool: PooledStudies, options: dict[str, Any]) -> dict[str, bytes]:
-    """All result files, by name."""
-    from biocal.cli.figures import fit_figures
-    from biocal.cli.record import fit_record, json_bytes
-    from biocal.report.api import report_html
-    from biocal.results.tables import csv_bytes, fit_tables
-
-    tables = fit_tables(comparison)
-    contents = {f"{name}.csv": csv_bytes(table) for name, table in tables.items()}
-    contents["fit.json"] = json_bytes(fit_record(comparison, tables, options, pool.problems))
-    figures = fit_figures(comparison)
-    page = report_html(
-        comparison,
-        suppress=options.get("suppress", 0),
-        problems=pool.problems,
-        options=options,
-        drawn=figures,
-    )
-    return contents | figures | {"report.html": page.encode()}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from biocal.cli.fit_contents import ALL_FILES, expected_files, fit_contents
 from biocal.cli.keys import option_of
 from biocal.cli.messages import plain, tell, tell_problems, warnings_told
 from biocal.cli.output import OutputFolder
@@ -51,7 +52,6 @@ def fit_partitions(settings: Settings) -> None:
     InputError, FitError
         As :func:`biocal.fit_partitioned`.
     """
-    from biocal.cli.fit import ALL_FILES, ALWAYS, OF_JOINT
     from biocal.cli.request import effective_options, require_methods
     from biocal.report.disclosure import Disclosure
 
@@ -61,10 +61,9 @@ def fit_partitions(settings: Settings) -> None:
     if len(folders) > 1:
         usage_error(f"--partitioned takes one folder, and {len(folders)} names were given")
     options, remarks = effective_options(settings)
-    require_methods(settings, options["method"])
+    methods = require_methods(settings, options["method"])
     Disclosure(options.get("suppress", 0))  # refuses a negative number before the work is done
-    asked = bool(options.get("per") or options.get("per_sd"))
-    names = (*ALWAYS, *(("per_unit.csv",) if asked else ()), *(OF_JOINT if options.get("joint") else ()))
+    names = expected_files(methods, options)
     folder = OutputFolder(out, force=bool(settings.get("force", False)), names=names)
     if not settings.quiet:
         for remark in remarks:
@@ -72,7 +71,7 @@ def fit_partitions(settings: Settings) -> None:
     run = _fitted(folders[0], settings, options)
     tell_problems(run.problems, quiet=settings.quiet)
     with working("drawing", quiet=settings.quiet):
-        contents = _contents(run, options)
+        contents = fit_contents(run.comparison, options, run.problems, partitioned=_of_the_run(run))
     folder.write(contents)
     if settings.quiet:
         return
@@ -121,33 +120,14 @@ def _require_known(settings: Settings) -> None:
         usage_error(f"{where} is not for --partitioned: leave it out, or fit in memory")
 
 
-def _contents(run: PartitionedRun, options: dict[str, Any]) -> dict[str, bytes]:
-    """All result files, by name."""
-    from biocal.cli.figures import fit_figures
-    from biocal.cli.record import fit_record, json_bytes
-    from biocal.report.api import report_html
-    from biocal.results.tables import csv_bytes, fit_tables
-
-    tables = fit_tables(run.comparison)
-    contents = {f"{name}.csv": csv_bytes(table) for name, table in tables.items()}
-    record = fit_record(run.comparison, tables, options, run.problems)
-    record["partitioned"] = {
+def _of_the_run(run: PartitionedRun) -> dict[str, int]:
+    return {
         "partitions": run.n_partitions,
         "rows": run.n_rows,
         "rounds": run.n_rounds,
         "processes": len(run.peak_memory),
         "peak_memory_bytes": max(run.peak_memory.values(), default=0),
     }
-    contents["fit.json"] = json_bytes(record)
-    figures = fit_figures(run.comparison)
-    page = report_html(
-        run.comparison,
-        suppress=options.get("suppress", 0),
-        problems=run.problems,
-        options=options,
-        drawn=figures,
-    )
-    return contents | figures | {"report.html": page.encode()}
 
 
 def _how_it_went(run: PartitionedRun) -> str:
