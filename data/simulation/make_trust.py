@@ -22,7 +22,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import trust_further as further  # noqa: E402
-from trust_text import NOMINAL, TRUST, family_bounds, markdown, read, shown  # noqa: E402
+from stored import markdown, with_error  # noqa: E402
+from trust_text import NOMINAL, TRUST, family_bounds, read  # noqa: E402
 
 DOCS = HERE.parents[1] / "docs"
 PAGE, FIGURE = "statistical-trust.md", "images/statistical-trust-coverage.svg"
@@ -105,7 +106,10 @@ def wide(table: pd.DataFrame, rows: Sequence[str], column: str, columns: Sequenc
         words = [f"{each:g}" if isinstance(each, float) else str(each) for each in key]
         found.append(
             words
-            + [shown(*cells.loc[name, ["value", "error"]]) if name in cells.index else "" for name in columns]
+            + [
+                with_error(*cells.loc[name, ["value", "error"]]) if name in cells.index else ""
+                for name in columns
+            ]
         )
     return found
 
@@ -172,7 +176,7 @@ def few_table() -> str:
         for calibrators in (15.0, 29.0, 100.0):
             found = [few_coverage(*place, method, calibrators) for place in kinds.values()]
             ratios = [few_ratio(study, method, calibrators) for study in ("few", "few_hc3")]
-            words = [method, f"{calibrators:g}", *(shown(*each) for each in found)]
+            words = [method, f"{calibrators:g}", *(with_error(*each) for each in found)]
             rows.append([*words, *(f"{ratio:.3f}" for ratio in ratios)])
     return markdown(
         ["method", "calibrators", *kinds, "model SE / empirical SE", "the same, HC3-like"],
@@ -209,10 +213,10 @@ def bent_table(exposure: float) -> str:
                 f"{row['studies.calibrators']:g}",
                 f"{row['studies.r_squared']:g}",
                 row["method"],
-                shown(row["bias"], row["mcse_bias"]),
-                shown(row["coverage"], row["mcse_coverage"]),
-                shown(row["bias_eliminated_coverage"], row["mcse_bias_eliminated_coverage"]),
-                shown(1 + ratio, error),
+                with_error(row["bias"], row["mcse_bias"]),
+                with_error(row["coverage"], row["mcse_coverage"]),
+                with_error(row["bias_eliminated_coverage"], row["mcse_bias_eliminated_coverage"]),
+                with_error(1 + ratio, error),
             ]
         )
     head = [
@@ -245,7 +249,7 @@ def rate_rows(table: pd.DataFrame, keys: Sequence[str]) -> list[list[str]]:
             [
                 *words,
                 f"{int(part['n'].iloc[0]):,}",
-                *(shown(*cells.loc[a, ["value", "error"]], 4) for a in (0.05, 0.01)),
+                *(with_error(*cells.loc[a, ["value", "error"]], 4) for a in (0.05, 0.01)),
             ]
         )
     return found
@@ -303,8 +307,8 @@ def knots_cell(study: str, label: str, knots: str, method: str) -> list[str]:
     worst = part.loc[part["bias"].abs().idxmax()]
     ratio = 1 + part["relative_error_model_se"].mean() / 100
     return [
-        shown(part["coverage"].mean(), error),
-        shown(worst["bias"], worst["mcse_bias"]),
+        with_error(part["coverage"].mean(), error),
+        with_error(worst["bias"], worst["mcse_bias"]),
         f"{ratio:.3f}",
     ]
 
@@ -324,8 +328,8 @@ def bootstrap_table() -> str:
             f"{row['studies.r_squared']:g}",
             f"{row['exposure']:g}",
             str(int(row["n"])),
-            shown(row["coverage"], row["mcse_coverage"]),
-            shown(1 + row["relative_error_model_se"] / 100, row["mcse_relative_error_model_se"] / 100),
+            with_error(row["coverage"], row["mcse_coverage"]),
+            with_error(1 + row["relative_error_model_se"] / 100, row["mcse_relative_error_model_se"] / 100),
         ]
         for _, row in table.iterrows()
     ]

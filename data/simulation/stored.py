@@ -1,10 +1,11 @@
-"""Reading the stored studies, and numbers with their Monte Carlo errors as text; for make_results.py."""
+"""Reading the stored studies, and numbers with their Monte Carlo errors as text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 HERE = Path(__file__).parent
@@ -18,11 +19,18 @@ SHAPES = {
 }
 
 
-def read(study: str, table: str) -> pd.DataFrame:
+def numbers(path: Path, words: Sequence[str]) -> pd.DataFrame:
+    """A stored table, all columns but those of words as numbers."""
     # Python's own conversion: that of pandas differs in the last bit between its versions, and a tie rounds apart.
-    frame = pd.read_csv(HERE / "studies" / study / f"{table}.csv", dtype=str, keep_default_na=False)
-    for name in frame.columns.difference(["method", "minus", "truth.beta", *TEXT_KEYS]):
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for name in frame.columns.difference(list(words)):
         frame[name] = [float(cell) if cell else float("nan") for cell in frame[name]]
+    return frame
+
+
+def read(study: str, table: str) -> pd.DataFrame:
+    words = ("method", "minus", "truth.beta", *TEXT_KEYS)
+    frame = numbers(HERE / "studies" / study / f"{table}.csv", words)
     if "truth.beta" in frame:
         frame["curve"] = frame["truth.beta"].map(SHAPES)
     return frame
@@ -34,4 +42,4 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def with_error(value: float, error: float, digits: int = 3) -> str:
-    return f"{value:.{digits}f} ({error:.{digits}f})" if pd.notna(value) else ""
+    return f"{value:.{digits}f} ({error:.{digits}f})" if np.isfinite(value) else ""

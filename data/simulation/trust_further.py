@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from trust_text import NOMINAL, family_bounds, markdown, mean_coverage, read, shown
+from stored import markdown, with_error
+from trust_text import NOMINAL, family_bounds, mean_coverage, read
 
 #: Studies of trust/run.py, and the two of its kind.
 SCRIPTED = ("two_stage", "categories", "levels", "season", "season_common", "imputation", "calibration")
@@ -130,7 +131,7 @@ def kinds_table() -> str:
                 "" if kind.promised else "no",
                 str(len(part)),
                 f"{int(part['n'].min()):,}",
-                shown(*mean_coverage(part)),
+                with_error(*mean_coverage(part)),
                 f"{part['coverage'].min():.3f}",
                 f"{part['coverage'].max():.3f}",
             ]
@@ -218,7 +219,11 @@ def two_stage_table() -> str:
             part = table[(table["method"] == f"{form}: {method}") & (table["interval"] == interval)]
             cells = part.set_index(["studies", "truth.label"])
             rows.append(
-                [form, name, *(shown(*cells.loc[each, ["coverage", "mcse_coverage"]]) for each in shapes)]
+                [
+                    form,
+                    name,
+                    *(with_error(*cells.loc[each, ["coverage", "mcse_coverage"]]) for each in shapes),
+                ]
             )
     return markdown(
         ["exposure", "interval", *(f"{studies} studies, {truth}" for studies, truth in shapes)], rows
@@ -280,7 +285,7 @@ def rejections_table() -> str:
     for (study, test, methods), part in rejections().groupby(["study", "test", "methods"], sort=False):
         cells = part.set_index("alpha")
         words = [f"`{study}`", test, methods, f"{cells['n'].iloc[0]:,.0f}"]
-        rows.append([*words, *(shown(*cells.loc[a, ["value", "error"]]) for a in (0.05, 0.01))])
+        rows.append([*words, *(with_error(*cells.loc[a, ["value", "error"]]) for a in (0.05, 0.01))])
     return markdown(["study", "test", "methods", "replicates", "at 5 %", "at 1 %"], rows)
 
 
@@ -303,15 +308,15 @@ def facts() -> dict[str, str]:
     judged = further_judged()
     low, high = family_bounds(judged)
     outside = (judged["coverage"] < low) | (judged["coverage"] > high)
-    return {f"cover[{name}]": shown(*value) for name, value in told.items()} | {
+    return {f"cover[{name}]": with_error(*value) for name, value in told.items()} | {
         "further_intervals": f"{len(judged):,}",
         "further_outside": str(int(outside.sum()) or "none"),
         "further_mean": f"{judged['coverage'].mean():.3f}",
-        "steps_bias": shown(abs(worst["bias"]), worst["mcse_bias"], 2),
+        "steps_bias": with_error(abs(worst["bias"]), worst["mcse_bias"], 2),
         "steps_se": f"{1 + few['relative_error_model_se'].mean() / 100:.2f}",
-        "gaps_bias": shown(*mean_bias(gaps)),
-        "own_bias": shown(*mean_bias(own)),
-        "common_bias": shown(*mean_bias(common)),
+        "gaps_bias": with_error(*mean_bias(gaps)),
+        "own_bias": with_error(*mean_bias(own)),
+        "common_bias": with_error(*mean_bias(common)),
         "n_two_stage": f"{int(read('two_stage', 'performance', ('exposure',))['n'].max()):,}",
         "n_linear": f"{int(read('linear', 'performance', ('exposure',))['n'].max()):,}",
         "n_categories": f"{int(read('categories', 'performance', ('exposure',))['n'].max()):,}",

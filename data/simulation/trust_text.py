@@ -1,4 +1,4 @@
-"""What the scripts that write docs/statistical-trust.md share: stored tables, averages, and how numbers are shown."""
+"""What the scripts that write docs/statistical-trust.md share: stored tables and averages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from stored import numbers
 
 TRUST = Path(__file__).parent / "trust"
 NOMINAL = 0.95
@@ -16,10 +17,7 @@ WORDS = ("method", "test", "studies", "truth.label", "fit.knots", "interval")
 
 def read(study: str, table: str, words: Sequence[str] = ()) -> pd.DataFrame:
     """A stored table; numbers as Python reads them, which is the same in all versions."""
-    frame = pd.read_csv(TRUST / study / f"{table}.csv", dtype=str, keep_default_na=False)
-    for name in frame.columns.difference([*WORDS, *words]):
-        frame[name] = [float(cell) if cell else float("nan") for cell in frame[name]]
-    return frame
+    return numbers(TRUST / study / f"{table}.csv", (*WORDS, *words))
 
 
 def family_bounds(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
@@ -36,12 +34,3 @@ def mean_coverage(rows: pd.DataFrame, measure: str = "coverage") -> tuple[float,
     """Mean over intervals and its Monte Carlo error: intervals of a cell share their draws, cells do not."""
     by_cell = rows.groupby("scenario")[f"mcse_{measure}"].mean()
     return float(rows[measure].mean()), float(np.sqrt((by_cell**2).sum()) / by_cell.size)
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
-
-
-def shown(value: float, error: float, digits: int = 3) -> str:
-    return f"{value:.{digits}f} ({error:.{digits}f})" if np.isfinite(value) else ""
