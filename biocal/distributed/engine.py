@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.distributed.found_sums import FoundExposure, FoundSums
 from biocal.distributed.merging import (
     LocalStudy,
     agreed_levels,
@@ -17,6 +18,7 @@ from biocal.distributed.merging import (
     kept_extents,
     merged_exposure,
     merged_local,
+    merged_outside,
     merged_residuals,
     merged_sandwich,
 )
@@ -96,65 +98,6 @@ class Rounds:
         return values_of(found, self.paths)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FoundExposure:
-    """The controls' exposure over all partitions.
-
-    Attributes
-    ----------
-    n : int
-        Controls.
-    sd : float
-    quantiles : dict of float to float
-        Exact, by probability: those of `SCALE_PROBABILITIES` and of the knots.
-    """
-
-    n: int
-    sd: float
-    quantiles: Mapping[float, float]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FoundSums:
-    """All that the rounds have found.
-
-    Attributes
-    ----------
-    read : tuple of ReadPart
-    laid : tuple of LaidOutPart
-    local : dict of str to LocalStudy
-    outside : dict of str to int
-        Local values outside the range of their study's pairs.
-    covariate_names, calibration_names, omitted : tuple of str
-        Of the outcome model, of the calibration, and constant within every set.
-    calibration : SummedCalibration or None
-    obstacle : str
-        Why there is none, where naive alone was asked for; else what is to be told of it.
-    digits : tuple of str
-        Columns of the outcome model of which few digits are left.
-    exposure : FoundExposure
-    fits : SummedFits
-    modifier : Modifier
-    modifier_levels : ModifierLevels or None
-        At which curves are shown.
-    """
-
-    read: tuple[ReadPart, ...]
-    laid: tuple[LaidOutPart, ...]
-    local: Mapping[str, LocalStudy]
-    outside: Mapping[str, int]
-    covariate_names: tuple[str, ...]
-    calibration_names: tuple[str, ...]
-    omitted: tuple[str, ...]
-    calibration: SummedCalibration | None
-    obstacle: str
-    digits: tuple[str, ...]
-    exposure: FoundExposure
-    fits: SummedFits
-    modifier: Modifier
-    modifier_levels: ModifierLevels | None
-
-
 def begin(rounds: Rounds, pool: PartitionedStudies) -> tuple[ColumnRoles, tuple[PartSource, ...], int]:
     """Count the partitions: studies' kinds, sets and persons in several of them.
 
@@ -230,11 +173,7 @@ def run_rounds(
         raise MatchedSetError("no partition holds a matched set with a case and a control that could be used")
     require_same_names(usable)
     first = next(iter(usable.values()))
-    kept = varies(
-        np.max([part.spread for part in usable.values()], axis=0),
-        np.max([part.largest for part in usable.values()], axis=0),
-    )
-    kept, varying = kept[: len(first.covariate_names)], kept[len(first.covariate_names) :]
+    kept, varying = _varying_columns(tuple(usable.values()))
     names = tuple(n for n, k in zip(first.covariate_names, kept, strict=True) if k)
     omitted = tuple(n for n in first.covariate_names if n not in names)
     local = merged_local(laid, 1 + len(first.calibration_names))
@@ -269,40 +208,12 @@ def run_rounds(
     shown_levels = np.empty((1, 0)) if levels is None else levels.values
     drawn = np.array([quantiles[probability] for probability in DRAWN_PROBABILITIES])
     where = WhereControlsAre(drawn, shown_levels)
-    points, optima = _climb(
-        ask,
-        basis,
-        lambda task: task_model(task, basis, names, modifier),
-        methods,
-        lambda found, model_of: require_moderate_slopes(
-            found, shown_tasks(methods, basis), model_of, basis, calibration, where
-        ),
-    )
-    wanted = shown_tasks(methods, basis)
-    sandwiches = _sandwiches(ask, wanted, optima)
-    origins = {Task("full" if method == "induced" else method) for method in methods}
-    start = np.zeros(len(task_model(Task("full"), basis, names, modifier).terms))
-    fits = SummedFits(
-        methods,
-        basis,
-        names,
-        calibration,
-        optima,
-        {task: [sums] for task, sums in sandwiches.items()},
-        {task: points[task].at(start).loglik for task in origins},
-        _calibrated_share(laid),
-        where,
-        modifier,
-    )
-    outside: dict[str, int] = {}
-    for part in exposed:
-        for name, here in part.outside.items():
-            outside[name] = outside.get(name, 0) + here
+    fits = _fits(ask, methods, basis, names, calibration, modifier, where, _calibrated_share(laid))
     return FoundSums(
         tuple(read),
         tuple(laid),
         local,
-        outside,
+        merged_outside(exposed),
         names,
         calibration_names,
         omitted,
@@ -313,6 +224,51 @@ def run_rounds(
         fits,
         modifier,
         levels,
+    )
+
+
+def _varying_columns(parts: Sequence[LaidOutPart]) -> tuple[BoolArray, BoolArray]:
+    """Which covariates, and which columns of the modifier, vary within a set of some partition."""
+    found = varies(
+        np.max([part.spread for part in parts], axis=0), np.max([part.largest for part in parts], axis=0)
+    )
+    n_covariates = len(parts[0].covariate_names)
+    return found[:n_covariates], found[n_covariates:]
+
+
+def _fits(
+    ask: Callable[..., list[Any]],
+    methods: tuple[str, ...],
+    basis: Basis,
+    names: tuple[str, ...],
+    calibration: SummedCalibration | None,
+    modifier: Modifier,
+    where: WhereControlsAre,
+    calibrated_share: float,
+) -> SummedFits:
+    """Climb all likelihoods, and gather the sandwich where they have arrived."""
+    wanted = shown_tasks(methods, basis)
+    points, optima = _climb(
+        ask,
+        basis,
+        lambda task: task_model(task, basis, names, modifier),
+        methods,
+        lambda found, model_of: require_moderate_slopes(found, wanted, model_of, basis, calibration, where),
+    )
+    sandwiches = _sandwiches(ask, wanted, optima)
+    origins = {Task("full" if method == "induced" else method) for method in methods}
+    start = np.zeros(len(task_model(Task("full"), basis, names, modifier).terms))
+    return SummedFits(
+        methods,
+        basis,
+        names,
+        calibration,
+        optima,
+        {task: [sums] for task, sums in sandwiches.items()},
+        {task: points[task].at(start).loglik for task in origins},
+        calibrated_share,
+        where,
+        modifier,
     )
 
 

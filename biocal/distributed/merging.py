@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -210,6 +211,14 @@ def merged_residuals(parts: Sequence[ExposurePart]) -> dict[str, ResidualSums]:
 def _residuals_added(one: ResidualSums, other: ResidualSums) -> ResidualSums:
     gram = None if one.gram is None or other.gram is None else one.gram + other.gram
     return ResidualSums(one.rss + other.rss, one.freedom + other.freedom, one.pairs + other.pairs, gram)
+
+
+def merged_outside(exposed: Sequence[ExposurePart]) -> dict[str, int]:
+    """Local values outside the range of their study's pairs, over all partitions."""
+    total: Counter[str] = Counter()
+    for part in exposed:
+        total.update(part.outside)
+    return dict(total)
 
 
 def merged_exposure(parts: Sequence[ExposurePart]) -> tuple[int, float, float]:

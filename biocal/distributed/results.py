@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from biocal.distributed.engine import DRAWN_PROBABILITIES, FoundExposure, FoundSums
+from biocal.distributed.engine import DRAWN_PROBABILITIES
+from biocal.distributed.found_sums import FoundExposure, FoundSums
 from biocal.distributed.merging import merged_flow, merged_shapes
 from biocal.errors import OptionError
 from biocal.pooling.exposure_scale import GRID_POINTS, LARGEST_EXPOSURE, MOST_EXPOSURES, scale_notes
