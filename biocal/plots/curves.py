@@ -92,6 +92,12 @@ class PanelLimits:
     odds_ratio: tuple[float, float]
     cut: bool
 
+    def axis(self, reference: float) -> tuple[float, float]:
+        """Ends of the axis of the exposure: all curves, the reference, and a margin."""
+        first, last = self.exposure
+        margin = 0.015 * (last - first)
+        return min(first, reference) - margin, max(last, reference) + margin
+
 
 def common_limits(panels: Sequence[DoseResponsePanel]) -> PanelLimits:
     """Return limits that all panels share."""
@@ -122,13 +128,12 @@ def draw_panel(
     for curve, style in zip(panel.curves, series_styles([c.label for c in panel.curves]), strict=True):
         _draw_curve(axes, curve, style, crowded=len(panel.curves) > 2)
     axes.plot([reference], [1.0], marker="o", markersize=4, color="black", linestyle="none", zorder=4)
-    first, last = limits.exposure
-    margin = 0.015 * (last - first)
-    axes.set_xlim(min(first, reference) - margin, max(last, reference) + margin)
+    low, high = limits.axis(reference)
+    axes.set_xlim(low, high)
     axes.set_ylim(*limits.odds_ratio)
     use_odds_ratio_ticks(axes.yaxis)
     if knots is not None:
-        _draw_knots(axes, knots)
+        _draw_knots(axes, [knot for knot in knots if low <= knot <= high])
     return axes if panel.control_exposure is None else _draw_controls(axes, panel)
 
 
@@ -204,8 +209,10 @@ def _axes_beneath(axes: Axes) -> Axes:
     return beneath
 
 
-def legend_entries(panels: Sequence[DoseResponsePanel], knots: Sequence[float] | None) -> list[Artist]:
-    """Return one line for each named curve, the reference mark, and that of the knots."""
+def legend_entries(
+    panels: Sequence[DoseResponsePanel], knots: Sequence[float] | None, axis: tuple[float, float]
+) -> list[Artist]:
+    """Return one line for each named curve, the reference mark, and that of the knots, of which some may lie beyond."""
     entries: dict[str, Artist] = {}
     for panel in panels:
         styles = series_styles([curve.label for curve in panel.curves])
@@ -214,7 +221,10 @@ def legend_entries(panels: Sequence[DoseResponsePanel], knots: Sequence[float] |
                 [], [], color=style.colour, linestyle=style.line, label=plain(curve.label)
             )
     entries.pop("", None)
-    marks = {"reference": "o"} | ({"knots": "^"} if knots is not None and len(knots) else {})
+    marks = {"reference": "o"}
+    if knots is not None and len(knots):
+        beyond = sum(not axis[0] <= knot <= axis[1] for knot in knots)
+        marks[f"knots ({beyond} not shown)" if beyond else "knots"] = "^"
     for name, marker in marks.items():
         entries["mark of " + name] = Line2D(
             [], [], color="black", marker=marker, markersize=4, linestyle="none", label=name

@@ -80,7 +80,7 @@ def draw_dose_response(
     """
     panel = DoseResponsePanel("", curves, control_exposure, control_weights)
     limits = common_limits([panel])
-    entries = legend_entries([panel], knots)
+    entries = legend_entries([panel], knots, limits.axis(reference))
     exposure_label = with_unit(exposure_name, unit)
     odds_ratio_label = _odds_ratio_label(outcome_name, reference, unit, level, cut=limits.cut)
     if ax is not None:
@@ -155,7 +155,9 @@ def draw_dose_response_panels(
             lowest.tick_params(labelbottom=True)
         figure.supylabel(wrapped(odds_ratio_label, 0.7 * height_mm), fontsize=8.0, multialignment="center")
         figure.supxlabel(wrapped(with_unit(exposure_name, unit), 0.8 * width_mm), fontsize=8.0)
-        place_legend(figure, legend_entries(panels, knots), available=0.98 * figure.bbox.width)
+        place_legend(
+            figure, legend_entries(panels, knots, limits.axis(reference)), available=0.98 * figure.bbox.width
+        )
         for axes in figure.axes:
             thin_ticks(axes)
     return figure

@@ -112,6 +112,13 @@ def test_nothing_is_clipped_at_print_widths(make_curve, width_mm, methods):
     assert box.y1 <= axes.figure.bbox.height
 
 
+def test_knots_beyond_the_curves_are_counted_and_not_drawn_beside_them(make_curve):
+    axes = draw_dose_response([make_curve("full")], reference=50, knots=[-500.0, 50.0, 70.0, 900.0])
+    (marks,) = [line for line in axes.lines if line.get_marker() == "^"]
+    assert list(marks.get_xdata()) == [50.0, 70.0]
+    assert "knots (2 not shown)" in [text.get_text() for text in axes.figure.legends[0].get_texts()]
+
+
 def test_a_band_without_end_is_cut_and_told(make_curve):
     axes = draw_dose_response([make_curve("full", se_slope=30.0)], reference=50)
     assert "cut at the edge" in axes.get_ylabel().replace("\n", " ")
