@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from biocal.simulation.scenario import Estimand, ExposureLaw, Scenario, StudyDesign
+from biocal.simulation.scenario_joint_checks import require_sound
 from biocal.simulation.truth import Truth
 
 # The bundled example's curve, in the numbers of the protocol's table of true log odds ratios.
@@ -26,7 +27,7 @@ def scenario_of(**changes: Any) -> Scenario:
         "studies": (reference_study(), local_study()),
         "estimand": Estimand(at=(25, 37.5, 75, 90, 100), reference=55),
     }
-    return Scenario(**(parts | changes))
+    return require_sound(Scenario(**(parts | changes)))
 
 
 def reference_study(**changes: Any) -> StudyDesign:

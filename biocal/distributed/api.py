@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from biocal.distributed.engine import Rounds, begin, run_rounds
 from biocal.distributed.merging import merged_problems
 from biocal.distributed.partitions import PartitionedStudies
 from biocal.distributed.results import comparison_of, require_grid
-from biocal.distributed.runners import runner_of
+from biocal.distributed.runners import HereRunner, ProcessesRunner, Runner
 from biocal.distributed.scratch import scratch_folder
 from biocal.distributed.session import Session
 from biocal.errors import OptionError
@@ -180,7 +181,7 @@ def run_partitioned(
         pool = replace(pool, folder=os.path.abspath(pool.folder))  # workers may stand elsewhere
     paths = pool.paths()
     token = secrets.token_hex(8)
-    with scratch_folder() as folder, runner_of(jobs, scheduler, token) as runner:
+    with scratch_folder() as folder, _runner_of(jobs, scheduler, token) as runner:
         rounds = Rounds(runner, paths, told or (lambda words: None))
         roles, sources, n_rows = begin(rounds, pool)
         session = Session(token, folder, roles, formulas, texts)
@@ -218,3 +219,21 @@ def _methods(method: str | Sequence[str]) -> tuple[str, ...]:
     if not asked:
         raise OptionError("name a method", allowed=PARTITIONED_METHODS)
     return asked
+
+
+@contextmanager
+def _runner_of(jobs: int, scheduler: str | None, token: str) -> Iterator[Runner]:
+    """Whoever was asked to compute; with a Dask scheduler, connected for the block.
+
+    Raises
+    ------
+    OptionError
+        Dask is not installed, or no scheduler answers.
+    """
+    if scheduler is None:
+        yield HereRunner() if jobs == 1 else ProcessesRunner(jobs)
+        return
+    from biocal.distributed.dask_runner import dask_runner
+
+    with dask_runner(scheduler, token) as runner:
+        yield runner

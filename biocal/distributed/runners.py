@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -149,21 +148,3 @@ class ProcessesRunner:
 def _compute_on_one_core(step: Step, arguments: tuple[Any, ...]) -> Computed:
     keep_to_one_core()
     return compute(step, arguments)
-
-
-@contextmanager
-def runner_of(jobs: int, scheduler: str | None, token: str) -> Iterator[Runner]:
-    """Whoever was asked to compute; with a Dask scheduler, connected for the block.
-
-    Raises
-    ------
-    OptionError
-        Dask is not installed, or no scheduler answers.
-    """
-    if scheduler is None:
-        yield HereRunner() if jobs == 1 else ProcessesRunner(jobs)
-        return
-    from biocal.distributed.dask_runner import dask_runner
-
-    with dask_runner(scheduler, token) as runner:
-        yield runner

@@ -17,6 +17,7 @@ from biocal.federated.histogram import BinEdges, MergedBins
 from biocal.federated.modifier_answer import read_modifier
 from biocal.federated.plan import Plan
 from biocal.federated.plausible import (
+    StudyCounts,
     require_counts,
     require_joint_squares,
     require_likelihood,
@@ -33,19 +34,6 @@ FloatArray = NDArray[np.float64]
 
 #: Most persons of a study (our choice): the centre spreads as many numbers over the bins.
 MOST_PERSONS = 10_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class StudyCounts:
-    """A study as its site counts it; `measured` and `losses` are None when withheld."""
-
-    name: str
-    kind: str
-    sets: int
-    cases: int
-    controls: int
-    measured: int | None
-    losses: Mapping[str, int] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from biocal.federated.answers import (
     CalibrationAnswer,
     Inventory,
     ResidualAnswer,
-    StudyCounts,
     read_calibration,
     read_inventory,
     read_residuals,
@@ -30,6 +29,7 @@ from biocal.federated.answers import (
 from biocal.federated.histogram import MergedDistribution, choose_edges
 from biocal.federated.plan import Plan
 from biocal.federated.plausible import (
+    StudyCounts,
     require_bins,
     require_calibrated,
     require_log_odds,

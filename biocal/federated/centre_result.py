@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from biocal.federated.answers import StudyCounts
 from biocal.federated.centre import Centre
 from biocal.federated.histogram import MergedDistribution
+from biocal.federated.plausible import StudyCounts
 from biocal.pooling.exposure_scale import GRID_POINTS, scale_notes
 from biocal.results.calibration import CalibrationResults
 from biocal.results.comparison import Comparison

@@ -7,8 +7,8 @@ arrives, before it is mixed with the numbers of others and makes a result that n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import lgamma
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,23 @@ from biocal.federated.histogram import BinEdges, MergedBins
 from biocal.federated.schema import require_sums_of_squares
 from biocal.sums.records import ResidualSums
 
-if TYPE_CHECKING:
-    from biocal.federated.answers import StudyCounts
-
 FloatArray = NDArray[np.float64]
 
 #: Rounding of sums that centre and site work out in different ways, relative to their size.
 _ROUNDING = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class StudyCounts:
+    """A study as its site counts it; `measured` and `losses` are None when withheld."""
+
+    name: str
+    kind: str
+    sets: int
+    cases: int
+    controls: int
+    measured: int | None
+    losses: Mapping[str, int] | None
 
 
 def require_counts(studies: Sequence[StudyCounts]) -> None:

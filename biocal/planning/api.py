@@ -21,7 +21,7 @@ from biocal.planning.results import ALIKE, BEST, EQUAL, PLANNED, PlanResults
 from biocal.planning.spec import PlanSpec, read_plan
 from biocal.results.model import Labels
 from biocal.results.text import count
-from biocal.simulation.truth import true_log_or
+from biocal.simulation.estimand import true_log_or
 from biocal.study.file_bytes import in_a_line
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from biocal.simulation.scenario import (
     Scenario,
     StudyDesign,
 )
+from biocal.simulation.scenario_joint_checks import require_sound
 from biocal.simulation.truth import Truth
 
 #: The sections of a design and their records.
@@ -83,7 +84,7 @@ def read_scenario(spec: Mapping[str, Any], methods: tuple[str, ...], problems: P
         each is not None for each in records.values()
     ):
         try:
-            return Scenario(**records, methods=methods)
+            return require_sound(Scenario(**records, methods=methods))
         except DesignError as fault:
             _note(fault, spec, problems)
             return None

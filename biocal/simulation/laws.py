@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from biocal.simulation.scenario import ExposureLaw, Matching, Scenario, StudyDesign
+from biocal.simulation.scenario import ExposureLaw, Matching, Scenario, StudyDesign
 
 __all__ = [
     "LIMIT",

@@ -6,15 +6,12 @@ In replicates.parquet they are rows of their own, named in the column `quantity`
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from biocal.kernels.delta import wald_test
-
-if TYPE_CHECKING:
-    from biocal.simulation.scenario import Scenario
+from biocal.simulation.scenario import Scenario
 
 __all__ = [
     "CURVE",

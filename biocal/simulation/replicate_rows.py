@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.kernels.delta import normal_quantile
+from biocal.simulation.estimand import true_log_or
 from biocal.simulation.quantities import (
     CURVE,
     Quantities,
@@ -19,7 +20,6 @@ from biocal.simulation.quantities import (
     true_coefficients,
 )
 from biocal.simulation.scenario import Scenario
-from biocal.simulation.truth import true_log_or
 
 FloatArray = NDArray[np.float64]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from biocal.simulation.quantities import CURVE
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "ReplicateCube", "cube_of_frame", "read_cubes", "split_scenarios"]
+__all__ = ["COLUMNS", "ReplicateCube", "cube_of_frame", "split_scenarios"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -80,31 +79,6 @@ class ReplicateCube:
     def covers(self) -> BoolArray:
         """Whether the interval holds the truth, shape (B, k, m)."""
         return (self.conf_low <= self.truth) & (self.truth <= self.conf_high)
-
-
-def read_cubes(replicates: pd.DataFrame | str | Path) -> Iterator[ReplicateCube]:
-    """Yield the scenarios one after the other.
-
-    Parameters
-    ----------
-    replicates : DataFrame, str or Path
-        The columns of replicates.parquet (``error`` may be missing), in any order of rows; or a Parquet
-        file of them, ordered by scenario and replicate, of which one scenario at a time is read.
-
-    Raises
-    ------
-    ColumnError
-        A column is missing.
-    InputError
-        A row occurs twice, a scenario has two truths at one exposure, or a file is not in order.
-    """
-    if isinstance(replicates, str | Path):
-        from biocal.simulation.results_file import cubes_of_file
-
-        yield from cubes_of_file(Path(replicates))
-    else:
-        for part in split_scenarios(replicates):
-            yield cube_of_frame(part)
 
 
 def split_scenarios(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.simulation.truth import control_density_weights
+from biocal.simulation.estimand import control_density_weights
 
 if TYPE_CHECKING:
     import pandas as pd

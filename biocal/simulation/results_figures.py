@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from biocal.errors import OptionError
 from biocal.simulation.measures import MEASURES
-from biocal.simulation.results_cubes import ReplicateCube, read_cubes
+from biocal.simulation.results_cubes import ReplicateCube
+from biocal.simulation.results_file import read_cubes
 from biocal.simulation.results_text import level_text, scenario_label
 from biocal.simulation.summaries import SUMMARIES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from biocal.simulation.results import SimulationResults
+    from biocal.simulation.simulated_study import SimulatedStudy
 
 __all__ = ["curves_figure", "levels_figure", "lollipop_figure", "zip_figure"]
 
@@ -43,7 +44,7 @@ _VALUE_NAMES = {
 }
 
 
-def zip_figure(results: SimulationResults, scenario: int | None, exposures: Sequence[float] | None) -> Any:
+def zip_figure(results: SimulatedStudy, scenario: int | None, exposures: Sequence[float] | None) -> Any:
     """Rows are exposures, columns methods."""
     from biocal.plots.simulation_zip import ZipPanel, draw_zip
 
@@ -63,7 +64,7 @@ def zip_figure(results: SimulationResults, scenario: int | None, exposures: Sequ
 
 
 def lollipop_figure(
-    results: SimulationResults,
+    results: SimulatedStudy,
     measure: str,
     scenarios: Sequence[int] | None,
     exposures: Sequence[float] | None,
@@ -86,7 +87,7 @@ def lollipop_figure(
 
 
 def levels_figure(
-    results: SimulationResults,
+    results: SimulatedStudy,
     key: str | None,
     measure: str,
     where: Mapping[str, Any] | None,
@@ -135,7 +136,7 @@ def _other_levels(levels: pd.DataFrame, others: Sequence[str]) -> dict[str, list
 
 
 def _by_exposure(
-    results: SimulationResults, measure: str, exposures: Sequence[float] | None
+    results: SimulatedStudy, measure: str, exposures: Sequence[float] | None
 ) -> dict[str, pd.DataFrame]:
     """Values of a measure by the heading of their column; averages over exposures have one column."""
     if measure in SUMMARIES:
@@ -145,7 +146,7 @@ def _by_exposure(
     return {f"exposure {exposure:g}": table[table["exposure"] == exposure] for exposure in shown}
 
 
-def curves_figure(results: SimulationResults, scenarios: Sequence[int] | None) -> Any:
+def curves_figure(results: SimulatedStudy, scenarios: Sequence[int] | None) -> Any:
     """Rows are scenarios, columns methods."""
     from biocal.plots.simulation_curves import ReplicateCurvesPanel, draw_replicate_curves
 
@@ -179,19 +180,19 @@ def _values(part: pd.DataFrame, measure: str) -> tuple[FloatArray, FloatArray]:
     return part[measure].to_numpy(dtype=np.float64), part[f"mcse_{measure}"].to_numpy(dtype=np.float64)
 
 
-def _target(results: SimulationResults, measure: str) -> float:
+def _target(results: SimulatedStudy, measure: str) -> float:
     if "coverage" in measure:
         return results.level
     return 1.0 - results.level if measure == "power" else 0.0
 
 
-def _heading(results: SimulationResults, scenario: int) -> str:
+def _heading(results: SimulatedStudy, scenario: int) -> str:
     levels = results.levels
     row = levels[levels["scenario"] == scenario].iloc[0]
     return scenario_label(row, results.varied)
 
 
-def _cubes(results: SimulationResults, chosen: Sequence[int]) -> Iterator[ReplicateCube]:
+def _cubes(results: SimulatedStudy, chosen: Sequence[int]) -> Iterator[ReplicateCube]:
     """Arrays of some scenarios, one at a time, in ascending order."""
     for cube in read_cubes(results.source):
         if cube.scenario in chosen:
@@ -200,7 +201,7 @@ def _cubes(results: SimulationResults, chosen: Sequence[int]) -> Iterator[Replic
             return
 
 
-def _scenarios(results: SimulationResults, asked: Sequence[int] | None, most: int) -> tuple[list[int], str]:
+def _scenarios(results: SimulatedStudy, asked: Sequence[int] | None, most: int) -> tuple[list[int], str]:
     """Scenarios to show, and a note when there are more."""
     there = [int(scenario) for scenario in results.tables.summary["scenario"].drop_duplicates()]
     if asked is None:
@@ -242,7 +243,7 @@ def _require_measure(measure: str, allowed: Sequence[str]) -> None:
         )
 
 
-def _require_key(results: SimulationResults, key: str | None) -> str:
+def _require_key(results: SimulatedStudy, key: str | None) -> str:
     if not results.varied:
         raise OptionError(
             "nothing was varied in this study: plot_lollipop() shows its one scenario", option="key"
@@ -258,7 +259,7 @@ def _require_key(results: SimulationResults, key: str | None) -> str:
     return key
 
 
-def _chosen_levels(results: SimulationResults, where: Mapping[str, Any] | None) -> pd.DataFrame:
+def _chosen_levels(results: SimulatedStudy, where: Mapping[str, Any] | None) -> pd.DataFrame:
     """Scenarios with the levels asked for."""
     levels = results.levels
     for key, level in (where or {}).items():

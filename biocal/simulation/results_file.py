@@ -14,25 +14,48 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from biocal.errors import ColumnError, InputError
-from biocal.simulation.results_cubes import COLUMNS, ReplicateCube, cube_of_frame, curve_rows
+from biocal.simulation.results_cubes import COLUMNS, ReplicateCube, cube_of_frame, curve_rows, split_scenarios
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["cubes_of_file"]
+__all__ = ["read_cubes"]
 
 #: Rows read at once.
 _BATCH_ROWS = 8_192
 _ARRAYS = ("estimate", "std_error", "conf_low", "conf_high", "present", "sound")
 
 
-def cubes_of_file(path: Path) -> Iterator[ReplicateCube]:
+def read_cubes(replicates: pd.DataFrame | str | Path) -> Iterator[ReplicateCube]:
+    """Yield the scenarios one after the other.
+
+    Parameters
+    ----------
+    replicates : DataFrame, str or Path
+        The columns of replicates.parquet (``error`` may be missing), in any order of rows; or a Parquet
+        file of them, ordered by scenario and replicate, of which one scenario at a time is read.
+
+    Raises
+    ------
+    ColumnError
+        A column is missing.
+    InputError
+        A row occurs twice, a scenario has two truths at one exposure, or a file is not in order.
+    """
+    if isinstance(replicates, str | Path):
+        yield from _cubes_of_file(Path(replicates))
+    else:
+        for part in split_scenarios(replicates):
+            yield cube_of_frame(part)
+
+
+def _cubes_of_file(path: Path) -> Iterator[ReplicateCube]:
     """Yield the scenarios of a file that is ordered by scenario and replicate.
 
     Raises
     ------
     ColumnError, InputError
-        As :func:`~biocal.simulation.results_cubes.read_cubes` tells.
+        As :func:`read_cubes` tells.
     """
     waiting: list[ReplicateCube] = []
     for frame in _whole_replicates(path):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from biocal.errors import ColumnError, InputError
 from biocal.simulation.differences import differences_of_cube
 from biocal.simulation.performance_replicates import performance_of_cube
-from biocal.simulation.results_cubes import ReplicateCube, read_cubes
+from biocal.simulation.results_cubes import ReplicateCube
+from biocal.simulation.results_file import read_cubes
 from biocal.simulation.summaries import failures_of_cube, summary_of_cube
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from biocal.simulation.summaries import relative_bias_floor
 if TYPE_CHECKING:
     import pandas as pd
 
-    from biocal.simulation.results import SimulationResults
+    from biocal.simulation.simulated_study import SimulatedStudy
 
 __all__ = ["FAILURE_LIMIT", "describe", "failure_lines", "level_text", "scenario_label"]
 
@@ -22,7 +22,7 @@ FAILURE_LIMIT = 0.05
 _LISTED = 10
 
 
-def describe(results: SimulationResults) -> str:
+def describe(results: SimulatedStudy) -> str:
     """The summary of a simulation study."""
     failures = results.tables.failures
     scenarios = int(failures["scenario"].nunique())
@@ -103,7 +103,7 @@ def _levels_of(levels: pd.DataFrame, key: str) -> str:
     return ", ".join(dict.fromkeys(level_text(level) for level in levels[key]))
 
 
-def _floor_note(results: SimulationResults) -> str:
+def _floor_note(results: SimulatedStudy) -> str:
     """What averages of absolute values can and cannot show."""
     performance = results.tables.performance
     floors = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from biocal.errors import DesignError
 from biocal.simulation.truth import Truth
 
 __all__ = [
@@ -320,11 +319,6 @@ class Scenario:
 
     def __post_init__(self) -> None:
         with_tuples(self, "studies", "covariates", "methods")
-        from biocal.simulation.scenario_joint_checks import scenario_problems
-
-        problems = scenario_problems(self)
-        if problems:
-            raise DesignError([f"{key}: {message}" for key, message in problems], pairs=tuple(problems))
 
     @property
     def outcome_covariates(self) -> tuple[str, ...]:

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from biocal.errors import SimulationError
+from biocal.errors import DesignError, SimulationError
+from biocal.simulation.generate_covariates import binary_problem
+from biocal.simulation.generate_tilt import tilt_of_study
+from biocal.simulation.laws import NormalMixture, law_of_study
+from biocal.simulation.measurement import laboratories, true_r_squared
+from biocal.simulation.quantities import true_coefficients
 from biocal.simulation.scenario import Scenario
 from biocal.simulation.scenario_checks import Problem, section_problems
 from biocal.study.columns import did_you_mean
+
+
+def require_sound(scenario: Scenario) -> Scenario:
+    """Return the scenario; DesignError (attribute ``pairs``) with everything that is wrong with it."""
+    problems = scenario_problems(scenario)
+    if problems:
+        raise DesignError([f"{key}: {message}" for key, message in problems], pairs=tuple(problems))
+    return scenario
 
 
 def scenario_problems(scenario: Scenario) -> list[Problem]:
@@ -21,8 +34,6 @@ def scenario_problems(scenario: Scenario) -> list[Problem]:
 
 def _joint_problems(scenario: Scenario) -> Iterator[Problem]:
     """What each section allows, but not with the others."""
-    from biocal.simulation.measurement import true_r_squared
-
     yield from _name_problems(scenario)
     yield from _estimand_problems(scenario)
     measurement, matched = scenario.measurement, scenario.matching.share
@@ -70,8 +81,6 @@ def _name_problems(scenario: Scenario) -> Iterator[Problem]:
 
 def _estimand_problems(scenario: Scenario) -> Iterator[Problem]:
     """Tests and coefficients that the fitted model, or the truth, does not have."""
-    from biocal.simulation.quantities import true_coefficients
-
     tests, fit = scenario.estimand.tests, scenario.fit
     covariates = scenario.outcome_covariates
     if fit.modifier is not None and fit.modifier not in covariates:
@@ -137,11 +146,6 @@ _FEWEST_ACCEPTED = 1e-4
 
 def _drawing_problems(scenario: Scenario) -> Iterator[Problem]:
     """What shows only when the laws are worked out: undefined or too steep truths, impossible laws."""
-    from biocal.simulation.generate_covariates import binary_problem
-    from biocal.simulation.generate_tilt import tilt_of_study
-    from biocal.simulation.laws import NormalMixture, law_of_study
-    from biocal.simulation.measurement import laboratories
-
     labs = laboratories(scenario)
     for k, study in enumerate(scenario.studies):
         law = law_of_study(scenario.exposure, study)

@@ -1,19 +1,13 @@
-"""The true log odds ratio of a simulation scenario."""
+"""The true dose-response curve of a simulation scenario."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from biocal.kernels.rcs import spline_columns
-
-if TYPE_CHECKING:
-    from biocal.simulation.scenario import Scenario
-
-__all__ = ["Truth", "control_density_weights", "true_log_or"]
 
 FloatArray = NDArray[np.float64]
 
@@ -70,42 +64,3 @@ class Truth:
         from biocal.simulation.truth_formula import evaluate_formula
 
         return evaluate_formula(self.formula, values)
-
-
-def true_log_or(scenario: Scenario) -> FloatArray:
-    """Return the true log odds ratios of the estimand.
-
-    Returns
-    -------
-    ndarray, shape (m,)
-        At ``scenario.estimand.at`` against its reference exposure: the average study's when the curve
-        differs between studies.
-    """
-    points = np.array([*scenario.estimand.at, scenario.estimand.reference])
-    risk = scenario.truth.log_risk(points)
-    against_reference: FloatArray = risk[:-1] - risk[-1]
-    return against_reference
-
-
-def control_density_weights(scenario: Scenario, at: FloatArray) -> FloatArray:
-    """Return weights proportional to the exposure's density among controls, summing to one.
-
-    Parameters
-    ----------
-    scenario : Scenario
-    at : ndarray, shape (m,)
-        Exposures.
-
-    Returns
-    -------
-    ndarray, shape (m,)
-        Studies count by their controls; equal weights when the density is zero at all points.
-    """
-    from biocal.simulation.laws import exposure_density
-
-    points = np.asarray(at, dtype=float)
-    density = np.zeros(points.shape)
-    for study in scenario.studies:
-        density += study.n_controls * exposure_density(scenario, study, points)
-    total = density.sum()
-    return density / total if total > 0 else np.full(points.shape, 1.0 / max(points.size, 1))

@@ -14,7 +14,7 @@ import biocal as bc
 from biocal.errors import ColumnError, InputError, OptionError
 from biocal.simulation import results_file
 from biocal.simulation.results import SimulationResults
-from biocal.simulation.results_cubes import read_cubes
+from biocal.simulation.results_file import read_cubes
 from biocal.simulation.results_tables import (
     difference_table,
     performance_table,

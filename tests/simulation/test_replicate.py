@@ -22,6 +22,7 @@ from biocal.simulation.scenario import (
     Scenario,
     StudyDesign,
 )
+from biocal.simulation.scenario_joint_checks import require_sound
 from biocal.simulation.truth import Truth
 
 KNOTS = (34.35, 60.02, 85.64)
@@ -45,7 +46,7 @@ def scenario(**changes: object) -> Scenario:
         "fit": FitPlan("rcs", KNOTS, "none"),
         "methods": ("reference", "naive", "internalized", "full"),
     }
-    return Scenario(**(parts | changes))  # type: ignore[arg-type]
+    return require_sound(Scenario(**(parts | changes)))  # type: ignore[arg-type]
 
 
 WITH_COVARIATES = {

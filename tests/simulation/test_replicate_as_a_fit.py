@@ -28,6 +28,7 @@ from biocal.simulation.scenario import (
     Scenario,
     StudyDesign,
 )
+from biocal.simulation.scenario_joint_checks import require_sound
 from biocal.simulation.truth import Truth
 
 KNOTS = (34.35, 60.02, 85.64)
@@ -56,7 +57,7 @@ def scenario(
         "fit": FitPlan("rcs", KNOTS, "none"),
         "methods": METHODS,
     }
-    return Scenario(**(parts | changes))
+    return require_sound(Scenario(**(parts | changes)))
 
 
 def pool_of(drawn: Drawn, row: int) -> bc.PooledStudies:

@@ -17,6 +17,7 @@ from biocal.errors import DesignError, FormulaError, InputError
 from biocal.simulation.design import Design, read_design
 from biocal.simulation.design_keys import _READERS
 from biocal.simulation.design_scenario import SECTIONS
+from biocal.simulation.estimand import control_density_weights, true_log_or
 from biocal.simulation.generate import draw
 from biocal.simulation.scenario import (
     Covariate,
@@ -27,7 +28,7 @@ from biocal.simulation.scenario import (
     Measurement,
     Scenario,
 )
-from biocal.simulation.truth import Truth, control_density_weights, true_log_or
+from biocal.simulation.truth import Truth
 from biocal.simulation.truth_formula import evaluate_formula
 
 EXAMPLE = data_root() / "simulation" / "simulation.toml"

@@ -19,9 +19,9 @@ from biocal.pooling.estimate import EstimationOptions, calibrate_problem, estima
 from biocal.pooling.resampling import design_resampling
 from biocal.results.contrasts import response_axis, response_contrasts
 from biocal.simulation.design import read_design
+from biocal.simulation.estimand import true_log_or
 from biocal.simulation.generate import draw
 from biocal.simulation.replicate_problem import problem_of
-from biocal.simulation.truth import true_log_or
 
 #: (199 + 1) * .025 is a whole number: the limits are the 5th value from either end.
 RESAMPLES = 199

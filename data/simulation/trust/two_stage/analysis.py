@@ -12,8 +12,8 @@ from run import Case, curve, interval, p_row
 from biocal.exposure.terms import LinearBasis, SplineBasis
 from biocal.kernels.delta import contrast_errors, wald_test
 from biocal.pooling.estimate import calibrate_problem, estimate_method
+from biocal.simulation.estimand import true_log_or
 from biocal.simulation.replicate import problem_of
-from biocal.simulation.truth import true_log_or
 
 #: Exposures of the contrasts; curves have those of the design.
 CONTRASTS = (37.5, 90.0)
