@@ -76,11 +76,10 @@ test-fuzz: $(VENV)/.installed-dev
 test-promises: $(VENV)/.installed-dev
 	$(VENV)/bin/python tests/trust/break_promises.py --jobs 2 $(PROMISES)
 
-# seeds are printed; --kills, --only and --seed in FAULTS, --sessions in SESSIONS, --from, --to, --step in SWEEP
+# seeds are printed; --kills, --only and --seed in FAULTS, --sessions in SESSIONS
 test-faults: $(VENV)/.installed-dev
 	$(VENV)/bin/python tests/kill_commands.py $(FAULTS)
 	$(VENV)/bin/python tests/kill_sessions.py $(SESSIONS)
-	$(VENV)/bin/python tests/sweep_memory.py $(SWEEP)
 
 # Dask speaks over sockets by design and is left out, as is the browser that reads the reports
 test-offline: $(VENV)/.installed-dev

@@ -1,9 +1,9 @@
-"""What is done to a command that `limited_commands.py` runs: kills, and limits of files and memory.
+"""What is done to a command that `limited_commands.py` runs: kills, and limits of files.
 
 A harm is a dictionary with any of: ``after``, seconds until it is killed; ``appears``, killed when a temporary file
 does; ``step``, killed just before so manieth change of files in its folder; ``count``, a file for the number of these
 changes; ``plain``, figures and reports are made in no time; ``temporary``, the folder for temporary files;
-``file_size`` and ``memory_left``, bytes.
+``file_size``, bytes.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ def inflict(harm: dict[str, Any], folder: str) -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = harm["temporary"]
     if "step" in harm or "count" in harm:
         _count_changes(harm, folder)
-    if "file_size" in harm or "memory_left" in harm:
-        _limit(harm)
+    if "file_size" in harm:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (harm["file_size"], harm["file_size"]))
 
 
 def _count_changes(harm: dict[str, Any], folder: str) -> None:
@@ -70,18 +72,6 @@ def _count_changes(harm: dict[str, Any], folder: str) -> None:
                 file.write(str(changes[0]))
 
         harm["tell"] = tell
-
-
-def _limit(harm: dict[str, Any]) -> None:
-    import resource
-
-    if "file_size" in harm:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (harm["file_size"], harm["file_size"]))
-    if "memory_left" in harm:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            used = int(file.read().split()[0]) * resource.getpagesize()
-        limit = used + harm["memory_left"]
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def _draw_plainly() -> None:

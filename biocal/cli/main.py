@@ -8,24 +8,15 @@ import gc
 import os
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
-from biocal.cli.memory import (
-    free_what_failed,
-    is_memory_error,
-    is_near_the_limit,
-    lacking_room,
-    memory_message,
-    settle_libraries,
-)
+from biocal.cli.memory import is_memory_error, memory_message
 from biocal.cli.messages import tell, tell_problems
-from biocal.cli.progress import stopped_in, under_way
-from biocal.cli.supervision import needs_supervision, note_exit_code, run_supervised
+from biocal.cli.progress import stopped_in
 
 FINE, OUR_FAULT, USAGE, BAD_INPUT, FIT_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 #: What a shell reports for a process that was asked to end.
@@ -42,13 +33,8 @@ _OBJECTS_BETWEEN_SEARCHES = (10_000, 10, 2)
 def run() -> NoReturn:
     """Entry point of the ``biocal`` command."""
     atexit.register(_end_process)
-    lacking = lacking_room()
-    if lacking:
-        tell("error", lacking)
-        sys.exit(BAD_INPUT)
-    if needs_supervision():
-        _leave(run_supervised(run_here, debug=bool(os.environ.get(DEBUG_VARIABLE))))
-    _leave(run_here())
+    _code.append(run_here())
+    sys.exit(_code[-1])
 
 
 def run_here() -> int:
@@ -56,7 +42,6 @@ def run_here() -> int:
     gc.set_threshold(*_OBJECTS_BETWEEN_SEARCHES)
     signal.signal(signal.SIGTERM, _end)
     _keep_to_our_warnings()
-    threading.excepthook = _thread_failed
     try:
         return main()
     except SystemExit as ended:
@@ -67,51 +52,17 @@ def run_here() -> int:
 _code: list[int] = []
 
 
-def _leave(code: int) -> NoReturn:
-    _code.append(code)
-    if _memory_ran_out:
-        # without room even the ending of libraries can fail, and loudly
-        _end_workers()
-        _end_process()
-    sys.exit(code)
-
-
-def _thread_failed(failed: threading.ExceptHookArgs) -> None:
-    """End the command when a thread of a library finds no room: who waits for what it does would wait for ever."""
-    error = failed.exc_value
-    if not isinstance(error, Exception) or not is_memory_error(error):
-        threading.__excepthook__(failed)
-        return
-    _code.append(_tell_memory(error, under_way()))
-    note_exit_code(_code[-1])
-    _end_workers()
-    _end_process()
-
-
-def _end_workers() -> None:
-    """End processes that were started and perhaps never given work: nobody else would, for minutes."""
-    multiprocessing = sys.modules.get("multiprocessing")
-    if multiprocessing is not None:
-        for worker in multiprocessing.active_children():
-            with suppress(OSError):  # it has just ended
-                os.kill(worker.pid, signal.SIGTERM)
-
-
 def _end_process() -> None:
     """End before the destructors of libraries run: now and then, on a busy machine, Arrow's abort the process.
 
     Results that are whole would then go with exit code 134.  Registered before all else, so called after all else that
     is to be done at exit.
     """
-    if _code and (_memory_ran_out or ("pyarrow" in sys.modules and not os.environ.get(DEBUG_VARIABLE))):
+    if _code and "pyarrow" in sys.modules and not os.environ.get(DEBUG_VARIABLE):
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
         os._exit(_code[-1])
-
-
-#: Not empty once memory ran out.
-_memory_ran_out: list[bool] = []
 
 
 def _keep_to_our_warnings() -> None:
@@ -181,7 +132,6 @@ def _command(arguments: Sequence[str] | None) -> None:
         # asked by scripts, over and over: answered before anything heavy is imported
         print(version_line())
         return
-    settle_libraries()
     import typer
 
     from biocal.cli.app import app
@@ -200,7 +150,10 @@ def _command(arguments: Sequence[str] | None) -> None:
 def _tell_error(error: Exception, words: Sequence[str] = ()) -> int:
     """Tell an error in a line a problem; return the exit code."""
     if is_memory_error(error) and not _is_ours(error):
-        return _tell_memory(error, stopped_in())
+        phase = stopped_in()
+        tell("error", memory_message(error, phase))
+        # of the data when they were being read, else of what was to be done with them
+        return BAD_INPUT if phase in ("", "reading") else FIT_FAILED
     from biocal.errors import DataProblemsError, FitError, InputError, SimulationError
 
     usage = _usage_message(error, words)
@@ -219,8 +172,6 @@ def _tell_error(error: Exception, words: Sequence[str] = ()) -> int:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
         tell("error", f"the results cannot be written: {error.strerror}")
         return BAD_INPUT
-    if is_near_the_limit():
-        return _tell_memory(error, stopped_in())
     return _tell_our_fault(error)
 
 
@@ -228,18 +179,6 @@ def _is_ours(error: Exception) -> bool:
     """Whether an error is one that biocal raised, whose sentence says enough."""
     known = sys.modules.get("biocal.errors")
     return known is not None and isinstance(error, known.BiocalError)
-
-
-def _tell_memory(error: Exception, phase: str) -> int:
-    """Want of memory: of the data when they were being read, else of what was to be done with them."""
-    message = memory_message(error, phase)
-    _memory_ran_out.append(True)
-    free_what_failed(error)
-    try:
-        tell("error", message)
-    except MemoryError:
-        os.write(sys.stderr.fileno(), b"error: out of memory\n")
-    return BAD_INPUT if phase in ("", "reading") else FIT_FAILED
 
 
 def _usage_message(error: Exception, words: Sequence[str]) -> str:

@@ -8,15 +8,6 @@ from contextlib import contextmanager
 
 #: Phases that were left by an error, innermost first.
 _stopped: list[str] = []
-#: Phases under way, innermost last.
-_under_way: list[str] = []
-#: Who is told of each change of phase.
-_shown_to: list[Callable[[str], None]] = []
-
-
-def show_phases_to(watcher: Callable[[str], None]) -> None:
-    """Call a function with the innermost phase whenever it changes; blank between phases."""
-    _shown_to.append(watcher)
 
 
 @contextmanager
@@ -62,26 +53,11 @@ def counting(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[int, i
 @contextmanager
 def phase(what: str) -> Iterator[None]:
     """Remember what was being done, for an error that does not know."""
-    _under_way.append(what)
-    _show_phase()
     try:
         yield
     except BaseException:
         _stopped.append(what)
-        _under_way.pop()  # still shown: what follows is the end
         raise
-    _under_way.pop()
-    _show_phase()
-
-
-def _show_phase() -> None:
-    for watcher in _shown_to:
-        watcher(under_way())
-
-
-def under_way() -> str:
-    """What is being done; blank between phases."""
-    return _under_way[-1] if _under_way else ""
 
 
 def stopped_in() -> str:

@@ -14,8 +14,6 @@ from biocal.datasets import data_root
 
 #: Bytes of a file at most, as when a disk is full: less than any table, than a figure, than a report.
 ROOM = (250, 3_000, 20_000)
-#: MiB of memory left to a command: nothing can be loaded; little is left when all is.
-MEMORY = (0, 8, 200)
 _COMMANDS = {
     "fit": ("fit", "--spec", "spec.toml", "--out", "out", "--quiet"),
     "simulate": ("simulate", "design.toml", "--out", "out", "--quiet"),
@@ -118,17 +116,3 @@ def test_without_room_on_the_disk_nothing_changes_and_the_same_command_goes_on(
     assert not (place / "deep").exists()
     assert tree(place) == before
     assert commands.run(words, place, harm={"plain": True}, seconds=60).code == 0
-
-
-@pytest.mark.parametrize("left", MEMORY)
-@pytest.mark.parametrize("command", ["fit", "simulate"])
-def test_without_memory_commands_say_so_and_leave_nothing_half(commands, place, command, left):
-    harm = {"plain": True, "memory_left": left * 2**20}
-    ended = commands.run(_COMMANDS[command], place, harm=harm, seconds=60)
-    if ended.code == 0:
-        return
-    assert ended.code in (3, 4), ended.err
-    (line,) = ended.err.splitlines()
-    assert line.startswith("error: out of memory while "), ended.err
-    assert not [path for path in place.rglob(".biocal-*")]
-    shutil.rmtree(place / "out", ignore_errors=True)
