@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from biocal.cli import columns
 from biocal.cli.messages import plain, tell, tell_problems
+from biocal.cli.option_table import CALIBRATING, READING
 from biocal.cli.output import OutputFolder
 from biocal.cli.progress import working
-from biocal.cli.settings import Settings, gather, read_pool, require_calibration, usage_error
+from biocal.cli.settings import Settings, read_pool, require_calibration, takes, usage_error
 
 if TYPE_CHECKING:
     from biocal.results.calibration import CalibrationResults
@@ -21,40 +21,16 @@ _FILES = (
     *("calibration_residuals.png", "calibration_residuals.svg"),
 )
 
+#: Settled apart.
+_SETTLED = ("calibration_covariates", "calibration_coefficients")
 
-def calibrate(
-    ctx: typer.Context,
-    files: columns.Files = None,
-    spec: columns.Spec = None,
-    study: columns.StudyColumn = None,
-    set: columns.SetColumn = None,
-    case: columns.CaseColumn = None,
-    local: columns.LocalColumn = None,
-    reference: columns.ReferenceColumn = None,
-    person: columns.PersonColumn = None,
-    reference_study: columns.ReferenceStudy = None,
-    local_study: columns.LocalStudy = None,
-    scale_local: columns.ScaleLocal = None,
-    calibrate_with_cases: columns.CalibrateWithCases = False,
-    detection_limit: columns.DetectionLimit = None,
-    reference_detection_limit: columns.ReferenceDetectionLimit = None,
-    below_limit: columns.BelowLimit = None,
-    local_flag: columns.LocalFlag = None,
-    reference_flag: columns.ReferenceFlag = None,
-    calibration_covariates: columns.CalibrationCovariates = None,
-    calibration_coefficients: columns.CalibrationCoefficients = None,
-    calibration_form: columns.CalibrationForm = None,
-    calibration_estimator: columns.CalibrationEstimator = None,
-    calibration_knots: columns.CalibrationKnots = None,
-    batch: columns.Batch = None,
-    unit: columns.Unit = None,
-    out: columns.Out = None,
-    force: columns.Force = False,
-    quiet: columns.Quiet = False,
-) -> None:
+
+@takes("files", "spec", *READING, *CALIBRATING, "unit", "out", "force", "quiet")
+def calibrate(settings: Settings) -> None:
     """Fit the line from local to reference values in every local study, and show how well it fits."""
-    settings = gather(ctx)
-    # a fit spec's `out` is for the fit's results
+    # a fit spec's `out` and `force` are for the fit's results
+    out = settings.get("out") if "out" in settings.typed else None
+    force = "force" in settings.typed
     folder = OutputFolder(out, force=force, names=_FILES, quiet=settings.quiet) if out else None
     if force and not out:
         usage_error("--force has no meaning without --out")
@@ -71,7 +47,7 @@ def calibrate(
             pool,
             calibration_covariates=formula,
             calibration_coefficients=settings.get("calibration_coefficients", "common"),
-            **settings.given(("calibration_form", "calibration_estimator", "calibration_knots", "batch")),
+            **settings.given(key for key in CALIBRATING if key not in _SETTLED),
             unit=settings.get("unit", ""),
         )
         if folder is not None:

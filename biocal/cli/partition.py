@@ -2,47 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from biocal.cli import columns
 from biocal.cli.messages import plain, tell, tell_problems
+from biocal.cli.option_table import ROLES
+from biocal.cli.options import Kind, Option
 from biocal.cli.progress import working
-from biocal.cli.settings import gather, usage_error
+from biocal.cli.settings import Settings, takes, usage_error
+
+_ROWS = Option(
+    "rows", Kind.WHOLE, "N", help="About so many rows make a partition (default: 500000).", least=2
+)
 
 
-def partition(
-    ctx: typer.Context,
-    files: columns.Files = None,
-    spec: columns.Spec = None,
-    out: columns.Out = None,
-    rows: Annotated[
-        int,
-        typer.Option("--rows", metavar="N", min=2, help="About so many rows make a partition."),
-    ] = 500_000,
-    study: columns.StudyColumn = None,
-    set: columns.SetColumn = None,
-    case: columns.CaseColumn = None,
-    local: columns.LocalColumn = None,
-    reference: columns.ReferenceColumn = None,
-    person: columns.PersonColumn = None,
-    quiet: columns.Quiet = False,
-) -> None:
+@takes("files", "spec", "out", _ROWS, *ROLES, "quiet")
+def partition(settings: Settings) -> None:
     """Write studies as partitions that hold whole matched sets, for biocal fit --partitioned; read in pieces."""
     from biocal.distributed.partitioning import partition_studies
 
-    ctx.params.pop("rows")
-    settings = gather(ctx)
     paths = settings.require("files", "No data: name at least one FILE")
     place = settings.get("out") if "out" in settings.typed else None
     if place is None:
         usage_error("Missing option '--out': name a new folder for the partitions")
-    roles = settings.given(("study", "set", "case", "local", "reference", "person"))
-    if roles.get("person") == "":
-        roles["person"] = None  # every row a person of its own
     with working("partitioning", quiet=settings.quiet):
-        written = partition_studies(paths, place, rows=rows, **roles)
+        written = partition_studies(
+            paths, place, rows=settings.get("rows", 500_000), **settings.reading(ROLES)
+        )
     tell_problems(written.problems, quiet=settings.quiet)
     if settings.quiet:
         return

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from biocal.cli.fit_contents import ALL_FILES, expected_files, fit_contents
-from biocal.cli.keys import option_of
 from biocal.cli.messages import plain, tell, tell_problems, warnings_told
+from biocal.cli.option_table import ROLES
+from biocal.cli.options import option_of
 from biocal.cli.output import OutputFolder
 from biocal.cli.progress import naming, working
 from biocal.cli.settings import Settings, usage_error
@@ -16,10 +17,7 @@ from biocal.cli.settings import Settings, usage_error
 if TYPE_CHECKING:
     from biocal.distributed.api import PartitionedRun
 
-_READING = (
-    *("study", "set", "case", "local", "reference", "person"),
-    *("reference_study", "local_study", "scale_local", "calibrate_with_cases"),
-)
+_READING = (*ROLES, "reference_study", "local_study", "scale_local", "calibrate_with_cases")
 _SAME = (
     *("calibration_covariates", "calibration_coefficients", "calibration_variance", "level"),
     *("exposure_name", "unit", "outcome_name", "per", "per_sd", "jobs", "scheduler"),
@@ -89,10 +87,7 @@ def _fitted(folder: str, settings: Settings, options: dict[str, Any]) -> Partiti
     from biocal.distributed.api import run_partitioned
     from biocal.distributed.partitions import PartitionedStudies
 
-    reading = settings.given(_READING)
-    if reading.get("person") == "":
-        reading["person"] = None  # every row a person of its own
-    pool = PartitionedStudies.of(folder, **reading)
+    pool = PartitionedStudies.of(folder, **settings.reading(_READING))
     quiet = settings.quiet
     with warnings_told(quiet=quiet), naming("fitting from partitions", quiet=quiet) as told:
         return run_partitioned(

@@ -4,74 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from biocal.cli.keys import option_of
+from biocal.cli.option_table import DEFAULTS, OPTIONS, needing
+from biocal.cli.options import option_of
 from biocal.cli.settings import Settings, usage_error
 
 if TYPE_CHECKING:
     from biocal.exposure.terms import ExposureSpecification
 
-#: What holds when nothing is said; told in fit.json with what was.
-DEFAULTS: dict[str, Any] = {
-    **{role: role for role in ("study", "set", "case", "local", "reference")},
-    "calibrate_with_cases": False,
-    "method": ["naive", "full"],
-    "keep_going": False,
-    "exposure": "rcs",
-    "knot_rule": "common",
-    "covariates": "",
-    "matching": "",
-    "modifier": "",
-    "season": "",
-    "season_reference": "annual",
-    "season_harmonics": 1,
-    "season_controls": "other-sets",
-    "where": "",
-    "calibrate_within": False,
-    "missing": "complete",
-    "imputation": "",
-    "imputation_files": False,
-    "small_sample": False,
-    "by": [],
-    "subsite": [],
-    "leave_one_out": False,
-    "calibration_covariates": "outcome",
-    "calibration_coefficients": "common",
-    "calibration_form": "linear",
-    "calibration_estimator": "least-squares",
-    "calibration_variance": "robust",
-    "residual_law": "normal",
-    "level": 0.95,
-    "per_sd": False,
-    "aic": False,
-    "exposure_name": "exposure",
-    "unit": "",
-    "outcome_name": "",
-}
-
-#: Options that only one kind of exposure knows.
-_OF_EXPOSURE = {
-    "knots": ("rcs",),
-    "knot_values": ("rcs",),
-    "knot_probs": ("rcs",),
-    "knot_rule": ("rcs",),
-    "cuts": ("categories",),
-    "reference_category": ("categories",),
-    "ref": ("rcs", "linear"),
-    "at": ("rcs", "linear"),
-}
 #: Where results go and what is said: no part of the analysis.
 _NOT_OF_THE_FIT = ("files", "out", "force", "quiet")
-_OF_SEASON = ("season_reference", "season_harmonics", "season_controls")
-_OF_BOOTSTRAP = ("seed", "jobs", "strata")
-#: Options that `biocal.fit` calls by the same name.
-_SAME_NAME: tuple[str, ...] = (
-    *_OF_SEASON,
-    *("calibration_covariates", "calibration_coefficients", "calibration_variance"),
-    *("missing", "calibrate_within", "by", "subsite", "leave_one_out"),
-    *("knot_rule", "residual_law", "level", "exposure_name", "unit", "outcome_name"),
-    *("per", "per_sd", "aic", "joint"),
-    *("calibration_form", "calibration_estimator", "calibration_knots", "batch"),
-)
+_OF_SEASON, _OF_BOOTSTRAP = needing("season"), needing("bootstrap")
 
 
 def effective_options(settings: Settings) -> tuple[dict[str, Any], list[str]]:
@@ -85,13 +27,16 @@ def effective_options(settings: Settings) -> tuple[dict[str, Any], list[str]]:
     given = {key: value for key, value in settings.values.items() if key not in _NOT_OF_THE_FIT}
     options = DEFAULTS | given
     kind = options["exposure"]
-    unused = [key for key in _OF_EXPOSURE if key in settings.values and kind not in _OF_EXPOSURE[key]]
+    of_other = {
+        key: one.exposures for key, one in OPTIONS.items() if one.exposures and kind not in one.exposures
+    }
+    unused = [key for key in of_other if key in settings.values]
     for key in unused:
         if key in settings.typed:
-            wanted = " or ".join(_OF_EXPOSURE[key])
+            wanted = " or ".join(of_other[key])
             usage_error(f"{option_of(key)} needs --exposure {wanted}; the exposure is {kind}")
     told = [f"{', '.join(unused)} of {settings.spec} not used: the exposure is {kind}"] if unused else []
-    dropped = {*unused, *(key for key in _OF_EXPOSURE if kind not in _OF_EXPOSURE[key])}
+    dropped = set(of_other)
     if not options.get("bootstrap") and not options.get("partitioned"):
         idle = [option_of(key) for key in _OF_BOOTSTRAP if key in settings.typed]
         if idle:
@@ -174,5 +119,6 @@ def fit_arguments(options: dict[str, Any]) -> dict[str, Any]:
         "at": options.get("at"),
         "keep_going": True if options["keep_going"] else None,
     }
-    same = _SAME_NAME + (("bootstrap", *_OF_BOOTSTRAP) if options.get("bootstrap") else ())
-    return arguments | {key: options[key] for key in same if key in options}
+    idle = () if options.get("bootstrap") else ("bootstrap", *_OF_BOOTSTRAP)
+    same = [key for key, one in OPTIONS.items() if one.of_fit and key in options and key not in idle]
+    return arguments | {key: options[key] for key in same}

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from biocal.cli.keys import CHOICES, EXCLUSIVE, from_words, option_of
+from biocal.cli.option_table import EXCLUSIVE, OPTIONS, READING
+from biocal.cli.options import Option, from_words, option_of
 
 if TYPE_CHECKING:
     from biocal.study.pooled import PooledStudies
-
-#: Keys that say where the data are and how they are read.
-READING = (
-    *("study", "set", "case", "local", "reference", "person"),
-    *("reference_study", "local_study", "scale_local", "calibrate_with_cases"),
-    *("detection_limit", "reference_detection_limit", "below_limit", "local_flag", "reference_flag"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +42,13 @@ class Settings:
         """Return those of some keys that were given."""
         return {key: self.values[key] for key in keys if key in self.values}
 
+    def reading(self, keys: Iterable[str] = READING) -> dict[str, Any]:
+        """Return what was given of how the data are read, as `biocal.read_studies` takes it."""
+        found = self.given(keys)
+        if found.get("person") == "":
+            found["person"] = None  # every row a person of its own
+        return found
+
     @property
     def quiet(self) -> bool:
         """Whether only errors are told."""
@@ -68,23 +70,28 @@ def usage_error(message: str) -> NoReturn:
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
-def gather(context: typer.Context) -> Settings:
-    """Put together a command's options and the spec they name.
+def takes(*options: str | Option) -> Callable[[Callable[[Settings], None]], Callable[..., None]]:
+    """Make a command of a function of the settings: it takes these options, of the table unless of its own."""
+    chosen = {one.key: one for one in (OPTIONS[one] if isinstance(one, str) else one for one in options)}
 
-    Parameters
-    ----------
-    context : typer.Context
-        Of the command that runs.
+    def command_of(function: Callable[[Settings], None]) -> Callable[..., None]:
+        def command(context: typer.Context, **_: Any) -> None:
+            function(_gather(context.params, chosen))
 
-    Raises
-    ------
-    click.UsageError
-        A value typed that cannot be read.
-    DataProblemsError
-        The spec cannot be read.
-    """
-    typed = _typed(context.params)
-    path = context.params.get("spec")
+        of_context = Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        parameters = [of_context, *(one.parameter() for one in chosen.values())]
+        command.__name__, command.__doc__ = function.__name__, function.__doc__
+        command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {one.name: one.annotation for one in parameters}
+        return command
+
+    return command_of
+
+
+def _gather(parameters: Mapping[str, Any], options: Mapping[str, Option]) -> Settings:
+    """Put together a command's options and the spec they name."""
+    typed = _typed(parameters, options)
+    path = parameters.get("spec")
     if not path:
         return Settings(_expanded(typed), frozenset(typed))
     from biocal.cli.spec import read_spec
@@ -96,20 +103,16 @@ def gather(context: typer.Context) -> Settings:
     return Settings(values | _expanded(typed), frozenset(typed), path)
 
 
-def _typed(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _typed(parameters: Mapping[str, Any], options: Mapping[str, Option]) -> dict[str, Any]:
     """Options given on the command line, read and checked."""
     typed = {}
     for key, value in parameters.items():
         if key == "spec" or value is None or value is False or value in ([], ()):
             continue
         try:
-            typed[key] = from_words(key, list(value) if isinstance(value, tuple) else value)
+            typed[key] = from_words(options[key], list(value) if isinstance(value, tuple) else value)
         except ValueError as fault:
             usage_error(f"Invalid value for '{option_of(key)}': {fault}")
-        if key in CHOICES and value not in CHOICES[key]:
-            usage_error(
-                f"Invalid value for '{option_of(key)}': '{value}' is not one of {', '.join(CHOICES[key])}"
-            )
     for group in EXCLUSIVE:
         several = [option_of(key) for key in group if key in typed]
         if len(several) > 1:
@@ -159,10 +162,7 @@ def reading_options(settings: Settings) -> tuple[list[str], dict[str, Any]]:
         No files.
     """
     files = settings.require("files", "No data: name at least one FILE")
-    options = settings.given(READING)
-    if options.get("person") == "":
-        options["person"] = None  # every row a person of its own
-    return files, options
+    return files, settings.reading()
 
 
 def read_pools(settings: Settings) -> tuple[PooledStudies, ...]:

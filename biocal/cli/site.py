@@ -10,8 +10,9 @@ import typer
 
 from biocal.cli import columns
 from biocal.cli.messages import say, tell, tell_problems
+from biocal.cli.option_table import READING
 from biocal.cli.progress import working
-from biocal.cli.settings import READING, Settings, read_pool
+from biocal.cli.settings import Settings, read_pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,8 @@ import tomllib
 from collections.abc import Collection
 from typing import Any
 
-from biocal.cli.keys import CHOICES, EXCLUSIVE, KEYS, from_toml
+from biocal.cli.option_table import EXCLUSIVE, FEDERATED_KEYS, OPTIONS
+from biocal.cli.options import from_toml
 from biocal.cli.patterns import PatternTooWideError, matching_files
 from biocal.errors import DataProblemsError
 from biocal.study.columns import did_you_mean
@@ -41,19 +42,19 @@ def read_spec(path: str, *, more: Collection[str] = ()) -> dict[str, Any]:
     text = _text(path, log)
     found = _parse(path, text, log)
     values: dict[str, Any] = {}
-    unknown = [key for key in found if key not in KEYS and key not in more]
+    known = {key: one for key, one in OPTIONS.items() if key != "spec"}
+    known |= {key: one for key, one in FEDERATED_KEYS.items() if key in more}
+    unknown = [key for key in found if key not in known]
     for key in unknown[LISTED_PLACES:]:
         del found[key]
     for key, value in found.items():
         line = _line_of(key, text)
-        if key not in KEYS and key not in more:
-            message = (
-                f"'{key}' is not an option{did_you_mean(key, [*KEYS, *more]) or '; see biocal fit --help'}"
-            )
+        if key not in known:
+            message = f"'{key}' is not an option{did_you_mean(key, known) or '; see biocal fit --help'}"
             log.add("error", "unknown-key", message, file=path, line=line)
             continue
         try:
-            values[key] = _allowed(key, from_toml(key, value))
+            values[key] = from_toml(known[key], value)
         except ValueError as fault:
             log.add("error", "bad-value", f"{key}: {fault}", file=path, line=line)
     if len(unknown) > LISTED_PLACES:
@@ -103,13 +104,6 @@ def _line_of(key: str, text: str) -> int | None:
     name = re.escape(key)
     pattern = re.compile(rf"""^\s*(\[\s*["']?{name}["']?\s*\]|["']?{name}["']?\s*[=.])""")
     return next((n for n, line in enumerate(text.splitlines(), start=1) if pattern.match(line)), None)
-
-
-def _allowed(key: str, value: Any) -> Any:
-    allowed = CHOICES.get(key)
-    if allowed and value not in allowed:
-        raise ValueError(f"'{value}' is not one of {', '.join(allowed)}")
-    return value
 
 
 def _resolve_places(path: str, values: dict[str, Any], text: str, log: ProblemLog) -> None:

@@ -11,7 +11,9 @@ import pytest
 from biocal.cli import calibrate as calibrate_module
 from biocal.cli import check as check_module
 from biocal.cli import fit as fit_module
-from biocal.cli.keys import KEYS
+from biocal.cli.option_table import OPTIONS
+from biocal.cli.options import Kind
+from biocal.cli.spec import read_spec
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 
@@ -24,11 +26,29 @@ def options_of(out):
     return json.loads((out / "fit.json").read_text(encoding="utf-8"))["options"]
 
 
-def test_every_option_of_the_commands_is_a_key_and_every_key_is_an_option_of_fit():
-    words = set(inspect.signature(fit_module.fit).parameters) - {"ctx", "spec"}
-    assert words == set(KEYS)
+#: A value that a spec may hold, by the kind of its option.
+VALUES = {
+    Kind.TEXT: '"bmi"',
+    Kind.NUMBER: "0.9",
+    Kind.WHOLE: "4",
+    Kind.DAY: '"annual"',
+    Kind.FLAG: "true",
+    Kind.TEXTS: '["pool.csv"]',
+    Kind.NUMBERS: "[30, 50]",
+    Kind.FACTORS: "{Alder = 2.496}",
+}
+
+
+def test_every_option_of_the_commands_is_a_key_and_every_key_is_an_option_of_fit(folder):
+    words = set(inspect.signature(fit_module.fit).parameters) - {"context"}
+    assert words == set(OPTIONS)
     for command in (check_module.check, calibrate_module.calibrate):
-        assert set(inspect.signature(command).parameters) - {"ctx", "spec"} <= set(KEYS)
+        assert set(inspect.signature(command).parameters) - {"context"} <= words
+    for key, option in OPTIONS.items():
+        if key != "spec":
+            value = f'"{option.choices[0]}"' if option.choices else VALUES[option.kind]
+            (folder / "one.toml").write_text(f"{key} = {value}\n", encoding="utf-8")
+            assert set(read_spec("one.toml")) == {key}
 
 
 def test_a_spec_and_the_same_options_typed_give_the_same_files(folder, biocal):

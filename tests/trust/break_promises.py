@@ -22,6 +22,10 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from broken_source import changed_source  # noqa: E402
+
 COPIED = ("biocal", "data", "tests", "docs", "pyproject.toml", "README.md")
 PASSED, FAILED, ENDLESS = 0, 1, -1
 #: Seconds for one test of a broken copy, and for all tests of an unbroken one.
@@ -83,11 +87,12 @@ def unsound_guards(copy: Path, tests: list[str]) -> set[str]:
 
 def fault_of(copy: Path, promise: dict[str, str]) -> str:
     """What is wrong with the guard of a promise when its source is changed; blank when it holds."""
-    place = copy / promise["file"]
+    try:
+        place, changed = changed_source(copy, promise)
+    except LookupError as fault:
+        return str(fault)
     sound = place.read_text(encoding="utf-8")
-    if sound.count(promise["before"]) != 1:
-        return f"the text to change is not once in {promise['file']}"
-    place.write_text(sound.replace(promise["before"], promise["after"]), encoding="utf-8")
+    place.write_text(changed, encoding="utf-8")
     try:
         code = run_tests(copy, [promise["test"]], PATIENCE)
     finally:

@@ -1,12 +1,16 @@
-"""Every option that a spec may hold as a key, what kind of value it takes, and how that is read."""
+"""What an option is: a word of the command line and a key of a spec, and how its values are read."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from enum import Enum
-from typing import Any
+from inspect import Parameter
+from typing import Annotated, Any
+
+import typer
 
 
 class Kind(Enum):
@@ -22,105 +26,80 @@ class Kind(Enum):
     FACTORS = "a table of numbers, such as [scale_local] with the line Alder = 2.496"
 
 
-KEYS: Mapping[str, Kind] = {
-    "files": Kind.TEXTS,
-    "study": Kind.TEXT,
-    "set": Kind.TEXT,
-    "case": Kind.TEXT,
-    "local": Kind.TEXT,
-    "reference": Kind.TEXT,
-    "person": Kind.TEXT,
-    "reference_study": Kind.TEXTS,
-    "local_study": Kind.TEXTS,
-    "scale_local": Kind.FACTORS,
-    "calibrate_with_cases": Kind.FLAG,
-    "detection_limit": Kind.FACTORS,
-    "reference_detection_limit": Kind.NUMBER,
-    "below_limit": Kind.TEXT,
-    "local_flag": Kind.TEXT,
-    "reference_flag": Kind.TEXT,
-    "sensitivity": Kind.TEXTS,
-    "method": Kind.TEXTS,
-    "keep_going": Kind.FLAG,
-    "residual_law": Kind.TEXT,
-    "calibration_covariates": Kind.TEXT,
-    "calibration_coefficients": Kind.TEXT,
-    "calibration_form": Kind.TEXT,
-    "calibration_estimator": Kind.TEXT,
-    "calibration_knots": Kind.WHOLE,
-    "batch": Kind.TEXT,
-    "calibration_variance": Kind.TEXT,
-    "exposure": Kind.TEXT,
-    "knots": Kind.WHOLE,
-    "knot_values": Kind.NUMBERS,
-    "knot_probs": Kind.NUMBERS,
-    "knot_rule": Kind.TEXT,
-    "cuts": Kind.NUMBERS,
-    "reference_category": Kind.TEXT,
-    "covariates": Kind.TEXT,
-    "matching": Kind.TEXT,
-    "modifier": Kind.TEXT,
-    "season": Kind.TEXT,
-    "season_reference": Kind.DAY,
-    "season_harmonics": Kind.WHOLE,
-    "season_controls": Kind.TEXT,
-    "where": Kind.TEXT,
-    "calibrate_within": Kind.FLAG,
-    "missing": Kind.TEXT,
-    "imputation": Kind.TEXT,
-    "imputation_files": Kind.FLAG,
-    "small_sample": Kind.FLAG,
-    "by": Kind.TEXTS,
-    "subsite": Kind.TEXTS,
-    "leave_one_out": Kind.FLAG,
-    "ref": Kind.NUMBER,
-    "at": Kind.NUMBERS,
-    "level": Kind.NUMBER,
-    "per": Kind.NUMBERS,
-    "per_sd": Kind.FLAG,
-    "aic": Kind.FLAG,
-    "joint": Kind.TEXT,
-    "seed": Kind.WHOLE,
-    "bootstrap": Kind.WHOLE,
-    "jobs": Kind.WHOLE,
-    "strata": Kind.TEXT,
-    "partitioned": Kind.FLAG,
-    "scheduler": Kind.TEXT,
-    "exposure_name": Kind.TEXT,
-    "unit": Kind.TEXT,
-    "outcome_name": Kind.TEXT,
-    "suppress": Kind.WHOLE,
-    "out": Kind.TEXT,
-    "force": Kind.FLAG,
-    "quiet": Kind.FLAG,
+#: What typer reads for a kind; several values and tables are words that are read later.
+_TYPED: Mapping[Kind, Any] = {
+    Kind.NUMBER: float | None,
+    Kind.WHOLE: int | None,
+    Kind.FLAG: bool,
+    Kind.TEXTS: list[str] | None,
+    Kind.FACTORS: list[str] | None,
 }
 
-#: Keys of the specs of a federated fit alone.
-FEDERATED_KEYS: Mapping[str, Kind] = {
-    "sites": Kind.TEXTS,
-    "site": Kind.TEXT,
-    "minimum": Kind.WHOLE,
-    "rounds": Kind.WHOLE,
-    "secret_file": Kind.TEXT,
-}
 
-#: Values allowed, where they are few; methods are known to the estimators.
-CHOICES: Mapping[str, tuple[str, ...]] = {
-    "below_limit": ("lod", "lod/2", "lod/sqrt2", "censored"),
-    "exposure": ("rcs", "linear", "categories"),
-    "knot_rule": ("common", "published"),
-    "residual_law": ("normal", "smearing"),
-    "strata": ("calibrators", "deciles"),
-    "calibration_coefficients": ("common", "by-study"),
-    "missing": ("complete", "indicator"),
-    "season_controls": ("other-sets", "all"),
-    "calibration_form": ("linear", "log-log", "rcs"),
-    "calibration_estimator": ("least-squares", "huber"),
-    "calibration_variance": ("robust", "hc3"),
-}
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option of a command, and a key of a spec.
 
-#: Ways to say one thing: a source may use one of them, and the command line's replaces the file's.
-EXCLUSIVE = (("knots", "knot_values", "knot_probs"),)
+    Attributes
+    ----------
+    key : str
+        With underscores; ``files`` are arguments.
+    kind : Kind
+    metavar, panel, help : str
+        As ``--help`` shows them.
+    choices : tuple of str
+        Values allowed, where they are few.
+    default : object
+        What holds when nothing is said, for the record; None where there is no such value.
+    exposures : tuple of str
+        Kinds of exposure that know it; empty: all.
+    needs : str
+        Key of the option without which it has no meaning.
+    of_fit : bool
+        Whether `biocal.fit` has an argument of the same name.
+    least, most : int or None
+        Of a whole number.
+    """
+
+    key: str
+    kind: Kind
+    metavar: str = ""
+    panel: str = ""
+    help: str = ""
+    choices: tuple[str, ...] = ()
+    default: Any = None
+    exposures: tuple[str, ...] = ()
+    needs: str = ""
+    of_fit: bool = False
+    least: int | None = None
+    most: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The long option: ``--knot-values`` of ``knot_values``."""
+        return option_of(self.key)
+
+    def info(self) -> Any:
+        """What typer is told of it."""
+        if self.key == "files":
+            return typer.Argument(metavar=self.metavar, help=self.help, show_default=False)
+        return typer.Option(
+            self.name,
+            metavar=self.metavar or None,
+            help=self.help,
+            rich_help_panel=self.panel or None,
+            min=self.least,
+            max=self.most,
+            show_default=False,
+        )
+
+    def parameter(self) -> Parameter:
+        """The parameter of a command's function."""
+        kind = _TYPED.get(self.kind, str | None)
+        default = False if self.kind is Kind.FLAG else None
+        return Parameter(
+            self.key, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, self.info()]
+        )
 
 
 def option_of(key: str) -> str:
@@ -128,7 +107,7 @@ def option_of(key: str) -> str:
     return "--" + key.replace("_", "-")
 
 
-def from_words(key: str, value: Any) -> Any:
+def from_words(option: Option, value: Any) -> Any:
     """Read a value as typer hands it over.
 
     Raises
@@ -136,11 +115,18 @@ def from_words(key: str, value: Any) -> Any:
     ValueError
         With what is wrong.
     """
-    if KEYS[key] is Kind.NUMBERS:
+    if option.kind is Kind.NUMBERS:
         return [_number(part) for part in str(value).replace(",", " ").split()]
-    if KEYS[key] is Kind.FACTORS:
-        what, example = ("LIMIT", "Alder=5") if key == "detection_limit" else ("FACTOR", "Alder=2.496")
+    if option.kind is Kind.FACTORS:
+        what, example = ("LIMIT", "Alder=5") if option.key == "detection_limit" else ("FACTOR", "Alder=2.496")
         return _by_study(value, what, example)
+    return require_choice(option, value)
+
+
+def require_choice(option: Option, value: Any) -> Any:
+    """Return the value; ValueError unless it is one of an option's few."""
+    if option.choices and value not in option.choices:
+        raise ValueError(f"'{value}' is not one of {', '.join(option.choices)}")
     return value
 
 
@@ -173,7 +159,7 @@ def _by_study(words: list[str], what: str, example: str) -> dict[str, float]:
     return factors
 
 
-def from_toml(key: str, value: Any) -> Any:
+def from_toml(option: Option, value: Any) -> Any:
     """Read a value of a spec; a single text or number stands for a list of one.
 
     Raises
@@ -181,17 +167,17 @@ def from_toml(key: str, value: Any) -> Any:
     ValueError
         With what is wrong.
     """
-    kind = FEDERATED_KEYS[key] if key in FEDERATED_KEYS else KEYS[key]
+    kind = option.kind
     if kind in (Kind.TEXTS, Kind.NUMBERS) and not isinstance(value, list):
         value = [value]
     # ids of studies may be numbers
-    if kind is Kind.TEXTS and key in ("reference_study", "local_study"):
+    if kind is Kind.TEXTS and option.key in ("reference_study", "local_study"):
         value = [str(one) if _is(one, int | float) else one for one in value]
     if kind is Kind.DAY and (_is(value, int) or isinstance(value, date)):
         return str(value)
     if not _fits(kind, value):
         raise ValueError(f"expected {kind.value}, found {_shown(value)}")
-    return value
+    return require_choice(option, value)
 
 
 def _fits(kind: Kind, value: Any) -> bool:
