@@ -19,7 +19,7 @@ from engine import cpu
 from page_tables import induced_table
 
 from biocal.exposure.terms import SplineBasis
-from biocal.outcome.conditional_logistic import fit_conditional_logistic
+from biocal.outcome.conditional_logistic import maximise_conditional, outcome_fit
 from biocal.pooling.estimate import calibrate_problem
 from biocal.pooling.induced import induced_coefficients
 from biocal.pooling.model_columns import lay_out_columns
@@ -73,7 +73,8 @@ def measure(sets: int, controls: int, gate: float | None) -> dict[str, object]:
 
     def full() -> object:
         columns = model.build(basis.columns(exposure.value), problem)
-        return fit_conditional_logistic(problem.layout, columns, model.terms)
+        likelihood, optimum = maximise_conditional(problem.layout, columns, model.terms)
+        return outcome_fit(optimum, likelihood.details(optimum.point))
 
     def induced() -> object:
         return induced_coefficients(problem, basis, calibration)

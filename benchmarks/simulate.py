@@ -32,7 +32,7 @@ from biocal.kernels.rcs import spline_columns
 from biocal.kernels.set_layout import lay_out_sets
 from biocal.simulation.design import read_design
 from biocal.simulation.generate import draw
-from biocal.simulation.replicate import fit_drawn
+from biocal.simulation.replicate import estimate_drawn
 
 KNOTS = (34.35, 60.02, 85.64)
 BATCH = range(16)
@@ -87,7 +87,7 @@ def batch_seconds(scenario: object) -> dict[str, float]:
     likelihood = ConditionalLikelihood(layout, columns)
     start = np.zeros((len(BATCH), 2))
     return {
-        "whole": cpu(lambda: fit_drawn(draw(scenario, 1, 0, BATCH), scenario), 15),  # type: ignore[arg-type]
+        "whole": cpu(lambda: estimate_drawn(draw(scenario, 1, 0, BATCH), scenario), 15),  # type: ignore[arg-type]
         "draw": cpu(lambda: draw(scenario, 1, 0, BATCH), 15),  # type: ignore[arg-type]
         "likelihood": 3 * cpu(lambda: maximise(likelihood.evaluate, start), 15),
     }
@@ -160,10 +160,11 @@ def one_core_program(seconds: float) -> list[str]:
     program = (
         "import sys, time; sys.path.insert(0, sys.argv[1]); import simulate; from pathlib import Path; "
         "from biocal.simulation.design import read_design; from biocal.simulation.generate import draw; "
-        "from biocal.simulation.replicate import fit_drawn; scenario = read_design(Path(sys.argv[2])).scenarios[0]; "
+        "from biocal.simulation.replicate import estimate_drawn; "
+        "scenario = read_design(Path(sys.argv[2])).scenarios[0]; "
         "done, start = 0, time.perf_counter()\n"
         f"while time.perf_counter() - start < {seconds}:\n"
-        "    fit_drawn(draw(scenario, 1, 0, simulate.BATCH), scenario); done += 1\n"
+        "    estimate_drawn(draw(scenario, 1, 0, simulate.BATCH), scenario); done += 1\n"
         "print(done / (time.perf_counter() - start))"
     )
     return [sys.executable, "-c", program, str(HERE)]

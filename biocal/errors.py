@@ -119,15 +119,3 @@ class SimulationError(BiocalError):
 
 class BiocalWarning(UserWarning):
     """Base of all warnings that biocal issues."""
-
-
-class DroppedSetsWarning(BiocalWarning):
-    """Rows or matched sets were left out of an analysis."""
-
-
-class ExtrapolationWarning(BiocalWarning):
-    """Local values lie outside the range in which the calibration was learned."""
-
-
-class SmallCalibrationWarning(BiocalWarning):
-    """A calibration rests on few pairs."""

@@ -57,18 +57,6 @@ def _hermite_rule(n_nodes: int) -> tuple[FloatArray, FloatArray]:
     return nodes, weights
 
 
-def log_mean_exp(exponent: FloatArray, log_weights: FloatArray) -> FloatArray:
-    """log of the weighted mean of exp(exponent) over the first axis, safe from overflow.
-
-    Parameters
-    ----------
-    exponent : ndarray, shape (n_nodes, ...)
-    log_weights : ndarray, broadcasting with `exponent`
-        Logs of weights that sum to 1; -inf for a node that does not count.
-    """
-    return tilted(exponent, log_weights)[0]
-
-
 def tilted(exponent: FloatArray, log_weights: FloatArray) -> tuple[FloatArray, FloatArray]:
     """log E[exp(h)], and the probabilities of the nodes under the law tilted by exp(h).
 
@@ -77,7 +65,7 @@ def tilted(exponent: FloatArray, log_weights: FloatArray) -> tuple[FloatArray, F
     exponent : ndarray, shape (n_nodes, ...)
         h at the nodes.
     log_weights : ndarray, broadcasting with `exponent`
-        As in :func:`log_mean_exp`; at least one finite at each place.
+        Logs of weights that sum to 1; -inf for a node that does not count. At least one finite at each place.
 
     Returns
     -------

@@ -76,7 +76,9 @@ class OutcomeFit:
     informative: BoolArray | None = None
 
 
-def fit_conditional_logistic(layout: SetLayout, columns: Columns, names: Sequence[str]) -> OutcomeFit:
+def maximise_conditional(
+    layout: SetLayout, columns: Columns, names: Sequence[str]
+) -> tuple[ConditionalLikelihood, Optimum]:
     """Maximise the exact conditional likelihood.
 
     Parameters
@@ -87,10 +89,6 @@ def fit_conditional_logistic(layout: SetLayout, columns: Columns, names: Sequenc
         Columns of the linear predictor.
     names : sequence of str, length p
         Their names, for messages.
-
-    Returns
-    -------
-    OutcomeFit
 
     Raises
     ------
@@ -106,14 +104,6 @@ def fit_conditional_logistic(layout: SetLayout, columns: Columns, names: Sequenc
     .. [1] Gail, Lubin, Rubinstein. Likelihood calculations for matched case-control studies.
        Biometrika 1981;68:703-707.
     """
-    likelihood, optimum = maximise_conditional(layout, columns, names)
-    return outcome_fit(optimum, likelihood.details(optimum.point))
-
-
-def maximise_conditional(
-    layout: SetLayout, columns: Columns, names: Sequence[str]
-) -> tuple[ConditionalLikelihood, Optimum]:
-    """The likelihood and its maximum alone; parameters and errors as :func:`fit_conditional_logistic`."""
     likelihood = ConditionalLikelihood(layout, columns)
     return likelihood, maximise_identified(likelihood, columns, names, slope=likelihood.slope)
 
@@ -125,7 +115,7 @@ def maximise_identified(
     *,
     slope: Callable[[FloatArray], Slope] | None = None,
 ) -> Optimum:
-    """Maximise a conditional likelihood from 0; parameters and errors as :func:`fit_conditional_logistic`."""
+    """Maximise a conditional likelihood from 0; parameters and errors as :func:`maximise_conditional`."""
     start = np.zeros((1, columns.shape[0]))
     first = likelihood.evaluate(start)
     require_identified(likelihood, columns, names, first.information[0])

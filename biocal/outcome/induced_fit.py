@@ -12,8 +12,8 @@ from biocal.errors import ConvergenceError, SeparationError
 from biocal.kernels.matched_set import ConditionalLikelihood
 from biocal.kernels.newton import DECREMENT_TOLERANCE, FLAT_INFORMATION, MAX_ITERATIONS, Optimum
 from biocal.kernels.set_layout import SetLayout
-from biocal.outcome.conditional_logistic import OutcomeFit, require_identified
-from biocal.outcome.induced import InducedDetails, InducedLikelihood
+from biocal.outcome.conditional_logistic import require_identified
+from biocal.outcome.induced import InducedLikelihood
 from biocal.outcome.induced_piece import InducedTerms
 
 FloatArray = NDArray[np.float64]
@@ -81,38 +81,6 @@ def maximise_induced(
         optimum = _ascend(likelihood, zero, max_iterations)
     _require_maximum(optimum, likelihood, names)
     return optimum
-
-
-def fit_induced_likelihood(
-    likelihood: InducedLikelihood,
-    start: FloatArray | None,
-    names: Sequence[str],
-    *,
-    max_iterations: int = MAX_ITERATIONS,
-) -> tuple[OutcomeFit, InducedDetails]:
-    """Maximise an induced likelihood and gather what the sandwich needs there.
-
-    Parameters and errors as in :func:`maximise_induced`.
-
-    Returns
-    -------
-    OutcomeFit, InducedDetails
-        `information` of the fit is the observed one.
-    """
-    optimum = maximise_induced(likelihood, start, names, max_iterations=max_iterations)
-    details = likelihood.details(optimum.point[0])
-    fit = OutcomeFit(
-        beta=optimum.point[0],
-        loglik=details.terms.loglik,
-        loglik_null=null_loglik(likelihood.layout),
-        information=details.terms.information,
-        set_scores=details.set_scores,
-        residual=details.residual,
-        slope=details.slope,
-        iterations=int(optimum.iterations[0]),
-        decrement=float(optimum.decrement[0]),
-    )
-    return fit, details
 
 
 def _ascend(likelihood: InducedLikelihood, start: FloatArray, max_iterations: int) -> Optimum:

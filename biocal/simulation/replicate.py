@@ -77,12 +77,6 @@ def run_batch(
     return replicate_rows(scenario, scenario_index, replicates, estimate_drawn(drawn, scenario))
 
 
-def fit_drawn(drawn: Drawn, scenario: Scenario) -> dict[str, tuple[FloatArray, FloatArray, list[str]]]:
-    """Curves of every method: log OR (B, m), standard errors (B, m), errors ("" for none) by method."""
-    found = estimate_drawn(drawn, scenario)
-    return {method: (each.log_or, each.std_error, each.errors) for method, each in found.items()}
-
-
 def estimate_drawn(drawn: Drawn, scenario: Scenario) -> dict[str, MethodRows]:
     """What every method finds in a batch: its curve, and the coefficients and tests that are asked for."""
     batch = drawn.reference_assay.shape[0]

@@ -266,11 +266,6 @@ def parse_number(word: str) -> float:
     return float(word)
 
 
-def text_column(column: RawColumn) -> bool:
-    """Whether a column holds text (or mixed objects) rather than typed values."""
-    return not isinstance(column, pd.Series) or _holds_text(column)
-
-
 def _cast(column: RawColumn) -> NDArray[np.float64] | None:
     """Text to numbers in one go, shape (n,); None when a cell needs a closer look."""
     import pyarrow as pa

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from biocal.errors import OptionError
-from biocal.kernels.quadrature import log_mean_exp, normal_nodes, tilted
+from biocal.kernels.quadrature import normal_nodes, tilted
 
 # The same sums in another order.
 ROUNDING = 1e-12
@@ -47,7 +47,7 @@ def test_a_rule_handed_out_cannot_be_spoiled():
 def test_the_log_mean_of_exp_of_a_normal_value_is_half_its_variance(b):
     nodes, weights = normal_nodes(30)
     # 30 nodes integrate exp(2 z) to about 1e-13.
-    assert abs(log_mean_exp(b * nodes, np.log(weights)) - b * b / 2) <= 1e-12
+    assert abs(tilted(b * nodes, np.log(weights))[0] - b * b / 2) <= 1e-12
 
 
 def test_tilting_by_exp_b_z_moves_the_mean_to_b_and_leaves_the_variance():

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from fixture_files import read_answers, read_rows
 from matched_rows import draw_matched_rows
+from outcome_fits import fit_conditional_logistic
 
 from biocal.errors import ConvergenceError, SingularInformationError
 from biocal.kernels.newton import maximise
 from biocal.kernels.set_layout import lay_out_sets
 from biocal.outcome import conditional_logistic
-from biocal.outcome.conditional_logistic import constant_within_sets, fit_conditional_logistic
+from biocal.outcome.conditional_logistic import constant_within_sets
 
 AGAINST_R = 1e-8  # R's pinned 15 digits, less what its own stopping rule leaves
 TWO_OPTIMISERS = 1e-6  # statsmodels' Newton stops on the change of the parameters

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from enumeration import enumerate_set
 from induced_by_hand import log_risk_and_gradient
+from outcome_fits import fit_conditional_logistic, fit_induced_likelihood
 
 from biocal.errors import ConvergenceError, SeparationError, SingularInformationError
 from biocal.exposure.terms import CategoryBasis, LinearBasis, SplineBasis
 from biocal.kernels import set_layout
 from biocal.kernels.set_layout import lay_out_sets
 from biocal.outcome import induced
-from biocal.outcome.conditional_logistic import fit_conditional_logistic
 from biocal.outcome.induced import InducedDesign, InducedLikelihood, InducedTerms
-from biocal.outcome.induced_fit import climb, fit_induced_likelihood, null_loglik
+from biocal.outcome.induced_fit import climb, null_loglik
 from biocal.outcome.induced_interpolation import INTERPOLATION_TOLERANCE
 from biocal.outcome.induced_law import ExposureLaw
 from biocal.outcome.induced_persons import lay_out_risks

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from matched_rows import draw_matched_rows
+from outcome_fits import fit_conditional_logistic
 from scipy.optimize import linprog
 
 from biocal.errors import SeparationError
 from biocal.kernels.set_layout import lay_out_sets
-from biocal.outcome.conditional_logistic import fit_conditional_logistic
 
 SHAPES = [(1, 1), (1, 2), (2, 1), (2, 3), (3, 2)]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from outcome_fits import fit_conditional_logistic
 from pools import StudyPlan, draw_pool
 
 from biocal.exposure.terms import LinearBasis
-from biocal.outcome.conditional_logistic import fit_conditional_logistic
 from biocal.pooling.model_columns import lay_out_columns
 from biocal.pooling.plug_in import fit_plug_in, plug_in_exposure
 from biocal.pooling.prepare import ModelFormulas, prepare

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from outcome_fits import fit_conditional_logistic
 from pools import StudyPlan, draw_pool
 
 from biocal.calibration import rows as rows_module
 from biocal.exposure.terms import LinearBasis, SplineBasis
 from biocal.kernels import set_layout
 from biocal.kernels.sandwich import StackedScores, stacked_covariance
-from biocal.outcome.conditional_logistic import fit_conditional_logistic
 from biocal.pooling import model_columns
 from biocal.pooling.estimate import calibrate_problem
 from biocal.pooling.model_columns import lay_out_columns

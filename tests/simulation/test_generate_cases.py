@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from drawn_scenarios import SPLINE, assert_mean, local_study, reference_study, scenario_of
+from outcome_fits import fit_conditional_logistic
 
 from biocal.errors import SimulationError
 from biocal.kernels.rcs import spline_columns
 from biocal.kernels.set_layout import lay_out_sets
-from biocal.outcome.conditional_logistic import fit_conditional_logistic
 from biocal.simulation.generate import Drawn, draw
 from biocal.simulation.generate_plan import plan_of
 from biocal.simulation.laws import exposure_density

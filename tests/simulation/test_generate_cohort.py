@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from drawn_scenarios import FLAT, assert_mean, local_study, reference_study, scenario_of
+from outcome_fits import fit_conditional_logistic
 from scipy.stats import chisquare
 
 from biocal.errors import SimulationError
 from biocal.kernels.set_layout import lay_out_sets
-from biocal.outcome.conditional_logistic import fit_conditional_logistic
 from biocal.simulation.generate import draw
 from biocal.simulation.generate_cohort import _distinct_integers
 from biocal.simulation.scenario import Covariate, Disease, Matching, Measurement

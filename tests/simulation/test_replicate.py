@@ -9,7 +9,7 @@ from biocal.exposure.terms import SplineBasis, rcs
 from biocal.pooling.estimate import calibrate_problem, estimate_method
 from biocal.pooling.exposure_scale import learn_basis
 from biocal.simulation.generate import draw
-from biocal.simulation.replicate import fit_drawn, run_batch
+from biocal.simulation.replicate import estimate_drawn, run_batch
 from biocal.simulation.replicate_problem import problem_of
 from biocal.simulation.scenario import (
     Covariate,
@@ -72,7 +72,8 @@ WITH_COVARIATES = {
 def test_a_batch_gives_the_numbers_of_the_general_code(changes: dict[str, object], method: str) -> None:
     design = scenario(**changes)
     drawn = draw(design, 1, 0, range(3))
-    log_or, std_error, errors = fit_drawn(drawn, design)[method]
+    found = estimate_drawn(drawn, design)[method]
+    log_or, std_error, errors = found.log_or, found.std_error, found.errors
     for row in range(3):
         everybody = problem_of(drawn, design, row)
         calibration = calibrate_problem(everybody)
@@ -136,7 +137,7 @@ def test_the_reference_method_uses_the_reference_value_of_everybody() -> None:
     assert problem.local_names == ()
     np.testing.assert_array_equal(problem.reference_assay, drawn.reference_assay[0])
     found = estimate_method(problem, "naive", SplineBasis(KNOTS), None)
-    log_or = fit_drawn(drawn, design)["reference"][0][0]
+    log_or = estimate_drawn(drawn, design)["reference"].log_or[0]
     basis = SplineBasis(KNOTS)
     contrast = basis.columns(np.array(AT)) - basis.columns(np.array([55.0]))
     np.testing.assert_allclose(log_or, contrast.T @ found.outcome.beta, atol=SAME_ARITHMETIC)
@@ -155,6 +156,7 @@ def test_sets_that_share_a_person_of_the_cohort_are_one_unit() -> None:
     person, unit = drawn.person[0], problem.set_unit[drawn.set_code]
     for shared in np.unique(person):
         assert np.unique(unit[person == shared]).size == 1
-    log_or, _, errors = fit_drawn(drawn, design)["full"]
+    found = estimate_drawn(drawn, design)["full"]
+    log_or, errors = found.log_or, found.errors
     assert errors == [""]
     assert np.isfinite(log_or).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from outcome_fits import fit_conditional_logistic
 from pools import StudyPlan, draw_pool
 from precise_arithmetic import MatchedSets, as_array, derivatives, in_80_digits, maximum, precise
 
@@ -12,7 +13,6 @@ from biocal.errors import FitError, SeparationError
 from biocal.kernels.matched_set import ConditionalLikelihood
 from biocal.kernels.newton import maximise
 from biocal.kernels.set_layout import lay_out_sets
-from biocal.outcome.conditional_logistic import fit_conditional_logistic
 
 #: Relative, of log-likelihood and score: a few times 2e-16.  The information of 37,500 cells a set, one after the
 #: other, keeps 13 digits, and one fewer each time that predictors are ten times steeper (2e-11 seen at 2,000).

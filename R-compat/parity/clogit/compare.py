@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from biocal.kernels.set_layout import lay_out_sets
-from biocal.outcome.conditional_logistic import fit_conditional_logistic
+from biocal.outcome.conditional_logistic import maximise_conditional, outcome_fit
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -35,7 +35,8 @@ def fitted(rows: list[dict[str, str]], set_column: str, names: list[str]) -> dic
     _, codes = np.unique([int(row[set_column]) for row in rows], return_inverse=True)
     is_case = np.array([row["case"] == "1" for row in rows])
     columns = np.array([[float(row[name]) for row in rows] for name in names])
-    fit = fit_conditional_logistic(lay_out_sets(codes, is_case), columns, names)
+    likelihood, optimum = maximise_conditional(lay_out_sets(codes, is_case), columns, names)
+    fit = outcome_fit(optimum, likelihood.details(optimum.point))
     return {
         "estimate": fit.beta,
         "covariance": np.linalg.inv(fit.information),
