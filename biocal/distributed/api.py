@@ -24,7 +24,8 @@ from biocal.pooling.fit_choices import wants_leverage_scores
 from biocal.pooling.prepare import ModelFormulas
 from biocal.results.comparison import Comparison
 from biocal.results.increments import require_increments
-from biocal.results.model import AskedTables, Labels
+from biocal.results.labels import Labels
+from biocal.results.model import AskedTables
 from biocal.study.columns import did_you_mean
 from biocal.study.formula_levels import require_fixed_coding
 from biocal.study.notices import Problem

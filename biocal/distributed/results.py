@@ -15,7 +15,8 @@ from biocal.pooling.independent_units import shared_person_words
 from biocal.pooling.prepare import ModelFormulas
 from biocal.results.calibration import CalibrationResults
 from biocal.results.comparison import Comparison
-from biocal.results.model import AskedTables, BySums, ExposureScale, Labels, ModelInfo, Sample
+from biocal.results.labels import Labels
+from biocal.results.model import AskedTables, BySums, ExposureScale, ModelInfo, Sample
 from biocal.study.natural_order import natural_key
 from biocal.sums.fits import CountedStudy, calibration_of_sums, comparison_of_sums
 

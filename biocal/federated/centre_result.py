@@ -12,7 +12,8 @@ from biocal.federated.plausible import StudyCounts
 from biocal.pooling.exposure_scale import GRID_POINTS, scale_notes
 from biocal.results.calibration import CalibrationResults
 from biocal.results.comparison import Comparison
-from biocal.results.model import BySums, ExposureScale, Labels, ModelInfo, Sample
+from biocal.results.labels import Labels
+from biocal.results.model import BySums, ExposureScale, ModelInfo, Sample
 from biocal.study.matched_sets import StudyFlow
 from biocal.sums.fits import CountedStudy, SummedFits, calibration_of_sums, comparison_of_sums
 from biocal.sums.tasks import Task

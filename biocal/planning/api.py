@@ -19,7 +19,7 @@ from biocal.planning.power import powers_of_tests
 from biocal.planning.prediction import Prediction, Predictor
 from biocal.planning.results import ALIKE, BEST, EQUAL, PLANNED, PlanResults
 from biocal.planning.spec import PlanSpec, read_plan
-from biocal.results.model import Labels
+from biocal.results.labels import Labels
 from biocal.results.text import count
 from biocal.simulation.estimand import true_log_or
 from biocal.study.file_bytes import in_a_line

@@ -23,7 +23,7 @@ from biocal.pooling.fit_choices import wants_leverage_scores
 from biocal.pooling.plug_in import fit_plug_in, plug_in_exposure
 from biocal.pooling.prepare import ModelFormulas, prepare
 from biocal.pooling.problem import PooledProblem
-from biocal.results.model import Labels
+from biocal.results.labels import Labels
 from biocal.study.pooled import PooledStudies
 
 FloatArray = NDArray[np.float64]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from biocal.planning.options import PlanOptions
 from biocal.planning.power import TestPower
 from biocal.planning.prediction import Prediction, Predictor
-from biocal.results.model import Labels
+from biocal.results.labels import Labels
 
 if TYPE_CHECKING:
     import pandas as pd

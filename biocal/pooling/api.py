@@ -11,7 +11,6 @@ from biocal.errors import BiocalError, OptionError
 from biocal.exposure.terms import Basis, ExposureSpecification, rcs
 from biocal.kernels.delta import WaldTest
 from biocal.pooling.assembled_fit import assemble_fit, describe_sample, trend_test, with_few_influences
-from biocal.pooling.below_limit import below_limit_notes
 from biocal.pooling.bootstrap import BootstrapOptions, Progress, bootstrap_fits
 from biocal.pooling.calibrate import calibration_results, require_coefficients
 from biocal.pooling.calibration_quality import read_batches
@@ -39,7 +38,9 @@ from biocal.results.calibration_quality_tables import quality_note
 from biocal.results.comparison import Comparison
 from biocal.results.fits import Fit
 from biocal.results.increments import require_increments
-from biocal.results.model import AskedTables, Labels, ModelInfo
+from biocal.results.labels import Labels
+from biocal.results.model import AskedTables, ModelInfo
+from biocal.study.below_limit import below_limit_notes
 from biocal.study.pooled import PooledStudies
 
 

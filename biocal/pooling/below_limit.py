@@ -8,7 +8,7 @@ from typing import Any
 from biocal.errors import BiocalError, OptionError
 from biocal.results.below_limit import BelowLimitSensitivity
 from biocal.results.comparison import Comparison
-from biocal.study.below_limit import RULES, below_limit_problems, with_below_limit
+from biocal.study.below_limit import RULES, with_below_limit
 from biocal.study.pooled import PooledStudies
 
 #: Arguments of a fit that have no part in the comparison of rules.
@@ -26,24 +26,6 @@ _NOT_COMPARED = (
     "subsite",
     "leave_one_out",
 )
-
-
-def below_limit_notes(pool: PooledStudies, methods: Sequence[str]) -> tuple[str, ...]:
-    """How many values are below their limit, study by study, and what the methods leave out."""
-    told = tuple(problem.message for problem in below_limit_problems(pool))
-    held = pool.below_limit
-    if held is None or not told:
-        return ()
-    if held.rule == "censored" and held.laws:
-        told += (
-            "the laws of values below the limit count as known in the standard errors, and ignore covariates",
-        )
-        if "induced" in methods and held.local.any():
-            told += (
-                "induced takes the calibration's residual SD for persons below the limit too, without the spread of "
-                "their local value below it",
-            )
-    return told
 
 
 def require_below_limit(pool: PooledStudies) -> str:

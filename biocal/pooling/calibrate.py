@@ -24,7 +24,7 @@ from biocal.results.calibration import (
     calibration_notes,
 )
 from biocal.results.calibration_quality import StudyQuality
-from biocal.results.model import Labels
+from biocal.results.labels import Labels
 from biocal.study.covariates import design_columns
 from biocal.study.pooled import PooledStudies
 

@@ -14,7 +14,7 @@ from biocal.pooling.plug_in import plug_in_exposure
 from biocal.pooling.prepare import PreparedPool
 from biocal.pooling.problem import PooledProblem
 from biocal.pooling.season import SeasonFit, season_covariance
-from biocal.results.model import Labels
+from biocal.results.labels import Labels
 from biocal.results.season import SeasonResults, StudySeason, shape_note
 from biocal.study.season_dates import day_in_words
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from biocal.errors import OptionError
 from biocal.kernels.delta import normal_quantile
 from biocal.results.contrasts import ResponseAxis
-from biocal.results.model import Labels
+from biocal.results.labels import Labels
 from biocal.results.text import paragraph
 
 if TYPE_CHECKING:

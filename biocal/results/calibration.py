@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from biocal.results.calibration_quality import StudyQuality
 from biocal.results.calibration_quality_tables import batch_table, quality_lines, quality_table
-from biocal.results.model import Labels
+from biocal.results.labels import Labels
 from biocal.results.text import number, paragraph, percent, table, terms_of_columns
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.kernels.delta import interval_quantile
-from biocal.results.model import Labels
+from biocal.results.labels import Labels
 from biocal.results.odds_ratios import odds_ratio
 
 if TYPE_CHECKING:

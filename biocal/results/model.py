@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.results.labels import Labels
+from biocal.results.season import SeasonResults
 from biocal.study.matched_sets import DroppedSet, StudyFlow
 from biocal.study.source_table import InputFile
-
-if TYPE_CHECKING:
-    from biocal.results.season import SeasonResults
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -27,26 +26,6 @@ class ExposureBasis(Protocol):
     def names(self) -> tuple[str, ...]: ...
     def columns(self, exposure: FloatArray) -> FloatArray: ...
     def describe(self, unit: str = "") -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """Words for tables and figures.
-
-    Attributes
-    ----------
-    exposure, unit, outcome : str
-        As in "25(OH)D", "nmol/L", "colorectal cancer".
-    """
-
-    exposure: str = "exposure"
-    unit: str = ""
-    outcome: str = ""
-
-    @property
-    def exposure_with_unit(self) -> str:
-        """As in "25(OH)D (nmol/L)"."""
-        return f"{self.exposure} ({self.unit})" if self.unit else self.exposure
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.results.model import Labels
+from biocal.results.labels import Labels
 from biocal.results.text import exact, number, percent, table
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -196,6 +196,24 @@ def below_limit_problems(pool: PooledStudies) -> Iterator[Problem]:
                 f"{cases:,}, controls {n - cases:,}) are below the detection limit {shown}, {_how(held, name, assay)}"
             )
             yield Problem("note", "below-limit", message, column=column, study=name, count=n)
+
+
+def below_limit_notes(pool: PooledStudies, methods: Sequence[str]) -> tuple[str, ...]:
+    """How many values are below their limit, study by study, and what the methods leave out."""
+    told = tuple(problem.message for problem in below_limit_problems(pool))
+    held = pool.below_limit
+    if held is None or not told:
+        return ()
+    if held.rule == "censored" and held.laws:
+        told += (
+            "the laws of values below the limit count as known in the standard errors, and ignore covariates",
+        )
+        if "induced" in methods and held.local.any():
+            told += (
+                "induced takes the calibration's residual SD for persons below the limit too, without the spread of "
+                "their local value below it",
+            )
+    return told
 
 
 def _how(held: BelowLimit, study: str, assay: str) -> str:

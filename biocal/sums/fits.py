@@ -21,7 +21,8 @@ from biocal.results.calibration import CalibrationResults, StudyCalibration, cal
 from biocal.results.comparison import Comparison
 from biocal.results.fits import Fit, FitStatus
 from biocal.results.increments import LinearTrend
-from biocal.results.model import Labels, ModelInfo, Sample
+from biocal.results.labels import Labels
+from biocal.results.model import ModelInfo, Sample
 from biocal.sums.calibration import SummedCalibration
 from biocal.sums.modifier import NO_MODIFIER, Modifier
 from biocal.sums.records import SandwichAnswer
