@@ -114,7 +114,7 @@ def _method(fit: Fit) -> dict[str, Any]:
         "covariance": fit.vcov,
         "covariance_uncorrected": fit.vcov_uncorrected,
         "bootstrap": None if fit.bootstrap is None else fit.bootstrap.as_record(),
-        "warnings": list(fit.notes),
+        "warnings": [*fit.warnings, *fit.notes],
     }
 
 

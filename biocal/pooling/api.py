@@ -16,7 +16,7 @@ from biocal.pooling.bootstrap import BootstrapOptions, Progress, bootstrap_fits
 from biocal.pooling.calibrate import calibration_results, require_coefficients
 from biocal.pooling.calibration_quality import read_batches
 from biocal.pooling.calibration_step import calibrate_or_explain, left_out_of_calibration
-from biocal.pooling.curve_models import compare_curves, linear_trend, straight_fit
+from biocal.pooling.curve_models import compare_curves, linear_trend, lost_by_the_line, straight_fit
 from biocal.pooling.estimate import estimate_method
 from biocal.pooling.exposure_scale import common_exposure, lay_out_scale, learn_basis, scale_notes
 from biocal.pooling.fit_choices import estimation_options, wants_leverage_scores
@@ -298,8 +298,9 @@ def fit(
             basis = learn_basis(specification, problem, name, calibration, knot_rule=knot_rule)
             found = with_few_influences(estimate_method(problem, name, basis, calibration, options))
             found = found.with_told((), knot_notes(basis, everybody))
-            straight = straight_fit(problem, found, specification, calibration, options)
-            trend = () if straight is found else trend_test(straight)
+            straight = straight_fit(problem, found, basis, calibration, options)
+            found = found.with_told((), lost_by_the_line(found, straight))
+            trend = () if basis.kind == "linear" else trend_test(straight)
             linear = linear_trend(straight)
             if name != "two-stage":  # it has the test already
                 key = tested_exposure(name), basis  # of full calibration and induced it is one test

@@ -56,6 +56,7 @@ def assemble_fit(
         variance=found.variance,
         extra_tests=(*trend, *found.tests),
         notes=found.notes,
+        warnings=found.warnings,
         influence=found.covariance.influence if found.covariance.influence.size else None,
         studies=None if found.studies is None else replace(found.studies, info=info),
     )

@@ -72,6 +72,7 @@ def fit_page(
         data=_data(first, participants, calibration),
         results=_results(leading, contrast),
         leading=leading.method,
+        urgent=_urgent(fits, disclosure),
         warnings=warnings,
         n_warnings=count(sum(len(notes) for _, notes in warnings), "remark"),
         participants=participants,
@@ -216,6 +217,14 @@ def _warnings(
         for name, notes in groups
         if notes
     ]
+
+
+def _urgent(fits: Sequence[Fit], disclosure: Disclosure) -> list[str]:
+    """What must be read before the numbers, with the method where there are several."""
+    said = [
+        f"{fit.method}: {warning}" if len(fits) > 1 else warning for fit in fits for warning in fit.warnings
+    ]
+    return [_sentence(disclosure.text(one)) for one in said]
 
 
 def _by_methods(fits: Sequence[Fit]) -> list[tuple[str, list[str]]]:

@@ -80,6 +80,8 @@ class Fit:
         Kind of the standard errors, in words.
     extra_tests : tuple of WaldTest
         Tests beyond those of the coefficients (trend, heterogeneity).
+    warnings : tuple of str
+        What must be read before the numbers: studies that two-stage leaves out, few sets that carry the information.
     notes : tuple of str
     influence : ndarray, shape (n_units, p), or None
         Influence of each independent unit on the coefficients; their outer products sum to `vcov`
@@ -130,6 +132,7 @@ class Fit:
     status: FitStatus | None
     variance: str
     extra_tests: tuple[WaldTest, ...] = ()
+    warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     influence: FloatArray | None = field(default=None, repr=False)
     studies: StudyEstimates | None = None

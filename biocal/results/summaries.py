@@ -42,6 +42,7 @@ def fit_summary(fit: Fit) -> str:
         [
             f"biocal: {_title(fit.method)}",
             "",
+            *_warning_lines(fit.warnings),
             *_common_lines(fit),
             "",
             *_method_lines(fit),
@@ -60,6 +61,7 @@ def comparison_summary(comparison: Comparison) -> str:
     """Summary of several methods: the common part once, odds ratios side by side, then each method."""
     fits = list(comparison.values())
     lines = [f"biocal: comparison of {', '.join([*comparison, *comparison.failures])}", ""]
+    lines += _warning_lines([_said_by(fit.method, warning) for fit in fits for warning in fit.warnings])
     if fits:
         lines += [*_common_lines(fits[0]), "", *_curve_lines(fits), *asked_lines(fits)]
     for method, reason in comparison.failures.items():
@@ -275,6 +277,12 @@ def _ratio(value: float) -> str:
 
 def _level(info: ModelInfo) -> str:
     return f"{100 * info.level:g} %"
+
+
+def _warning_lines(warnings: Sequence[str]) -> list[str]:
+    """What must be read before the numbers."""
+    lines = [paragraph(warning, bullet="! ") for warning in dict.fromkeys(warnings)]
+    return ["Warning", *lines, ""] if lines else []
 
 
 def _notes(notes: Sequence[str]) -> list[str]:
