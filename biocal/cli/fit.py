@@ -187,7 +187,7 @@ def fit(
         bool,
         typer.Option(
             "--small-sample",
-            help="Multiple imputation: Barnard and Rubin's degrees of freedom.",
+            help="Multiple imputation: Barnard and Rubin's degrees of freedom, Reiter's for tests.",
             rich_help_panel=_MODEL,
             show_default=False,
         ),

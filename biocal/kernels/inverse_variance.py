@@ -266,8 +266,8 @@ def _few_study_remarks(n_studies: int, level: float) -> tuple[str, ...]:
     told = (
         f"With {_FEW_STUDIES[n_studies]} studies tau2 is hardly known. The normal interval (z: "
         f"{_upper_quantile(np.inf, level):.3g} standard errors) takes it as known and is too short when the studies "
-        f"differ; the Hartung-Knapp interval (t on {df} df: {_upper_quantile(df, level):.3g} standard errors) does not, "
-        "and is wide."
+        f"differ; the Hartung-Knapp interval (t on {df} df: {_upper_quantile(df, level):.3g} standard errors) does not,"
+        " and is wide."
     )
     if n_studies > 2:
         return (told,)

@@ -41,8 +41,8 @@ PAIRS_PER_COEFFICIENT = 5
 NOT_ASKED_FOR = "not among the studies of the curve"
 #: What keeps a study whose exposure terms cannot be estimated, by kind of exposure.
 _TO_KEEP_A_STUDY = {
-    "categories": "one category that is empty or separated loses the whole study: merge it or choose other cuts to keep "
-    "the study",
+    "categories": "one category that is empty or separated loses the whole study: merge it or choose other cuts to "
+    "keep the study",
     "rcs": "fewer knots, or knots where its persons are, may keep the study",
     "linear": "its exposure does not tell its cases from its controls by a finite odds ratio",
 }
