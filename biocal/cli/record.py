@@ -109,6 +109,7 @@ def _method(fit: Fit) -> dict[str, Any]:
         "loglik_null": fit.loglik_null,
         "aic": fit.aic,
         "linear": _linear(fit),
+        "effective_sets": None if fit.effective_sets is None else fit.effective_sets.record(),
         "curves_compared": [asdict(model) | {"aic": model.aic} for model in fit.curve_models],
         "convergence": status,
         "covariance": fit.vcov,

@@ -86,9 +86,16 @@ class MethodEstimate:
     studies: StudyEstimates | None = None
     warnings: tuple[str, ...] = ()
 
-    def with_told(self, tests: tuple[WaldTest, ...], notes: tuple[str, ...]) -> MethodEstimate:
-        """The same with further tests and notes."""
-        return replace(self, tests=(*self.tests, *tests), notes=(*self.notes, *notes))
+    def with_told(
+        self, tests: tuple[WaldTest, ...], notes: tuple[str, ...], warnings: tuple[str, ...] = ()
+    ) -> MethodEstimate:
+        """The same with further tests, notes and warnings."""
+        return replace(
+            self,
+            tests=(*self.tests, *tests),
+            notes=(*self.notes, *notes),
+            warnings=(*self.warnings, *warnings),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

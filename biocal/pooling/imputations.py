@@ -21,7 +21,6 @@ from biocal.results.group_estimates import GroupEstimate, LeaveOneOut, Subgroups
 from biocal.results.increments import LinearTrend
 from biocal.results.model import ExposureScale
 from biocal.study.imputed_rows import require_same_rows
-from biocal.study.notices import counted
 from biocal.study.pooled import PooledStudies
 
 FloatArray = NDArray[np.float64]
@@ -182,6 +181,7 @@ def _combined(fits: Sequence[Fit], small_sample: bool, *, parts: bool = True, ru
         curve_models=(),
         imputation=pooled,
         warnings=_warnings(fits),
+        effective_sets=None,
         subgroups=(),
         left_out=None,
     )

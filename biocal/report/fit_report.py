@@ -22,6 +22,7 @@ from biocal.report.studies import studies_section
 from biocal.results.comparison import Comparison
 from biocal.results.fits import Fit
 from biocal.results.studies import StudyEstimates
+from biocal.results.summaries import warnings_of
 from biocal.results.text import count
 from biocal.study.notices import Problem
 
@@ -221,9 +222,7 @@ def _warnings(
 
 def _urgent(fits: Sequence[Fit], disclosure: Disclosure) -> list[str]:
     """What must be read before the numbers, with the method where there are several."""
-    said = [
-        f"{fit.method}: {warning}" if len(fits) > 1 else warning for fit in fits for warning in fit.warnings
-    ]
+    said = warnings_of(fits) if len(fits) > 1 else fits[0].warnings
     return [_sentence(disclosure.text(one)) for one in said]
 
 

@@ -126,9 +126,10 @@ class StudyEstimates:
         -------
         DataFrame
             study, sets, cases, term, estimate, std_error, weight; blank estimates where a study was left out
-            or does not estimate the term.  Rows ``pooled``
-            (random effects) and ``pooled, fixed effect`` have the sets and cases of the studies that estimate the term, q, df, i2 of that term alone, and tau2, the term's between-study variance.  The exposure terms
-            are pooled together: their weight is the study's share of the vector.
+            or does not estimate the term.  Rows ``pooled`` (random effects) and ``pooled, fixed effect`` count the
+            sets and cases of the studies that estimate the term, and have q, df, i2 of that term alone, and tau2,
+            the term's between-study variance.  The exposure terms are pooled together: their weight is the
+            study's share of the vector.
         """
         import pandas as pd
 
