@@ -11,7 +11,9 @@ import pytest
 from pools import StudyPlan, draw_pool
 
 import biocal as bc
+from biocal.cli.record import fit_record, json_bytes
 from biocal.report.api import report_html
+from biocal.results.comparison import Comparison
 from biocal.results.study_contrast import _in_short
 
 CASES = Path(__file__).parents[1] / "data/cases/two_stage_trend"
@@ -153,16 +155,44 @@ def test_several_methods_say_whose_warning_it_is(lost):
     assert "! two-stage: left out: study Thin" in first
 
 
-def test_leaving_out_a_study_tells_of_studies_that_are_lost_then():
-    frame = pd.read_csv(CASES / "all.csv")
-    more = frame[frame["study"] == "A"].assign(study="D")
+def test_leaving_out_a_study_tells_of_studies_that_are_lost_then(monkeypatch, frame):
+    from biocal.errors import FitError
+    from biocal.pooling import two_stage_studies
+
+    fit_study = two_stage_studies._fit_study
+
+    def needs_r(problem, study, *rest):
+        if problem.study_names[study] == "B" and "R" not in problem.study_names:
+            raise FitError("not without R")
+        return fit_study(problem, study, *rest)
+
+    monkeypatch.setattr(two_stage_studies, "_fit_study", needs_r)
+    more = frame[frame["study"] == "A"].assign(study="A2")
     pool = bc.PooledStudies.from_frame(pd.concat([frame, more], ignore_index=True))
-    found = spline(pool, leave_one_out=True)
-    # Study C is lost whoever is left out, which the fit of all says already.
-    assert "without B: left out: study C" not in found.summary()
-    for group in found.left_out.groups:
-        if group.name != "C":
-            assert group.fit.studies.left_out.keys() == {"C"}
+    found = bc.fit(pool, method="two-stage", exposure=bc.rcs(knots=[3, 5, 7]), leave_one_out=True)
+    assert found.warnings == ()
+    told = "ithout R: left out: study B: not without R"
+    assert told in " ".join(found.summary().split())
+    assert f"W{told}." in report_html(found)
+
+
+def test_a_study_lost_in_a_subgroup_is_told_there(lost):
+    halves = lost.assign(half=np.where(lost["set"] % 2 == 0, "even", "odd"))
+    found = bc.fit(
+        bc.PooledStudies.from_frame(halves[halves["study"] != "Thin"]),
+        method="two-stage",
+        exposure=bc.rcs(knots=[3, 5, 7]),
+        by="half",
+    )
+    assert found.warnings == ()
+    small = halves[(halves["study"] != "B") | (halves["half"] == "odd") | (halves["set"] < 12)]
+    found = bc.fit(
+        bc.PooledStudies.from_frame(small[small["study"] != "Thin"]),
+        method="two-stage",
+        exposure=bc.rcs(knots=[3, 5, 7]),
+        by="half",
+    )
+    assert any(note.startswith("half even: left out: study B: too few") for note in found.subgroups[0].notes)
 
 
 def test_pooled_rows_count_the_sets_of_their_own_studies(frame):
@@ -183,11 +213,9 @@ def test_pooled_rows_count_the_sets_of_their_own_studies(frame):
     assert pooled.set_index(["study", "term"])["cases"].unstack()["exposure"].tolist() == [310, 310]
 
 
-def test_the_record_has_the_warning_first(lost, tmp_path):
-    from biocal.cli.record import fit_record
-    from biocal.results.comparison import Comparison
-
+def test_the_record_has_the_warning_first(lost):
     found = bc.fit(bc.PooledStudies.from_frame(lost), method="two-stage", exposure=CUTS)
     record = fit_record(Comparison({"two-stage": found}, {}), {}, {}, ())
-    told = json.loads(json.dumps(record["methods"]["two-stage"]["warnings"]))
+    told = json.loads(json_bytes(record))["methods"]["two-stage"]["warnings"]
     assert told[0].startswith("left out: study Thin: exposure[4, 6)")
+    assert "merge it or choose other cuts" in told[0]
