@@ -124,7 +124,13 @@ def _linear(fit: Fit) -> dict[str, Any] | None:
     if fit.linear is None:
         return None
     trend = fit.linear
-    return asdict(trend) | {"aic": -2.0 * trend.loglik + 2.0 * trend.n_terms}
+    return {
+        "estimates": trend.estimates,
+        "vcov": trend.vcov,
+        "loglik": trend.loglik,
+        "n_terms": trend.n_terms,
+        "aic": -2.0 * trend.loglik + 2.0 * trend.n_terms,
+    }
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -61,8 +61,11 @@ class RubinPooled:
 
     def along(self, contrasts: FloatArray) -> RubinPooled:
         """The same of contrasts (p, c) of the coefficients."""
-        parts = (contrasts.T @ part @ contrasts for part in (self.within, self.between, self.total))
-        return RubinPooled(self.n_imputations, contrasts.T @ self.estimate, *parts, self.complete_df)
+        within, between, total = (
+            contrasts.T @ part @ contrasts for part in (self.within, self.between, self.total)
+        )
+        estimate = contrasts.T @ self.estimate
+        return RubinPooled(self.n_imputations, estimate, within, between, total, self.complete_df)
 
     def fraction_missing(self, contrasts: FloatArray) -> FloatArray:
         """Fraction of missing information of contrasts, (c,): (r + 2 / (df + 3)) / (r + 1)."""

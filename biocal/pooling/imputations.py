@@ -243,7 +243,7 @@ def _combined_trend(
         np.stack([one.vcov for one in trends]),
         _complete_df(fits[0], trends[0].n_terms, small_sample),
     )
-    joined = LinearTrend(pooled.estimate, pooled.total, float("nan"), trends[0].n_terms)
+    joined = LinearTrend(pooled.estimate, pooled.total, float("nan"), trends[0].n_terms, pooled)
     if not any(test.test == "trend" for test in fits[0].extra_tests):
         return joined, ()
     return joined, (pooled.test("trend", np.arange(pooled.estimate.size)),)

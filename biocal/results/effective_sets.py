@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.kernels.delta import normal_quantile
+from biocal.kernels.delta import contrast_errors, normal_quantile
 from biocal.kernels.set_spread import LEAST_SHARE, SetSpread
 from biocal.results.contrasts import ResponseAxis, response_axis, response_contrasts
 from biocal.results.odds_ratios import odds_ratio
@@ -165,11 +165,10 @@ def _shown(fit: Fit, axis: ResponseAxis, k: int) -> str:
 def _intervals(fit: Fit, contrast: FloatArray) -> tuple[float, float, float, float, float]:
     """Odds ratio, its limits, and its limits by the uncorrected standard error."""
     middle = float(contrast @ fit.estimates)
-    half, plain = (
-        normal_quantile(fit.info.level) * float(np.sqrt(max(contrast @ vcov @ contrast, 0.0)))
-        for vcov in (fit.vcov, fit.vcov_uncorrected)
-    )
-    found = odds_ratio([middle, middle - half, middle + half, middle - plain, middle + plain])
+    errors = [contrast_errors(contrast[:, None], vcov)[0] for vcov in (fit.vcov, fit.vcov_uncorrected)]
+    half, plain = (normal_quantile(fit.info.level) * float(error) for error in errors)
+    ends = np.array([middle, middle - half, middle + half, middle - plain, middle + plain])
+    found = odds_ratio(ends).tolist()
     one, low, high, plain_low, plain_high = (float(value) for value in found)
     return one, low, high, plain_low, plain_high
 

@@ -206,6 +206,7 @@ def test_the_report_warns_first_and_names_studies_but_no_set(fits, suppress):
     assert place < page.index("<dt>Question</dt>")
     assert "Largest shares there: S 4" in page
     assert "(set 1)" not in page
+    assert ("lie in 1 matched set" in page) == (suppress == 0)
 
 
 def test_a_subgroup_with_few_sets_is_told(few):

@@ -233,3 +233,25 @@ def test_imputations_that_lose_different_studies_in_two_stage_are_told(pools, mo
     combined = bc.fit_imputations(pools, method="two-stage", **OPTIONS)
     assert "imputation 1: none; imputation 2: B;" in combined.warnings[0]
     assert "left out: study B: not this one" in combined.warnings
+
+
+@pytest.mark.parametrize("small_sample", [False, True])
+def test_odds_ratios_per_increment_have_the_intervals_and_p_values_of_the_trend_and_curve(
+    pools, small_sample
+):
+    from scipy import stats
+
+    combined = bc.fit_imputations(pools, small_sample=small_sample, **OPTIONS)
+    rows = combined.per_unit(1.0).set_index("curve")
+    (trend,) = [test for test in combined.tests() if test.test == "trend"]
+    t = rows.loc["linear", "log_or"] / rows.loc["linear", "std_error"]
+    df = combined.linear.imputation.df(np.ones((1, 1)))[0]
+    assert trend.statistic == pytest.approx(t**2, rel=1e-9)
+    assert rows.loc["linear", "p_value"] == pytest.approx(2 * stats.t.sf(abs(t), df), rel=1e-9)
+    if small_sample:  # of large samples D1 has degrees of freedom of its own
+        assert rows.loc["linear", "p_value"] == pytest.approx(trend.p_value, rel=1e-9)
+    middle = combined.info.scale.reference
+    curve = combined.dose_response(at=[middle + 0.5], reference=middle - 0.5)
+    half = float(stats.t.isf(0.025, curve.df[0]) * curve.std_error[0])
+    around = rows.drop("linear").iloc[0]
+    assert np.log(around["or_high"]) == pytest.approx(curve.log_or[0] + half, rel=1e-8)

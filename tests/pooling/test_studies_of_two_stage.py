@@ -115,6 +115,12 @@ def test_a_study_that_the_line_alone_loses_is_told(monkeypatch, frame):
     assert "the linear fit and the test of trend leave out study B: no line for it" in found.notes
 
 
+def test_the_report_says_what_z_and_t_intervals_of_two_studies_mean():
+    page = report_html(spline(read("all")))
+    assert "With two studies tau2 is hardly known" in page
+    assert "t on 1 df: 12.7 standard errors" in page
+
+
 # studies that are lost
 
 
