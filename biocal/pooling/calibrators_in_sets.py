@@ -39,7 +39,7 @@ def calibrators_in_few_sets(problem: PooledProblem, calibration: CalibrationFit 
 
 @dataclass(frozen=True, slots=True)
 class CalibratorSets:
-    """A study's calibrators and the sets that they lie in; sets that share persons are one.
+    """A study's calibrators and the sets that they lie in; sets that share persons are one, and so is a person in none.
 
     Attributes
     ----------
@@ -67,9 +67,9 @@ class CalibratorSets:
         short = ". Intervals of the methods that calibrate are too short" if by_set < by_person else ""
         return (
             f"the {counted(self.calibrators, 'calibrator')} of study {study} lie in "
-            f"{counted(self.sets, 'matched set')}: within a set their scores cancel partly or wholly, and the sandwich "
-            "over sets estimates the variance of the calibration badly (standard error of the slope: "
-            f"{by_set:.3g} by set, {by_person:.3g} by person){short}"
+            f"{counted(self.sets, 'matched set')} (a person in no set counts as one): within a set their scores cancel "
+            "partly or wholly, and the sandwich over sets estimates the variance of the calibration badly (standard error "
+            f"of the slope: {by_set:.3g} by set, {by_person:.3g} by person){short}"
         )
 
 
