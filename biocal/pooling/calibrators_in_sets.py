@@ -68,8 +68,8 @@ class CalibratorSets:
         return (
             f"the {counted(self.calibrators, 'calibrator')} of study {study} lie in "
             f"{counted(self.sets, 'matched set')} (a person in no set counts as one): within a set their scores cancel "
-            "partly or wholly, and the sandwich over sets estimates the variance of the calibration badly (standard error "
-            f"of the slope: {by_set:.3g} by set, {by_person:.3g} by person){short}"
+            "partly or wholly, and the sandwich over sets estimates the variance of the calibration badly (standard "
+            f"error of the slope: {by_set:.3g} by set, {by_person:.3g} by person){short}"
         )
 
 
