@@ -34,8 +34,8 @@ def fit(frame, method, **options):
 
 
 def told(found):
-    """Everything that the summary of a fit tells below its tables."""
-    return [*found.info.notes, *found.notes]
+    """Everything that the summary of a fit tells beside its tables."""
+    return [*found.warnings, *found.info.notes, *found.notes]
 
 
 def is_calibrator(frame):

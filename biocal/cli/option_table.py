@@ -90,7 +90,7 @@ _TABLE = (
     Option("imputation_files", FLAG, "", MODEL,
            "Multiple imputation: every FILE is one completed data set of the whole pool.", default=False),
     Option("small_sample", FLAG, "", MODEL,
-           "Multiple imputation: Barnard and Rubin's degrees of freedom.", default=False),
+           "Multiple imputation: Barnard and Rubin's degrees of freedom, Reiter's for tests.", default=False),
     Option("where", TEXT, "CONDITION", SUBGROUPS,
            "Restrict the outcome model to rows for which it holds, as 'years_to_diagnosis >= 2'; where a "
            "column is blank for controls, the set goes with its case.", default=""),

@@ -109,12 +109,13 @@ def _method(fit: Fit) -> dict[str, Any]:
         "loglik_null": fit.loglik_null,
         "aic": fit.aic,
         "linear": _linear(fit),
+        "effective_sets": None if fit.effective_sets is None else fit.effective_sets.record(),
         "curves_compared": [asdict(model) | {"aic": model.aic} for model in fit.curve_models],
         "convergence": status,
         "covariance": fit.vcov,
         "covariance_uncorrected": fit.vcov_uncorrected,
         "bootstrap": None if fit.bootstrap is None else fit.bootstrap.as_record(),
-        "warnings": list(fit.notes),
+        "warnings": [*fit.warnings, *fit.notes],
     }
 
 
@@ -123,7 +124,13 @@ def _linear(fit: Fit) -> dict[str, Any] | None:
     if fit.linear is None:
         return None
     trend = fit.linear
-    return asdict(trend) | {"aic": -2.0 * trend.loglik + 2.0 * trend.n_terms}
+    return {
+        "estimates": trend.estimates,
+        "vcov": trend.vcov,
+        "loglik": trend.loglik,
+        "n_terms": trend.n_terms,
+        "aic": -2.0 * trend.loglik + 2.0 * trend.n_terms,
+    }
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

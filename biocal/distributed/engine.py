@@ -346,9 +346,9 @@ def _climb(
 def _sandwiches(
     ask: Callable[..., list[Any]], wanted: Sequence[Task], optima: Mapping[Task, Optimum]
 ) -> dict[Task, SandwichAnswer]:
-    arrived = tuple((task, optima[task].point[0]) for task in wanted)
+    arrived = tuple((task, optima[task].point[0], optima[task].information[0]) for task in wanted)
     answers = [one for one in ask("gathering the sandwich", sandwich_part, arrived) if one is not None]
-    return {task: merged_sandwich([one[k] for one in answers]) for k, (task, _) in enumerate(arrived)}
+    return {task: merged_sandwich([one[k] for one in answers]) for k, (task, *_) in enumerate(arrived)}
 
 
 def _calibrated_share(laid: Sequence[LaidOutPart]) -> float:

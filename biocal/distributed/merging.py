@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from biocal.distributed.session import Levels
 from biocal.distributed.steps import ExposurePart, LaidOutPart, ReadPart
 from biocal.errors import InputError
+from biocal.kernels.set_spread import merged_spread
 from biocal.pooling.offsets import Extent, extent_names, joined_extents
 from biocal.study.matched_sets import StudyFlow
 from biocal.study.natural_order import natural_key
@@ -242,13 +243,15 @@ def merged_sandwich(parts: Sequence[SandwichAnswer]) -> SandwichAnswer:
         studies,
         sum(part.units for part in parts),
         np.sum(between, axis=0) if between else None,
+        merged_spread([part.spread for part in parts if part.spread is not None]),
     )
 
 
 def _meat_added(one: StudyMeat, other: StudyMeat) -> StudyMeat:
-    def added(name: str) -> FloatArray | None:
+    def added(name: str) -> Any:
         a, b = getattr(one, name), getattr(other, name)
-        return b if a is None else a if b is None else np.asarray(a + b)
+        return b if a is None else a if b is None else a + b
 
     outcome = one.outcome + other.outcome
-    return StudyMeat(outcome, *(added(name) for name in ("bread", "cross", "calibration", "lower")))
+    names = ("bread", "cross", "calibration", "lower", "by_person", "sets")
+    return StudyMeat(outcome, *(added(name) for name in names))

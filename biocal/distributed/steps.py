@@ -258,10 +258,16 @@ def score_part(
 
 
 def sandwich_part(
-    session: Session, source: PartSource, tasks: tuple[tuple[Task, FloatArray], ...]
+    session: Session, source: PartSource, tasks: tuple[tuple[Task, FloatArray, FloatArray], ...]
 ) -> list[SandwichAnswer] | None:
-    """Parts of the sandwich of tasks at their maxima; None where no set can be used."""
-    found = _of_tasks(sandwich_at, session, source, tasks)
+    """Parts of the sandwich of tasks at their maxima, with the information there; None where no set can be used."""
+    information = {task: there for task, _, there in tasks}
+    found = _of_tasks(
+        lambda one, beta: sandwich_at(one, beta, information[one.task]),
+        session,
+        source,
+        tuple((task, beta) for task, beta, _ in tasks),
+    )
     problem, basis = problem_of(session, source), session.basis
     if found is None or problem is None or not isinstance(basis, SplineBasis):
         return found

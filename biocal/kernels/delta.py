@@ -100,6 +100,12 @@ def two_sided_t(statistic: FloatArray, df: FloatArray | None = None) -> FloatArr
     return np.asarray(np.where(np.isfinite(df), 2.0 * stdtr(finite, -np.abs(statistic)), normal))
 
 
+def differences_from_first(n_groups: int, k: int) -> FloatArray:
+    """Contrasts of the vectors (k each) of groups 1, 2, ... with that of group 0: (k (L - 1), k L)."""
+    against_first = np.hstack([-np.ones((n_groups - 1, 1)), np.eye(n_groups - 1)])
+    return np.asarray(np.kron(against_first, np.eye(k)))
+
+
 def equality_test(name: str, estimates: FloatArray, vcov: FloatArray) -> WaldTest:
     """Test that the coefficient vectors of several groups are equal.
 
@@ -119,8 +125,7 @@ def equality_test(name: str, estimates: FloatArray, vcov: FloatArray) -> WaldTes
     n_groups, k = estimates.shape
     if n_groups < 2 or not np.isfinite(vcov).all():
         return WaldTest(name, float("nan"), 0, float("nan"))
-    against_first = np.hstack([-np.ones((n_groups - 1, 1)), np.eye(n_groups - 1)])
-    contrasts = np.kron(against_first, np.eye(k))
+    contrasts = differences_from_first(n_groups, k)
     difference = contrasts @ estimates.ravel()
     return wald_test(
         name, difference, contrasts @ vcov @ contrasts.T, np.arange(difference.size, dtype=np.intp)

@@ -46,6 +46,10 @@ PoolingMethod = Literal["fixed", "dersimonian-laird", "reml"]
 StandardError = Literal["normal", "hartung-knapp", "hartung-knapp-at-least-normal"]
 POOLING_METHODS: tuple[PoolingMethod, ...] = ("fixed", "dersimonian-laird", "reml")
 STANDARD_ERRORS: tuple[StandardError, ...] = ("normal", "hartung-knapp", "hartung-knapp-at-least-normal")
+#: A Hartung-Knapp ratio this close to 1 is 1: sums over studies are rounded.
+_ROUNDING_OF_RATIO = 1e-9
+#: So few studies say next to nothing of tau^2, in words.
+_FEW_STUDIES = {2: "two", 3: "three"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +175,14 @@ def combine_estimates(
     mean = float(sure + weights @ (b - sure))
     k = len(b)
     ratio = float(precision @ (b - mean) ** 2 / (k - 1)) if k > 1 else np.nan
-    used, factor, told = _variance_factor(standard_error, ratio, method)
+    used, factor, told = _variance_factor(standard_error, ratio, method, tau_squared)
     std_error = float(np.sqrt(factor / precision.sum()))
     df = np.inf if used == "normal" else float(k - 1)
     statistic, p_value, half_width = _test_and_half_width(mean, std_error, df, level)
     prediction = _prediction_half_width(k, tau_squared, std_error, method, level)
     i_tau, h_tau = (np.nan, np.nan) if method == "fixed" else measures_from_tau(tau_squared, v)
-    if method != "fixed" and k == 2:
-        remarks = (*remarks, "With two studies there is no prediction interval (it needs at least three).")
+    if method != "fixed" and k in _FEW_STUDIES:
+        remarks = (*remarks, *_few_study_remarks(k, level))
     return PooledEstimate(
         method=method,
         standard_error_kind=used,
@@ -256,8 +260,22 @@ def _between_variance(
     return reml.tau_squared, reml.std_error, reml.restricted_log_likelihood, reml.search, remarks
 
 
+def _few_study_remarks(n_studies: int, level: float) -> tuple[str, ...]:
+    """What the intervals of two or three studies mean."""
+    df = n_studies - 1
+    told = (
+        f"With {_FEW_STUDIES[n_studies]} studies tau2 is hardly known. The normal interval (z: "
+        f"{_upper_quantile(np.inf, level):.3g} standard errors) takes it as known and is too short when the studies "
+        f"differ; the Hartung-Knapp interval (t on {df} df: {_upper_quantile(df, level):.3g} standard errors) does not,"
+        " and is wide."
+    )
+    if n_studies > 2:
+        return (told,)
+    return told, "With two studies there is no prediction interval (it needs at least three)."
+
+
 def _variance_factor(
-    asked: StandardError, ratio: float, method: PoolingMethod
+    asked: StandardError, ratio: float, method: PoolingMethod, tau_squared: float
 ) -> tuple[StandardError, float, tuple[str, ...]]:
     """Kind of standard error used, factor on the normal variance, remarks."""
     if asked == "normal":
@@ -267,14 +285,19 @@ def _variance_factor(
     told = []
     if method == "fixed":
         told.append("Hartung-Knapp is meant for random effects; here it rescales a fixed-effect variance.")
-    if ratio < 1 and asked == "hartung-knapp":
+    below = ratio < 1 - _ROUNDING_OF_RATIO
+    # With tau^2 above 0 the ratio is near 1 by its estimation, however much the studies differ.
+    if below and tau_squared == 0 and asked == "hartung-knapp":
         told.append(
             f"The Hartung-Knapp variance is smaller than the normal one (ratio {ratio:.3g}): the estimates agree "
             "more than their standard errors would have them; rely on the wider interval."
         )
-    if ratio < 1 and asked == "hartung-knapp-at-least-normal":
-        told.append(f"The Hartung-Knapp ratio {ratio:.3g} is below 1 and was set to 1; the t quantile stays.")
-        return asked, 1.0, tuple(told)
+    if asked == "hartung-knapp-at-least-normal":
+        if below:
+            told.append(
+                f"The Hartung-Knapp ratio {ratio:.3g} is below 1 and was set to 1; the t quantile stays."
+            )
+        return asked, max(1.0, ratio), tuple(told)
     return asked, ratio, tuple(told)
 
 

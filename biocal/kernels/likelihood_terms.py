@@ -82,6 +82,8 @@ class BlockDetails:
         Row numbers, padding left out.
     residual : ndarray, shape (B, m)
     slope : ndarray, shape (B, p, m)
+    spread : ndarray, shape (q, n_sets), or None
+        Of the first problem; see :func:`~biocal.kernels.set_spread.spread_of_sets`.
     """
 
     block: SetBlock
@@ -91,6 +93,7 @@ class BlockDetails:
     persons: IntArray
     residual: FloatArray
     slope: FloatArray
+    spread: FloatArray | None = None
 
     def largest_slopes(self) -> FloatArray:
         """Largest absolute slope of each set, shape (B, p, n_sets)."""

@@ -20,6 +20,7 @@ from biocal.kernels.memory import keep_freed_memory
 from biocal.kernels.one_case import one_case_null_terms, one_case_slope, one_case_terms
 from biocal.kernels.person_columns import Columns, largest_values
 from biocal.kernels.set_layout import SetBlock, SetLayout
+from biocal.kernels.set_spread import spread_of_sets
 from biocal.kernels.set_terms import SetTerms
 
 FloatArray = NDArray[np.float64]
@@ -192,8 +193,11 @@ class ConditionalLikelihood:
             _by_person(slope, order, layout),
         )
 
-    def sweep(self, beta: FloatArray) -> Iterator[BlockDetails]:
-        """The same block by block, for sums over sets and persons that need not be held."""
+    def sweep(self, beta: FloatArray, directions: FloatArray | None = None) -> Iterator[BlockDetails]:
+        """The same block by block, for sums over sets and persons that need not be held.
+
+        With `directions` (p, K) also how the information along them is spread over the sets.
+        """
         lead, p = self.n_problems, self.n_columns
         for index, block in enumerate(self.layout.blocks):
             terms, weight = self._terms(index, beta, persons=True), self._block_weights(block)
@@ -215,7 +219,15 @@ class ConditionalLikelihood:
                 persons,
                 residual.reshape(lead, -1),
                 slope.reshape(lead, p, -1),
+                None if directions is None else self._spread(index, terms, directions),
             )
+
+    def _spread(self, index: int, terms: SetTerms, directions: FloatArray) -> FloatArray:
+        """Packed A' Cov(T) A of the sets of a block, for the first problem."""
+        assert terms.persons is not None
+        block, slope = self.layout.blocks[index], terms.persons.slope[0]
+        columns = self._blocks[index][1][0][..., : block.n_sets]
+        return spread_of_sets(directions, slope[:, 1:] if block.n_first == 1 else slope, columns)
 
     def constant_columns(self, columns: Columns) -> BoolArray:
         """Which columns do not vary within any set: shape (p,), for the first problem.

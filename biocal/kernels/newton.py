@@ -61,7 +61,8 @@ class Optimum:
     converged : ndarray of bool, shape (B,)
     flatness : ndarray, shape (B,)
         Smallest eigenvalue of the last information relative to that at the start.
-    information_start : ndarray, shape (B, p, p)
+    information_start, information : ndarray, shape (B, p, p)
+        At the start, and at the last point evaluated.
     """
 
     point: FloatArray
@@ -73,6 +74,7 @@ class Optimum:
     converged: BoolArray
     flatness: FloatArray
     information_start: FloatArray
+    information: FloatArray
 
 
 def collinear_columns(information: FloatArray, *, pivot: float = COLLINEAR_PIVOT) -> BoolArray:
@@ -201,6 +203,7 @@ def maximise(
         converged,
         smallest_ratios(information, first_information),
         first_information,
+        information,
     )
 
 

@@ -15,6 +15,7 @@ from biocal.kernels.matched_set import CONSTANT_WITHIN_SETS, ConditionalLikeliho
 from biocal.kernels.newton import FLAT_INFORMATION, Optimum, Slope, collinear_columns, maximise
 from biocal.kernels.person_columns import Columns
 from biocal.kernels.set_layout import SetLayout
+from biocal.kernels.set_spread import SetSpread
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -62,6 +63,8 @@ class OutcomeFit:
         g'H^{-1}g / 2 at the last evaluation before the closing step.
     informative : ndarray of bool, shape (n_sets,), or None
         Sets in which some column varies, where `slope` is not held to tell it.
+    spread : SetSpread or None
+        How the information about the exposure's coefficients is spread over the independent units.
     """
 
     beta: FloatArray
@@ -74,6 +77,7 @@ class OutcomeFit:
     iterations: int
     decrement: float
     informative: BoolArray | None = None
+    spread: SetSpread | None = None
 
 
 def maximise_conditional(

@@ -110,10 +110,10 @@ class InducedLikelihood:
         """Log-likelihood, score and both informations at beta (p,)."""
         return _added([piece.evaluate(beta) for piece in self._pieces(beta)], self.n_columns)
 
-    def sweep(self, beta: FloatArray) -> Iterator[PieceDetails]:
-        """Terms by set and by person at beta (p,), piece by piece."""
+    def sweep(self, beta: FloatArray, directions: FloatArray | None = None) -> Iterator[PieceDetails]:
+        """Terms by set and by person at beta (p,), piece by piece; the spread along `directions` (p, K) too."""
         for piece in self._pieces(beta):
-            yield piece.details(beta)
+            yield piece.details(beta, directions)
 
     def details(self, beta: FloatArray) -> InducedDetails:
         """The same of all sets and persons."""

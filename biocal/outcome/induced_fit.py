@@ -190,6 +190,7 @@ def climb(
         converged=np.array([converged]),
         flatness=flatness[:1] if flatness.size else np.ones(1),
         information_start=first.information[None],
+        information=here.information[None],
     )
 
 

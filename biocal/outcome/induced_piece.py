@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from biocal.kernels.matched_set import block_terms, case_residuals
 from biocal.kernels.set_layout import SetBlock
+from biocal.kernels.set_spread import spread_of_sets
 from biocal.outcome.induced_law import ExposureBasis, ExposureLaw, take_rows
 from biocal.outcome.induced_persons import PersonRiskTerms, RiskGrid, lay_out_risks
 
@@ -90,6 +91,8 @@ class PieceDetails:
     residual : ndarray, shape (m,)
     slope, by_mean, by_variance : ndarray, shape (p, m)
         As in :class:`~biocal.outcome.induced.InducedDetails`.
+    spread : ndarray, shape (q, k), or None
+        See :func:`~biocal.kernels.set_spread.spread_of_sets`.
     """
 
     terms: InducedTerms
@@ -101,6 +104,7 @@ class PieceDetails:
     slope: FloatArray
     by_mean: FloatArray
     by_variance: FloatArray
+    spread: FloatArray | None = None
 
 
 class InducedPiece:
@@ -151,8 +155,8 @@ class InducedPiece:
         """Log-likelihood, score and both informations at beta (p,)."""
         return self._sweep(beta, np.zeros(self._order.size))
 
-    def details(self, beta: FloatArray) -> PieceDetails:
-        """Terms by set and by person at beta (p,)."""
+    def details(self, beta: FloatArray, directions: FloatArray | None = None) -> PieceDetails:
+        """Terms by set and by person at beta (p,), and the spread along `directions` (p, K)."""
         p, size = self.n_columns, self._order.size
         residual, slope = np.zeros(size), np.zeros((p, size))
         scores: list[FloatArray] = []
@@ -172,7 +176,17 @@ class InducedPiece:
             slope[:, real],
             by_mean[:, real],
             by_variance[:, real],
+            None if directions is None else self._spread(slope, directions),
         )
+
+    def _spread(self, slope: FloatArray, directions: FloatArray) -> FloatArray:
+        """Packed A' Cov(T) A of all sets, from the slopes (p, N) in the blocks' order."""
+        found = [np.zeros((directions.shape[1] * (directions.shape[1] + 1) // 2, 0))]
+        for block, part in self._parts():
+            shape = (self.n_columns, *block.rows.shape)
+            columns = self._columns[:, part].reshape(shape)
+            found.append(spread_of_sets(directions, slope[:, part].reshape(shape), columns))
+        return np.concatenate(found, axis=1)
 
     def columns(self, beta: FloatArray) -> tuple[IntArray, FloatArray]:
         """Row numbers of the persons (m,), and gradients s_i of their log relative risks at beta (p, m)."""

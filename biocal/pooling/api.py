@@ -10,12 +10,19 @@ from biocal.calibration.choices import CalibrationModel
 from biocal.errors import BiocalError, OptionError
 from biocal.exposure.terms import Basis, ExposureSpecification, rcs
 from biocal.kernels.delta import WaldTest
-from biocal.pooling.assembled_fit import assemble_fit, describe_sample, trend_test, with_few_influences
+from biocal.pooling.assembled_fit import (
+    assemble_fit,
+    describe_sample,
+    set_namer,
+    trend_test,
+    with_few_influences,
+)
 from biocal.pooling.bootstrap import BootstrapOptions, Progress, bootstrap_fits
 from biocal.pooling.calibrate import calibration_results, require_coefficients
 from biocal.pooling.calibration_quality import read_batches
 from biocal.pooling.calibration_step import calibrate_or_explain, left_out_of_calibration
-from biocal.pooling.curve_models import compare_curves, linear_trend, straight_fit
+from biocal.pooling.calibrators_in_sets import calibrators_in_few_sets
+from biocal.pooling.curve_models import compare_curves, linear_trend, lost_by_the_line, straight_fit
 from biocal.pooling.estimate import estimate_method
 from biocal.pooling.exposure_scale import common_exposure, lay_out_scale, learn_basis, scale_notes
 from biocal.pooling.fit_choices import estimation_options, wants_leverage_scores
@@ -293,14 +300,16 @@ def fit(
     fits: dict[str, Fit] = {}
     failed: dict[str, BiocalError] = {}
     everybody, _ = common_exposure(problem, calibration)
+    few_sets = calibrators_in_few_sets(problem, calibration)
     tested: dict[tuple[str, Basis], tuple[tuple[WaldTest, ...], tuple[str, ...]]] = {}
     for name in methods:
         try:
             basis = learn_basis(specification, problem, name, calibration, knot_rule=knot_rule)
             found = with_few_influences(estimate_method(problem, name, basis, calibration, options))
-            found = found.with_told((), knot_notes(basis, everybody))
-            straight = straight_fit(problem, found, specification, calibration, options)
-            trend = () if straight is found else trend_test(straight)
+            found = found.with_told((), knot_notes(basis, everybody), few_sets if name != "naive" else ())
+            straight = straight_fit(problem, found, basis, calibration, options)
+            found = found.with_told((), lost_by_the_line(found, straight))
+            trend = () if basis.kind == "linear" else trend_test(straight)
             linear = linear_trend(straight)
             if name != "two-stage":  # it has the test already
                 key = tested_exposure(name), basis  # of full calibration and induced it is one test
@@ -308,7 +317,9 @@ def fit(
                     tested[key] = heterogeneity_between_studies(problem, name, basis, calibration)
                 found = found.with_told(*tested[key])
             fits[name] = replace(
-                assemble_fit(found, basis, info, sample, shown, problem.local_names, trend),
+                assemble_fit(
+                    found, basis, info, sample, shown, problem.local_names, trend, set_namer(pool, prepared)
+                ),
                 linear=linear,
                 curve_models=compare_curves(problem, found, basis, linear, calibration, options, knot_rule)
                 if aic

@@ -6,8 +6,13 @@ from dataclasses import replace
 
 from biocal.calibration.regression import CalibrationFit
 from biocal.errors import BiocalError
-from biocal.exposure.terms import ExposureSpecification, Linear, rcs
-from biocal.pooling.estimate import EstimationOptions, MethodEstimate, estimate_method
+from biocal.exposure.terms import Linear, rcs
+from biocal.pooling.estimate import (
+    EstimationOptions,
+    MethodEstimate,
+    estimate_method,
+    estimate_two_stage,
+)
 from biocal.pooling.exposure_scale import learn_basis
 from biocal.pooling.problem import PooledProblem
 from biocal.results.curve_models import CurveModel
@@ -81,12 +86,27 @@ def compare_curves(
 def straight_fit(
     problem: PooledProblem,
     found: MethodEstimate,
-    specification: ExposureSpecification,
+    basis: ExposureBasis,
     calibration: CalibrationFit | None,
     options: EstimationOptions,
 ) -> MethodEstimate:
-    """The linear fit by the same method; the fit itself when it is linear."""
-    if specification.kind == "linear":
+    """The linear fit by the same method, of two-stage to the same studies; the fit itself when it is linear."""
+    if basis.kind == "linear":
         return found
-    straight = estimate_method(problem, found.method, Linear().learn(), calibration, options)
+    line = Linear().learn()
+    if found.studies is not None:
+        straight = estimate_two_stage(problem, line, calibration, found.studies.fitted)
+    else:
+        straight = estimate_method(problem, found.method, line, calibration, options)
     return replace(straight, covariance=straight.covariance.without_influence())
+
+
+def lost_by_the_line(found: MethodEstimate, straight: MethodEstimate) -> tuple[str, ...]:
+    """Studies of a two-stage curve that its linear fit, and so the test of trend, does not have."""
+    if found.studies is None or straight.studies is None:
+        return ()
+    return tuple(
+        f"the linear fit and the test of trend leave out study {name}: {reason}"
+        for name, reason in straight.studies.left_out.items()
+        if name not in found.studies.left_out
+    )

@@ -23,6 +23,7 @@ from biocal.pooling.two_stage import TWO_STAGE_VARIANCE, fit_two_stage
 from biocal.results.studies import StudyEstimates
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
 
 PLAIN_SANDWICH = "sandwich over matched sets"
 STACKED_SANDWICH = "stacked sandwich over matched sets: the calibration's uncertainty is carried"
@@ -71,6 +72,8 @@ class MethodEstimate:
     notes : tuple of str
     studies : StudyEstimates or None
         Two-stage: estimates by study.
+    warnings : tuple of str
+        What must be read before the numbers.
     """
 
     method: str
@@ -81,10 +84,18 @@ class MethodEstimate:
     tests: tuple[WaldTest, ...] = ()
     notes: tuple[str, ...] = ()
     studies: StudyEstimates | None = None
+    warnings: tuple[str, ...] = ()
 
-    def with_told(self, tests: tuple[WaldTest, ...], notes: tuple[str, ...]) -> MethodEstimate:
-        """The same with further tests and notes."""
-        return replace(self, tests=(*self.tests, *tests), notes=(*self.notes, *notes))
+    def with_told(
+        self, tests: tuple[WaldTest, ...], notes: tuple[str, ...], warnings: tuple[str, ...] = ()
+    ) -> MethodEstimate:
+        """The same with further tests, notes and warnings."""
+        return replace(
+            self,
+            tests=(*self.tests, *tests),
+            notes=(*self.notes, *notes),
+            warnings=(*self.warnings, *warnings),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,7 +152,7 @@ def estimate_method(
     if method == "induced":
         return _estimate_induced(problem, basis, calibration, options)
     if method == "two-stage":
-        return _estimate_two_stage(problem, basis, calibration)
+        return estimate_two_stage(problem, basis, calibration)
     assert method in PLUG_IN_METHODS
     exposure = plug_in_exposure(problem, method, calibration)
     model, outcome, stacked = fit_plug_in(problem, exposure, basis, calibration)
@@ -209,10 +220,11 @@ def _sound_notes(
     return covariance_notes(covariance, outcome.information, model, units)
 
 
-def _estimate_two_stage(
-    problem: PooledProblem, basis: Basis, calibration: CalibrationFit | None
+def estimate_two_stage(
+    problem: PooledProblem, basis: Basis, calibration: CalibrationFit | None, only: IntArray | None = None
 ) -> MethodEstimate:
-    found = fit_two_stage(problem, basis, calibration)
+    """Two-stage, of all studies that can be fitted or of some; see :func:`fit_two_stage`."""
+    found = fit_two_stage(problem, basis, calibration, only)
     nan, nothing = float("nan"), np.empty((0, 0))
     outcome = OutcomeFit(
         beta=found.beta,
@@ -234,6 +246,7 @@ def _estimate_two_stage(
         found.tests,
         found.notes,
         found.studies,
+        found.warnings,
     )
 
 

@@ -20,7 +20,7 @@ from biocal.results.fits import Fit
 from biocal.results.group_estimates import GroupEstimate, LeaveOneOut, Subgroups
 from biocal.results.increments import LinearTrend
 from biocal.results.model import ExposureScale
-from biocal.study.notices import counted
+from biocal.study.imputed_rows import require_same_rows
 from biocal.study.pooled import PooledStudies
 
 FloatArray = NDArray[np.float64]
@@ -41,8 +41,8 @@ def fit_imputations(pools: Sequence[PooledStudies], *, small_sample: bool = Fals
     pools : sequence of PooledStudies
         The imputations, two or more, of the same studies; from :func:`biocal.read_imputations`, say.
     small_sample : bool, default False
-        Degrees of freedom by Barnard and Rubin [2]_, with the independent sets less the coefficients as those of
-        complete data; otherwise Rubin's for large samples.
+        Degrees of freedom of coefficients by Barnard and Rubin [2]_, and of tests by Reiter [3]_, with the matched
+        sets less the coefficients as those of complete data; otherwise Rubin's, and D1's own, for large samples.
     **arguments
         As of :func:`biocal.fit`.  Without given knots these, and without `reference` and `at` the axis, are
         quantiles of the exposure of the controls of all imputations together, so that coefficients mean the same.
@@ -53,12 +53,14 @@ def fit_imputations(pools: Sequence[PooledStudies], *, small_sample: bool = Fals
         Estimates are means over the imputations, each with its own calibration; covariances are
         U + (1 + 1/m) B, and intervals of t.  ``imputation`` of a fit has within and between; ``tidy()`` adds df, the
         relative increase in variance and the fraction of missing information.  Tests are D1; heterogeneity between
-        studies D2.
+        studies D2, which knows large samples alone.
 
     Raises
     ------
     OptionError
         Fewer than two imputations; imputations whose fits have different terms; an option without meaning here.
+    DataProblemsError
+        Case status, set or study of a row differs between imputations.
     FitError
         An imputation cannot be fitted.
 
@@ -70,6 +72,7 @@ def fit_imputations(pools: Sequence[PooledStudies], *, small_sample: bool = Fals
     ----------
     .. [1] Rubin. Multiple imputation for nonresponse in surveys. Wiley 1987, chapter 3.
     .. [2] Barnard, Rubin. Biometrika 1999;86:948-955.
+    .. [3] Reiter. Biometrika 2007;94:502-508.
 
     Examples
     --------
@@ -86,7 +89,7 @@ def fit_imputations(pools: Sequence[PooledStudies], *, small_sample: bool = Fals
     pools = list(pools)
     if len(pools) < 2:
         raise OptionError(f"multiple imputation needs two data sets or more, not {len(pools)}")
-    _require_same_studies(pools)
+    told = require_same_rows(pools)
     for name, why in _REFUSED.items():
         if arguments.get(name):
             raise OptionError(f"{name} cannot be used with multiple imputation: {why}")
@@ -94,31 +97,19 @@ def fit_imputations(pools: Sequence[PooledStudies], *, small_sample: bool = Fals
     rule = "as asked" if arguments.get("reference") is not None else _REFERENCE_RULE
     found = [fit(pool, **common) for pool in pools]
     if isinstance(found[0], Fit):
-        return _combined(found, small_sample, rule=rule)
+        return _with_notes(_combined(found, small_sample, rule=rule), told)
     failures: dict[str, str] = {}
     for k, one in enumerate(found, start=1):
         failures |= {
             name: f"imputation {k}: {why}" for name, why in one.failures.items() if name not in failures
         }
     methods = [name for name in found[0] if name not in failures]
-    return Comparison(
-        {name: _combined([one[name] for one in found], small_sample, rule=rule) for name in methods}, failures
-    )
+    fits = {name: _combined([one[name] for one in found], small_sample, rule=rule) for name in methods}
+    return Comparison({name: _with_notes(one, told) for name, one in fits.items()}, failures)
 
 
-def _require_same_studies(pools: Sequence[PooledStudies]) -> None:
-    first = pools[0]
-    for k, pool in enumerate(pools[1:], start=2):
-        if pool.study_names != first.study_names:
-            raise OptionError(
-                f"imputation {k} has the studies {', '.join(pool.study_names)}, the first "
-                f"{', '.join(first.study_names)}; every imputation must hold the whole pool"
-            )
-        if pool.n_rows != first.n_rows:
-            raise OptionError(
-                f"imputation {k} has {counted(pool.n_rows, 'row')}, the first {first.n_rows:,}; every imputation must "
-                "hold the whole pool"
-            )
+def _with_notes(fit: Fit, told: tuple[str, ...]) -> Fit:
+    return replace(fit, info=replace(fit.info, notes=(*fit.info.notes, *told)))
 
 
 def _common_axis(pools: Sequence[PooledStudies], arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,12 +155,12 @@ def _combined(fits: Sequence[Fit], small_sample: bool, *, parts: bool = True, ru
                 f"imputation {k} has other terms than the first ({', '.join(apart)}): levels of a factor that occur "
                 "in some imputations only cannot be combined; merge rare levels"
             )
-    complete = float(first.sample.n_sets - len(first.terms)) if small_sample else float("inf")
+    complete = _complete_df(first, len(first.terms), small_sample)
     estimates = np.stack([one.estimates for one in fits])
     pooled = pool_imputations(estimates, np.stack([one.vcov for one in fits]), complete)
     uncorrected = pool_imputations(estimates, np.stack([one.vcov_uncorrected for one in fits]))
     nan = float("nan")
-    straight, trend = _combined_trend(fits)
+    straight, trend = _combined_trend(fits, small_sample)
     tests = [test for test in _combined_tests(fits) if test.test != "trend"]
     scale = replace(first.info.scale, reference_rule=rule) if rule else first.info.scale
     info = replace(first.info, scale=scale, notes=(*_told(fits, pooled, small_sample), *first.info.notes))
@@ -189,17 +180,38 @@ def _combined(fits: Sequence[Fit], small_sample: bool, *, parts: bool = True, ru
         linear=straight,
         curve_models=(),
         imputation=pooled,
+        warnings=_warnings(fits),
+        effective_sets=None,
         subgroups=(),
         left_out=None,
     )
     return _with_parts(combined, fits, small_sample) if parts else combined
 
 
+def _warnings(fits: Sequence[Fit]) -> tuple[str, ...]:
+    """Those of the first imputation that has any, and two-stage pools of different studies."""
+    warnings = next((one.warnings for one in fits if one.warnings), ())
+    lost = [tuple(one.studies.left_out) if one.studies is not None else () for one in fits]
+    if len(set(lost)) == 1:
+        return warnings
+    each = "; ".join(f"imputation {k}: {', '.join(names) or 'none'}" for k, names in enumerate(lost, start=1))
+    told = (
+        f"the imputations leave out different studies ({each}), so that what is combined is not of the same studies; "
+        "choose knots or categories by which every imputation keeps the same ones"
+    )
+    return (told, *warnings)
+
+
+def _complete_df(fit: Fit, n_terms: int, small_sample: bool) -> float:
+    """Degrees of freedom that complete data would have: matched sets less coefficients."""
+    return float(max(fit.sample.n_sets - n_terms, 1)) if small_sample else float("inf")
+
+
 def _told(fits: Sequence[Fit], pooled: RubinPooled, small_sample: bool) -> tuple[str, ...]:
     """What must be known of the imputations."""
     columns = fits[0].exposure_positions.ravel()
     missing = pooled.fraction_missing(np.eye(len(fits[0].terms))[:, columns])
-    kind = "Barnard and Rubin's" if small_sample else "Rubin's"
+    kind = "Barnard and Rubin's (of tests Reiter's)" if small_sample else "Rubin's"
     notes = [
         f"{len(fits)} imputations combined by Rubin's rules, each calibrated anew; knots and reference exposure are "
         f"common; fraction of missing information of the exposure's terms up to {100 * missing.max():.1f} %; {kind} "
@@ -219,15 +231,19 @@ def _told(fits: Sequence[Fit], pooled: RubinPooled, small_sample: bool) -> tuple
     return tuple(notes)
 
 
-def _combined_trend(fits: Sequence[Fit]) -> tuple[LinearTrend | None, tuple[WaldTest, ...]]:
+def _combined_trend(
+    fits: Sequence[Fit], small_sample: bool
+) -> tuple[LinearTrend | None, tuple[WaldTest, ...]]:
     """The linear fits as one, and its test."""
     trends = [one.linear for one in fits if one.linear is not None]
     if len(trends) < len(fits):
         return None, ()
     pooled = pool_imputations(
-        np.stack([one.estimates for one in trends]), np.stack([one.vcov for one in trends])
+        np.stack([one.estimates for one in trends]),
+        np.stack([one.vcov for one in trends]),
+        _complete_df(fits[0], trends[0].n_terms, small_sample),
     )
-    joined = LinearTrend(pooled.estimate, pooled.total, float("nan"), trends[0].n_terms)
+    joined = LinearTrend(pooled.estimate, pooled.total, float("nan"), trends[0].n_terms, pooled)
     if not any(test.test == "trend" for test in fits[0].extra_tests):
         return joined, ()
     return joined, (pooled.test("trend", np.arange(pooled.estimate.size)),)
@@ -266,14 +282,17 @@ def _combined_subgroups(combined: Fit, found: Sequence[Subgroups], small_sample:
                 f"imputation {k} has other levels of {first.variable} than the first; subgroups need the same levels"
             )
     groups = _combined_groups([one.groups for one in found], small_sample)
-    covariance = None
+    joint = None
     kept = [group.name for group in groups if group.fit is not None]
     blocks = [_joint(one, kept) for one in found]
     if kept and all(block is not None for block in blocks):
         estimates = np.stack([block[0] for block in blocks if block is not None])
         covariances = np.stack([block[1] for block in blocks if block is not None])
-        covariance = pool_imputations(estimates, covariances).total
-    return replace(first, groups=groups, overall=combined, covariance=covariance)
+        joint = pool_imputations(
+            estimates, covariances, _complete_df(found[0].overall, estimates.shape[1], small_sample)
+        )
+    covariance = None if joint is None else joint.total
+    return replace(first, groups=groups, overall=combined, covariance=covariance, imputation=joint)
 
 
 def _joint(one: Subgroups, kept: Sequence[str]) -> tuple[FloatArray, FloatArray] | None:

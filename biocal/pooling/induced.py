@@ -16,7 +16,8 @@ from biocal.calibration.regression import CalibrationFit
 from biocal.errors import FitError, OptionError
 from biocal.exposure.terms import Basis
 from biocal.kernels.newton import Optimum
-from biocal.kernels.sandwich import StackedScores
+from biocal.kernels.sandwich import StackedScores, inverse_of_information
+from biocal.kernels.set_spread import SpreadByUnit
 from biocal.outcome.conditional_logistic import OutcomeFit
 from biocal.outcome.induced import InducedLikelihood
 from biocal.outcome.induced_fit import maximise_induced, null_loglik
@@ -276,11 +277,16 @@ def _stack_induced(
     cross = np.zeros((n_terms, calibration.layout.n_parameters + n_groups))
     by_everybody = np.zeros((n_terms, problem.is_case.size if season is not None else 0))
     telling = InformativeSets(n_terms, problem.n_sets)
-    for found in likelihood.sweep(beta):
+    positions = model.exposure_positions.ravel()
+    directions = inverse_of_information(optimum.information[0])[:, positions]
+    by_unit = SpreadByUnit(problem.n_units, positions.size)
+    for found in likelihood.sweep(beta, directions):
         loglik += found.terms.loglik
         information += found.terms.information
         add_by_unit(scores, problem.set_unit[found.sets], found.set_scores)
         telling.add(found.sets, found.largest_slopes)
+        assert found.spread is not None
+        by_unit.add(problem.set_unit[found.sets], found.spread)
         if smearing:
             continue
         rows = problem.calibration_rows.take(found.persons)
@@ -294,7 +300,10 @@ def _stack_induced(
             by_everybody[:, found.persons] = np.where(
                 exposure.calibrated[found.persons], found.by_mean, measured
             )
-    outcome = without_details(optimum, loglik, information, null_loglik(problem.layout), telling.found())
+    spread = by_unit.found(directions, positions)
+    outcome = without_details(
+        optimum, loglik, information, null_loglik(problem.layout), telling.found(), spread
+    )
     if smearing:
         return outcome, None
     joint, calibrators = calibration.joint_scores(), problem.calibrators

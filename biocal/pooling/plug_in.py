@@ -15,7 +15,8 @@ from biocal.calibration.regression import CalibrationFit
 from biocal.exposure.terms import Basis
 from biocal.kernels.matched_set import ConditionalLikelihood
 from biocal.kernels.newton import Optimum
-from biocal.kernels.sandwich import StackedScores
+from biocal.kernels.sandwich import StackedScores, inverse_of_information
+from biocal.kernels.set_spread import SetSpread, SpreadByUnit
 from biocal.outcome.conditional_logistic import OutcomeFit, maximise_conditional
 from biocal.pooling.model_columns import ModelColumns, lay_out_columns
 from biocal.pooling.problem import PooledProblem
@@ -117,13 +118,18 @@ def fit_plug_in(
     scores = np.zeros((problem.n_units, n_terms))
     by_everybody = np.zeros((n_terms, problem.is_case.size if season is not None else 0))
     telling = InformativeSets(n_terms, problem.n_sets)
+    positions = model.exposure_positions.ravel()
+    directions = inverse_of_information(optimum.information[0])[:, positions]
+    by_unit = SpreadByUnit(problem.n_units, positions.size)
     if calibration is not None and depends:
         require_moderate_slope(model, basis, beta, exposure.value, exposure.calibrated, problem, calibration)
-    for found in likelihood.sweep(optimum.point):
+    for found in likelihood.sweep(optimum.point, directions):
         loglik += float(found.loglik.sum())
         information += found.information[0]
         add_by_unit(scores, problem.set_unit[found.block.sets], found.score[0])
         telling.add(found.block.sets, found.largest_slopes()[0])
+        assert found.spread is not None
+        by_unit.add(problem.set_unit[found.block.sets], found.spread)
         if not depends and season is None:
             continue
         persons = found.persons
@@ -137,7 +143,14 @@ def fit_plug_in(
             weights = np.where(exposure.calibrated[persons], by_exposure, 0.0)
             part = calibration.fold(weights, problem.calibration_rows.take(persons))
             cross = -part if cross is None else cross - part
-    outcome = without_details(optimum, loglik, information, float(optimum.loglik_start[0]), telling.found())
+    outcome = without_details(
+        optimum,
+        loglik,
+        information,
+        float(optimum.loglik_start[0]),
+        telling.found(),
+        by_unit.found(directions, positions),
+    )
     stacked = _stacked(problem, scores, information, calibration if depends else None, cross)
     if season is not None:
         stacked = stack_season(stacked, problem, season, calibration, by_everybody)
@@ -201,7 +214,12 @@ def _maximise_plug_in(
 
 
 def without_details(
-    optimum: Optimum, loglik: float, information: FloatArray, loglik_null: float, informative: BoolArray
+    optimum: Optimum,
+    loglik: float,
+    information: FloatArray,
+    loglik_null: float,
+    informative: BoolArray,
+    spread: SetSpread,
 ) -> OutcomeFit:
     """The record of a fit whose scores by set and person are summed already."""
     n_terms = optimum.point.shape[1]
@@ -216,6 +234,7 @@ def without_details(
         iterations=int(optimum.iterations[0]),
         decrement=float(optimum.decrement[0]),
         informative=informative,
+        spread=spread,
     )
 
 

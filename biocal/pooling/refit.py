@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.calibration.regression import CalibrationFit
-from biocal.exposure.terms import Basis, CategoryBasis, Linear
+from biocal.exposure.terms import Basis, CategoryBasis
 from biocal.pooling.assembled_fit import assemble_fit
-from biocal.pooling.curve_models import linear_trend
+from biocal.pooling.curve_models import linear_trend, straight_fit
 from biocal.pooling.estimate import EstimationOptions, estimate_method
 from biocal.pooling.exposure_scale import common_exposure
 from biocal.pooling.plug_in import plug_in_exposure
@@ -67,9 +67,7 @@ def refit(
     problem = prepared.problem
     basis = cast(Basis, fit.basis)
     found = estimate_method(problem, fit.method, basis, calibration, options)
-    straight = found
-    if basis.kind != "linear":
-        straight = estimate_method(problem, fit.method, Linear().learn(), calibration, options)
+    straight = straight_fit(problem, found, basis, calibration, options)
     exposure, _ = common_exposure(problem, calibration)
     scale = replace(fit.info.scale, control_exposure=exposure[problem.is_control])
     season = season_results(prepared, calibration, (fit.method,), fit.info.labels)

@@ -215,7 +215,8 @@ def _subgroups(
         if group.fit is None:
             told.append(f"{grouping.variable} {group.name} could not be fitted: {group.reason}")
             continue
-        told += [f"{grouping.variable} {group.name}: {note}" for note in group.fit.info.notes]
+        own = (*group.fit.warnings, *group.fit.info.notes)
+        told += [f"{grouping.variable} {group.name}: {note}" for note in own if note not in fit.warnings]
     return Subgroups(
         grouping.variable,
         bool(grouping.of_case.any()),

@@ -34,6 +34,7 @@ from biocal.pooling.two_stage_studies import PAIRS_PER_COEFFICIENT, FirstStage, 
 from biocal.results.studies import PooledTerm, StudyEstimates
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
 
 TWO_STAGE_VARIANCE = "two-stage random effects (multivariate REML of the studies' stacked sandwiches)"
 #: A one-stage summary points to two-stage when the heterogeneity test's p-value is smaller (our choice; the
@@ -56,7 +57,8 @@ class TwoStageFit:
     studies : StudyEstimates
     tests : tuple of WaldTest
         Heterogeneity.
-    notes : tuple of str
+    warnings, notes : tuple of str
+        Studies that are left out; what else must be known.
     iterations : int
     decrement : float
         Largest of the studies' fits.
@@ -67,12 +69,18 @@ class TwoStageFit:
     covariance: SandwichCovariance
     studies: StudyEstimates
     tests: tuple[WaldTest, ...]
+    warnings: tuple[str, ...]
     notes: tuple[str, ...]
     iterations: int
     decrement: float
 
 
-def fit_two_stage(problem: PooledProblem, basis: Basis, calibration: CalibrationFit | None) -> TwoStageFit:
+def fit_two_stage(
+    problem: PooledProblem,
+    basis: Basis,
+    calibration: CalibrationFit | None,
+    only: IntArray | None = None,
+) -> TwoStageFit:
     """Fit every study and pool.
 
     Parameters
@@ -82,6 +90,8 @@ def fit_two_stage(problem: PooledProblem, basis: Basis, calibration: Calibration
         Knots and coding, common to the studies.
     calibration : CalibrationFit or None
         The pooled calibration; see :func:`biocal.pooling.two_stage_studies.fit_each_study`.
+    only : ndarray of int, optional
+        The studies to pool; default all that can be fitted.
 
     Raises
     ------
@@ -96,7 +106,7 @@ def fit_two_stage(problem: PooledProblem, basis: Basis, calibration: Calibration
     independent units added up over the studies, and sum A_s T A_s'.  For studies that share nothing this is
     (sum (V_s + T)^-1)^-1; coefficients of calibration covariates that studies share are carried too.
     """
-    everything = fit_each_study(problem, "full", basis, calibration)
+    everything = fit_each_study(problem, "full", basis, calibration, studies=only)
     first, (pooled, fixed) = pool_exposure(everything, problem, ("reml", "fixed"))
     first = with_estimated_terms(problem, basis, first)
     model = first.model
@@ -117,6 +127,7 @@ def fit_two_stage(problem: PooledProblem, basis: Basis, calibration: Calibration
         covariance,
         studies,
         (_heterogeneity_test(fixed.heterogeneity),),
+        tuple(f"left out: {who}: {reason}" for who, reason in by_reason(studies.left_out)),
         _two_stage_notes(studies, [t for t in everything.model.terms if t not in model.terms]),
         max(fit.iterations for fit in first.fits),
         max(fit.decrement for fit in first.fits),
@@ -154,7 +165,7 @@ def heterogeneity_between_studies(
     test = _heterogeneity_test(fixed.heterogeneity)
     notes = [
         f"the heterogeneity test leaves out {who}: {reason}"
-        for who, reason in _by_reason(named_reasons(first, problem))
+        for who, reason in by_reason(named_reasons(first, problem))
     ]
     if test.p_value < LARGE_HETEROGENEITY:
         notes.append(
@@ -213,8 +224,7 @@ def _study_estimates(
 
 def _two_stage_notes(studies: StudyEstimates, lost_terms: Sequence[str]) -> tuple[str, ...]:
     """What a reader must know of this pooling."""
-    notes = [f"left out: {who}: {reason}" for who, reason in _by_reason(studies.left_out)]
-    notes += [f"{term} is left out: no study can estimate it on its own" for term in lost_terms]
+    notes = [f"{term} is left out: no study can estimate it on its own" for term in lost_terms]
     if studies.shared_calibration:
         notes.append(
             f"calibration lines are each study's own, but in {', '.join(studies.shared_calibration)} the "
@@ -240,7 +250,7 @@ def _two_stage_notes(studies: StudyEstimates, lost_terms: Sequence[str]) -> tupl
     return tuple(notes)
 
 
-def _by_reason(left_out: Mapping[str, str]) -> list[tuple[str, str]]:
+def by_reason(left_out: Mapping[str, str]) -> list[tuple[str, str]]:
     """Studies left out for one reason together, as in "studies A, B"."""
     names: dict[str, list[str]] = {}
     for name, reason in left_out.items():

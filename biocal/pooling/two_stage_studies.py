@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from biocal.calibration.regression import CalibrationFit, lay_out_parameters
 from biocal.calibration.rows import CalibrationRows
-from biocal.errors import CalibrationDesignError, FitError, SeasonDesignError, SingularInformationError
+from biocal.errors import (
+    CalibrationDesignError,
+    FitError,
+    SeasonDesignError,
+    SeparationError,
+    SingularInformationError,
+)
 from biocal.exposure.terms import Basis
 from biocal.kernels.sandwich import StackedScores, calibration_influence, stacked_covariance
 from biocal.outcome.conditional_logistic import OutcomeFit, constant_within_sets
@@ -31,6 +37,15 @@ SETS_PER_COEFFICIENT = 5
 #: Fewest calibration pairs a coefficient for calibration covariates of a study's own, for the same reason
 #: (our choice): 29 pairs carry the line and three covariates.
 PAIRS_PER_COEFFICIENT = 5
+#: Why a study is not fitted that is not among those asked for.
+NOT_ASKED_FOR = "not among the studies of the curve"
+#: What keeps a study whose exposure terms cannot be estimated, by kind of exposure.
+_TO_KEEP_A_STUDY = {
+    "categories": "one category that is empty or separated loses the whole study: merge it or choose other cuts to "
+    "keep the study",
+    "rcs": "fewer knots, or knots where its persons are, may keep the study",
+    "linear": "its exposure does not tell its cases from its controls by a finite odds ratio",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +123,7 @@ def fit_each_study(
     calibration: CalibrationFit | None,
     *,
     influences: bool = True,
+    studies: IntArray | None = None,
 ) -> FirstStage:
     """Fit the outcome model study by study.
 
@@ -125,22 +141,36 @@ def fit_each_study(
         calibration's, because leaving the covariates out would bias that study alone (METHODS section 2).
     influences : bool, default True
         Whether the units' influences are kept, which pooled standard errors need.
+    studies : ndarray of int, optional
+        Those to fit; the others are left out.
     """
     model = lay_out_columns(basis, problem)
     fits: list[StudyFit] = []
     left_out: dict[int, str] = {}
     n_studies = len(problem.study_names)
     for study in range(n_studies):
+        if studies is not None and study not in studies:
+            left_out[study] = NOT_ASKED_FOR
+            continue
         try:
             fit = _fit_study(problem, study, method, basis, calibration, model)
             fits.append(fit if influences else fit.without_influences())
         except (FitError, CalibrationDesignError, SeasonDesignError) as error:
-            left_out[study] = str(error)
+            left_out[study] = _reason(error, model, basis)
     study_of_set = np.empty(problem.n_sets, dtype=np.intp)
     study_of_set[problem.set_code] = problem.study
     sets = np.bincount(study_of_set, minlength=n_studies)
     cases = np.bincount(problem.study[problem.is_case], minlength=n_studies)
     return FirstStage(model, tuple(fits), left_out, sets.astype(np.intp), cases.astype(np.intp))
+
+
+def _reason(error: Exception, model: ModelColumns, basis: Basis) -> str:
+    """Why a study cannot be fitted; of an exposure term with the advice that fits all studies' common terms."""
+    exposure_terms = {model.terms[k] for k in model.exposure_positions.ravel()}
+    terms = set(getattr(error, "terms", ()))
+    if not isinstance(error, SeparationError | SingularInformationError) or not terms & exposure_terms:
+        return str(error)
+    return f"{str(error).rpartition('; ')[0]}; {_TO_KEEP_A_STUDY[basis.kind]}"
 
 
 def _fit_study(

@@ -25,7 +25,7 @@ _NOUN_THEN_COUNT = re.compile(rf"((?:{_NOUNS})\b[^.;\d]{{0,60}}: )(\d+)\b")
 #: A share and the counts of cases and controls, from which a small count would follow.
 _SHARES = re.compile(r" of \d[\d,]* \(\d[\d.]* %; [^)]*\)")
 #: Extremes are values of single persons; labels of sets name them.
-_SINGLE_VALUES = re.compile(r" \((?:range|first:|first )[^)]*\)")
+_SINGLE_VALUES = re.compile(r" \((?:range|first:|first |set )[^)]*\)")
 
 
 @dataclass(frozen=True, slots=True)

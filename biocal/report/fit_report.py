@@ -22,6 +22,7 @@ from biocal.report.studies import studies_section
 from biocal.results.comparison import Comparison
 from biocal.results.fits import Fit
 from biocal.results.studies import StudyEstimates
+from biocal.results.summaries import warnings_of
 from biocal.results.text import count
 from biocal.study.notices import Problem
 
@@ -72,6 +73,7 @@ def fit_page(
         data=_data(first, participants, calibration),
         results=_results(leading, contrast),
         leading=leading.method,
+        urgent=_urgent(fits, disclosure),
         warnings=warnings,
         n_warnings=count(sum(len(notes) for _, notes in warnings), "remark"),
         participants=participants,
@@ -216,6 +218,12 @@ def _warnings(
         for name, notes in groups
         if notes
     ]
+
+
+def _urgent(fits: Sequence[Fit], disclosure: Disclosure) -> list[str]:
+    """What must be read before the numbers, with the method where there are several."""
+    said = warnings_of(fits) if len(fits) > 1 else fits[0].warnings
+    return [_sentence(disclosure.text(one)) for one in said]
 
 
 def _by_methods(fits: Sequence[Fit]) -> list[tuple[str, list[str]]]:

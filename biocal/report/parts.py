@@ -16,7 +16,7 @@ from biocal.results.fits import Fit
 from biocal.results.group_contrasts import Place, chosen_contrasts, interval_of
 from biocal.results.group_estimates import Counts, GroupEstimate, LeaveOneOut, Subgroups
 from biocal.results.group_figures import draw_leave_one_out, draw_subgroups
-from biocal.results.group_text import largest_changes
+from biocal.results.group_text import largest_changes, warnings_without
 from biocal.results.odds_ratios import odds_ratio
 from biocal.results.text import number
 
@@ -106,8 +106,13 @@ def leave_one_out_section(
             caption=f"Odds ratios without each study in turn, its calibration too, method {fit.method}.",
             alternative="Odds ratios without each study beside those of all; the table beneath has the numbers.",
         )
-    words = tuple(f"{text[:1].upper()}{text[1:]}." for text in largest_changes(found, contrasts))
-    return PartSection(figure, (table,), words, _unfitted(found, disclosure))
+    words = tuple(_sentence(text) for text in largest_changes(found, contrasts))
+    told = tuple(_sentence(disclosure.text(text)) for text in warnings_without(found))
+    return PartSection(figure, (table,), words, (*_unfitted(found, disclosure), *told))
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _unfitted(found: LeaveOneOut, disclosure: Disclosure) -> tuple[str, ...]:

@@ -115,6 +115,7 @@ def _pooled_table(contrast: StudyContrast) -> ReportTable:
         "Prediction interval: where the odds ratio of a new study is expected. This contrast is pooled as one number a "
         "study; the curve pools the coefficients as vectors, and can differ a little."
     )
+    note = " ".join(dict.fromkeys([note, *(remark for way in ways for remark in way.remarks)]))
     return ReportTable(f"Pooled odds ratio, {contrast.label}", header, rows, note=note)
 
 

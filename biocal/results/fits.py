@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from biocal.results.bootstrap import Bootstrap
     from biocal.results.curve_models import CurveModel
+    from biocal.results.effective_sets import EffectiveSets
     from biocal.results.group_estimates import LeaveOneOut, Subgroups
     from biocal.results.increments import LinearTrend
     from biocal.results.studies import StudyEstimates
@@ -80,6 +81,8 @@ class Fit:
         Kind of the standard errors, in words.
     extra_tests : tuple of WaldTest
         Tests beyond those of the coefficients (trend, heterogeneity).
+    warnings : tuple of str
+        What must be read before the numbers: studies that two-stage leaves out, few sets that carry the information.
     notes : tuple of str
     influence : ndarray, shape (n_units, p), or None
         Influence of each independent unit on the coefficients; their outer products sum to `vcov`
@@ -96,6 +99,8 @@ class Fit:
         Fits by the levels of variables (subgroups.csv).
     left_out : LeaveOneOut or None
         Fits without each study (leave_one_out.csv).
+    effective_sets : EffectiveSets or None
+        How many matched sets carry the information; None for two-stage, federated fits and after multiple imputation.
     imputation : RubinPooled or None
         After multiple imputation: what the fits of the completed data sets came to; `vcov` is its total.
 
@@ -130,6 +135,7 @@ class Fit:
     status: FitStatus | None
     variance: str
     extra_tests: tuple[WaldTest, ...] = ()
+    warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     influence: FloatArray | None = field(default=None, repr=False)
     studies: StudyEstimates | None = None
@@ -138,6 +144,7 @@ class Fit:
     curve_models: tuple[CurveModel, ...] = ()
     subgroups: tuple[Subgroups, ...] = ()
     left_out: LeaveOneOut | None = None
+    effective_sets: EffectiveSets | None = None
     imputation: RubinPooled | None = None
 
     @property

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.errors import OptionError
-from biocal.kernels.delta import WaldTest, equality_test
+from biocal.kernels.delta import WaldTest, differences_from_first, equality_test
+from biocal.kernels.rubin import RubinPooled
 from biocal.results.contrasts import response_axis, response_contrasts
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ class Subgroups(GroupFits):
         Levels share the calibration, and sets may share persons: the blocks off the diagonal are not 0.
     notes : tuple of str
         Sets and persons without a part in it, levels that could not be fitted.
+    imputation : RubinPooled or None
+        After multiple imputation: the exposure coefficients of the levels fitted, level after level.
     """
 
     variable: str
@@ -136,6 +139,7 @@ class Subgroups(GroupFits):
     overall_counts: Counts
     covariance: FloatArray | None
     notes: tuple[str, ...] = ()
+    imputation: RubinPooled | None = None
 
     def test_heterogeneity(self, at: float | str | None = None) -> WaldTest:
         """Wald test that the levels have the same curve, or the same log odds ratio at one exposure.
@@ -155,11 +159,18 @@ class Subgroups(GroupFits):
             return WaldTest(name, float("nan"), 0, float("nan"))
         fits = [group.fit for group in self.fitted if group.fit is not None]
         estimates = np.stack([fit.estimates[fit.exposure_positions.ravel()] for fit in fits])
+        weights = np.eye(estimates.shape[1]) if at is None else self._weights(at)[None, :]
+        if self.imputation is not None:
+            differences = differences_from_first(len(fits), weights.shape[0]) @ np.kron(
+                np.eye(len(fits)), weights
+            )
+            return self.imputation.along(differences.T).test(
+                name, np.arange(differences.shape[0], dtype=np.intp)
+            )
         if at is None:
             return equality_test(name, estimates, self.covariance)
-        weights = self._weights(at)
-        block = np.kron(np.eye(len(fits)), weights[None, :])
-        return equality_test(name, (estimates @ weights)[:, None], block @ self.covariance @ block.T)
+        block = np.kron(np.eye(len(fits)), weights)
+        return equality_test(name, estimates @ weights.T, block @ self.covariance @ block.T)
 
     def _weights(self, at: float | str) -> FloatArray:
         """Weights of the exposure columns in the log odds ratio at an exposure, shape (K,)."""

@@ -49,7 +49,18 @@ def leave_one_out_lines(left_out: LeaveOneOut) -> list[str]:
         for group in left_out.groups
         if group.fit is None
     ]
-    return lines
+    return lines + [paragraph(text, bullet="- ") for text in warnings_without(left_out)]
+
+
+def warnings_without(left_out: LeaveOneOut) -> list[str]:
+    """Warnings of the fits without one study that the fit of all studies does not have."""
+    return [
+        f"without {group.name}: {warning}"
+        for group in left_out.groups
+        if group.fit is not None
+        for warning in group.fit.warnings
+        if warning not in left_out.overall.warnings
+    ]
 
 
 def largest_changes(left_out: LeaveOneOut, contrasts: Sequence[tuple[str, Place]]) -> list[str]:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.errors import OptionError
-from biocal.kernels.delta import normal_quantile, two_sided_p
+from biocal.kernels.delta import interval_quantile, two_sided_t
+from biocal.kernels.rubin import RubinPooled
 from biocal.results.compared_exposures import modifier_multipliers
 from biocal.results.odds_ratios import odds_ratio
 from biocal.results.text import exact, number, p_value, paragraph, table
@@ -39,12 +40,15 @@ class LinearTrend:
         NaN for two-stage.
     n_terms : int
         Coefficients of the model, covariates included.
+    imputation : RubinPooled or None
+        After multiple imputation: what the estimates are pooled from.
     """
 
     estimates: FloatArray
     vcov: FloatArray
     loglik: float
     n_terms: int
+    imputation: RubinPooled | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,8 @@ class IncrementOddsRatio:
         Exposures compared (NaN for the linear fit).
     log_or, std_error : float
     level : float
+    df : float
+        Of the interval and the p-value: infinite, normal; finite after multiple imputation.
     """
 
     method: str
@@ -90,18 +96,20 @@ class IncrementOddsRatio:
     log_or: float
     std_error: float
     level: float
+    df: float = float("inf")
 
     @property
     def limits(self) -> tuple[float, float]:
         """Confidence limits of the log odds ratio."""
-        half = normal_quantile(self.level) * self.std_error
+        half = float(interval_quantile(self.level, np.asarray(self.df))) * self.std_error
         return self.log_or - half, self.log_or + half
 
     @property
     def p_value(self) -> float:
         """Two-sided Wald."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            return float(two_sided_p(np.asarray(np.divide(self.log_or, self.std_error))))
+            statistic = np.asarray(np.divide(self.log_or, self.std_error))
+        return float(two_sided_t(statistic, np.asarray(self.df)))
 
 
 def require_increments(per: float | Sequence[float] | None) -> tuple[float, ...]:
@@ -154,10 +162,10 @@ def increment_odds_ratios(fit: Fit, increments: Sequence[Increment]) -> list[Inc
                 log_or = step.size * float(multipliers @ fit.linear.estimates)
                 variance = float(multipliers @ fit.linear.vcov @ multipliers)
                 error = step.size * float(np.sqrt(variance))
-                nowhere = float("nan")
+                nowhere, df = float("nan"), _df_of(fit.linear.imputation, multipliers)
                 found.append(
                     IncrementOddsRatio(
-                        fit.method, label, step, LINEAR, nowhere, nowhere, log_or, error, fit.info.level
+                        fit.method, label, step, LINEAR, nowhere, nowhere, log_or, error, fit.info.level, df
                     )
                 )
     return found
@@ -173,7 +181,12 @@ def _around_reference(fit: Fit, step: Increment, multipliers: FloatArray, label:
     error = float(np.sqrt(contrast @ fit.vcov @ contrast))
     log_or = float(contrast @ fit.estimates)
     low, high = (float(end) for end in ends)
-    return IncrementOddsRatio(fit.method, label, step, AROUND, low, high, log_or, error, fit.info.level)
+    df = _df_of(fit.imputation, contrast)
+    return IncrementOddsRatio(fit.method, label, step, AROUND, low, high, log_or, error, fit.info.level, df)
+
+
+def _df_of(imputation: RubinPooled | None, contrast: FloatArray) -> float:
+    return float("inf") if imputation is None else float(imputation.df(contrast[:, None])[0])
 
 
 def increment_table(rows: Sequence[IncrementOddsRatio]) -> pd.DataFrame:

@@ -126,14 +126,14 @@ class StudyEstimates:
         -------
         DataFrame
             study, sets, cases, term, estimate, std_error, weight; blank estimates where a study was left out
-            or does not estimate the term.  Rows ``pooled`` (random effects) and ``pooled, fixed effect`` have
-            q, df, i2 of that term alone, and tau2, the term's between-study variance.  The exposure terms
-            are pooled together: their weight is the study's share of the vector.
+            or does not estimate the term.  Rows ``pooled`` (random effects) and ``pooled, fixed effect`` count the
+            sets and cases of the studies that estimate the term, and have q, df, i2 of that term alone, and tau2,
+            the term's between-study variance.  The exposure terms are pooled together: their weight is the
+            study's share of the vector.
         """
         import pandas as pd
 
         weights = self._weights()
-        sets, cases = self.sets[self.fitted].sum(), self.cases[self.fitted].sum()
         errors = np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
         rows: list[dict[str, Any]] = [
             {
@@ -149,10 +149,10 @@ class StudyEstimates:
             for k, term in enumerate(self.terms)
         ]
         for name in (POOLED, POOLED_FIXED):
-            rows += [
-                {"study": name, "sets": int(sets), "cases": int(cases), "term": term, **self._pooled(name, k)}
-                for k, term in enumerate(self.terms)
-            ]
+            for k, term in enumerate(self.terms):
+                used = np.isfinite(self.estimates[:, k])
+                counts = {"sets": int(self.sets[used].sum()), "cases": int(self.cases[used].sum())}
+                rows.append({"study": name, **counts, "term": term, **self._pooled(name, k)})
         return pd.DataFrame(rows)
 
     def contrast(

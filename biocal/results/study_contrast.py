@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -273,6 +274,5 @@ def _interval(estimate: float, low: float, high: float) -> str:
 
 
 def _in_short(reason: str) -> str:
-    """The first clause of a reason."""
-    ends = [place for mark in (",", ";", ":") if (place := reason.find(mark)) > 0]
-    return reason[: min(ends, default=len(reason))]
+    """The first clause of a reason; a comma within the label of a category ends none."""
+    return re.split(r"[;:]|,(?![^\[(]*[\])])", reason, maxsplit=1)[0]

@@ -42,6 +42,7 @@ def fit_summary(fit: Fit) -> str:
         [
             f"biocal: {_title(fit.method)}",
             "",
+            *_warning_lines(fit.warnings),
             *_common_lines(fit),
             "",
             *_method_lines(fit),
@@ -60,6 +61,7 @@ def comparison_summary(comparison: Comparison) -> str:
     """Summary of several methods: the common part once, odds ratios side by side, then each method."""
     fits = list(comparison.values())
     lines = [f"biocal: comparison of {', '.join([*comparison, *comparison.failures])}", ""]
+    lines += _warning_lines(warnings_of(fits))
     if fits:
         lines += [*_common_lines(fits[0]), "", *_curve_lines(fits), *asked_lines(fits)]
     for method, reason in comparison.failures.items():
@@ -137,7 +139,10 @@ def _coefficients_words(info: ModelInfo) -> str:
 
 def _method_lines(fit: Fit) -> list[str]:
     """Coefficients, tests and likelihood of one method."""
-    lines = [paragraph(f"Standard errors: {fit.variance}", indent=0), "", _coefficient_table(fit), ""]
+    lines = [paragraph(f"Standard errors: {fit.variance}", indent=0)]
+    if fit.effective_sets is not None:
+        lines.append(paragraph(f"Sets by information: {fit.effective_sets.words()}", indent=0))
+    lines += ["", _coefficient_table(fit), ""]
     tests = [(test.test, number(test.statistic), str(test.df), p_value(test.p_value)) for test in fit.tests()]
     lines.append(table(("Wald test", "chi-square", "df", "p"), tests))
     if np.isfinite(fit.loglik):
@@ -275,6 +280,21 @@ def _ratio(value: float) -> str:
 
 def _level(info: ModelInfo) -> str:
     return f"{100 * info.level:g} %"
+
+
+def warnings_of(fits: Sequence[Fit]) -> list[str]:
+    """Warnings of several fits, each once, with the methods that it concerns."""
+    methods: dict[str, list[str]] = {}
+    for fit in fits:
+        for warning in fit.warnings:
+            methods.setdefault(warning, []).append(fit.method)
+    return [f"{', '.join(names)}: {warning}" for warning, names in methods.items()]
+
+
+def _warning_lines(warnings: Sequence[str]) -> list[str]:
+    """What must be read before the numbers."""
+    lines = [paragraph(warning, bullet="! ") for warning in dict.fromkeys(warnings)]
+    return ["Warning", *lines, ""] if lines else []
 
 
 def _notes(notes: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from biocal.errors import OptionError
 from biocal.study.assembly import assemble
 from biocal.study.cells import RawColumn, as_ids
 from biocal.study.columns import ColumnRoles, did_you_mean
+from biocal.study.imputed_rows import require_same_rows
 from biocal.study.limit_options import LimitOptions
 from biocal.study.natural_order import natural_key
 from biocal.study.notices import ProblemLog, counted
@@ -50,9 +51,10 @@ def read_imputations(
     Raises
     ------
     DataProblemsError
-        The data of an imputation cannot be used.
+        The data of an imputation cannot be used, or rows differ between imputations in case status, set or study;
+        see :func:`biocal.study.imputed_rows.require_same_rows`.
     OptionError
-        No such column, blank numbers, or fewer than two imputations.
+        No such column, blank numbers, fewer than two imputations, or imputations of different size.
 
     Examples
     --------
@@ -71,7 +73,9 @@ def read_imputations(
     if imputation is None:
         paths = [files] if isinstance(files, str) or hasattr(files, "__fspath__") else list(files)
         _require_two(len(paths), "file")
-        return tuple(read_studies(path, **options) for path in paths)
+        apart = tuple(read_studies(path, **options) for path in paths)
+        require_same_rows(apart)
+        return apart
     given = {name: value for name, value in options.items() if name in ColumnRoles.__slots__}
     roles = ColumnRoles(**given)
     log = ProblemLog()
@@ -87,6 +91,7 @@ def read_imputations(
             message = f"{counted(n, 'row')} of number 0, the data before imputation, are left out"
             own.add("note", "imputation-0", message, column=imputation, count=n)
         pools.append(assemble(parts[name], roles, _pool_options(options), own))
+    require_same_rows(pools)
     return tuple(pools)
 
 

@@ -13,12 +13,14 @@ from biocal.exposure.terms import Basis
 from biocal.kernels.delta import WaldTest, wald_test
 from biocal.kernels.newton import Optimum
 from biocal.kernels.sandwich import SandwichCovariance
+from biocal.kernels.set_spread import merged_spread
 from biocal.pooling.calibrate import covariate_coefficients, dropped_notes
 from biocal.pooling.estimate import PLAIN_SANDWICH, STACKED_SANDWICH, plug_in_notes
 from biocal.pooling.model_columns import ModelColumns
 from biocal.pooling.soundness import empty_knot_notes, knot_notes
 from biocal.results.calibration import CalibrationResults, StudyCalibration, calibration_notes
 from biocal.results.comparison import Comparison
+from biocal.results.effective_sets import with_effective_sets
 from biocal.results.fits import Fit, FitStatus
 from biocal.results.increments import LinearTrend
 from biocal.results.labels import Labels
@@ -26,7 +28,7 @@ from biocal.results.model import ModelInfo, Sample
 from biocal.sums.calibration import SummedCalibration
 from biocal.sums.modifier import NO_MODIFIER, Modifier
 from biocal.sums.records import SandwichAnswer
-from biocal.sums.sandwich import sandwich_of_parts
+from biocal.sums.sandwich import few_set_words, sandwich_of_parts
 from biocal.sums.soundness import WhereControlsAre, integral_notes, sandwich_notes
 from biocal.sums.tasks import Task, task_model
 
@@ -120,7 +122,7 @@ def _fit(found: SummedFits, method: str, info: ModelInfo, sample: Sample, shown:
         point = found.optima[main].point[0]
         told += integral_notes(found.basis, found.calibration, model, point, found.where)
     told += found.knot_notes(main)
-    return Fit(
+    fit = Fit(
         method=method,
         terms=model.terms,
         estimates=found.optima[main].point[0],
@@ -139,8 +141,13 @@ def _fit(found: SummedFits, method: str, info: ModelInfo, sample: Sample, shown:
         variance=STACKED_SANDWICH if stacked else PLAIN_SANDWICH,
         extra_tests=trend,
         linear=linear,
+        warnings=few_set_words(found.sandwiches[main], found.calibration)
+        if stacked and found.calibration is not None
+        else (),
         notes=told,
     )
+    spreads = [part.spread for part in found.sandwiches[main] if part.spread is not None]
+    return with_effective_sets(fit, merged_spread(spreads) if spreads else None)
 
 
 def _plug_in_notes(found: SummedFits, method: str) -> tuple[str, ...]:

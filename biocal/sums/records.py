@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.kernels.set_spread import SetSpread
+from biocal.pooling.calibrators_in_sets import CalibratorSets
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
@@ -107,6 +110,10 @@ class StudyMeat:
     lower : ndarray, shape (g, k), or None
         For induced: its rows of the bread for sigma^2, one a residual variance; the other blocks then have g columns
         more.
+    by_person : ndarray, shape (k, k), or None
+        Sum of c_i c_i' over calibrators, not sets; None where the sums must not tell of single persons.
+    sets : CalibratorSets or None
+        In how many sets the calibrators lie.
     """
 
     outcome: FloatArray
@@ -114,6 +121,8 @@ class StudyMeat:
     cross: FloatArray | None = None
     calibration: FloatArray | None = None
     lower: FloatArray | None = None
+    by_person: FloatArray | None = None
+    sets: CalibratorSets | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +138,8 @@ class SandwichAnswer:
         Independent units with a set that says something about the coefficients.
     between : ndarray of int, or None
         Persons between neighbouring knots; None where they are not counted.
+    spread : SetSpread or None
+        How the information is spread over the units; None where the sums must not tell of single sets.
     """
 
     loglik: float
@@ -136,3 +147,4 @@ class SandwichAnswer:
     studies: Mapping[str, StudyMeat]
     units: int
     between: IntArray | None = None
+    spread: SetSpread | None = None

@@ -62,6 +62,29 @@ def sandwich_of_parts(
     return SandwichCovariance((vcov + vcov.T) / 2, inverse, shares, nobody), bool(stacked)
 
 
+def few_set_words(parts: Sequence[SandwichAnswer], calibration: SummedCalibration) -> tuple[str, ...]:
+    """As :func:`~biocal.pooling.calibrators_in_sets.calibrators_in_few_sets`, where the parts tell of sets."""
+    studies: dict[str, StudyMeat] = {}
+    for part in parts:
+        studies |= part.studies
+    size = calibration.gamma.size
+    meats = np.zeros((2, size, size))
+    few = []
+    for s, name in enumerate(calibration.names):
+        study, own = studies[name], calibration.positions(s)
+        if study.sets is None or study.calibration is None or study.by_person is None:
+            return ()
+        for meat, sums in zip(meats, (study.calibration, study.by_person), strict=True):
+            meat[np.ix_(own, own)] += sums[: own.size, : own.size]
+        if study.sets.few:
+            few.append((s, name, study.sets))
+    told = []
+    for s, name, sets in few:
+        row = calibration.inverse_bread[calibration.layout.position[s][1]]
+        told.append(sets.words(name, *(float(np.sqrt(row @ meat @ row)) for meat in meats)))
+    return tuple(told)
+
+
 def _transfer(
     calibration: SummedCalibration, studies: Mapping[str, StudyMeat], p: int
 ) -> tuple[list[IntArray], FloatArray]:

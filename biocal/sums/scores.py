@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,11 @@ from biocal.calibration.joint import variance_scores
 from biocal.calibration.regression import CalibrationFit
 from biocal.exposure.terms import Basis
 from biocal.kernels.matched_set import ConditionalLikelihood
+from biocal.kernels.sandwich import inverse_of_information
+from biocal.kernels.set_spread import SetSpread, SpreadByUnit, spread_of_persons
 from biocal.outcome.conditional_logistic import OutcomeFit
 from biocal.outcome.induced import InducedLikelihood
+from biocal.pooling.calibrators_in_sets import CalibratorSets
 from biocal.pooling.induced import induced_likelihood
 from biocal.pooling.model_columns import ModelColumns, lay_out_columns
 from biocal.pooling.plug_in import PlugInExposure, exposure_derivative, plug_in_exposure, stack
@@ -93,12 +96,27 @@ def scores_at(one: PartModel, beta: FloatArray) -> Scores:
     return Scores(float(plain.loglik[0]), plain.score[0], plain.information[0], plain.information[0])
 
 
-def sandwich_at(one: PartModel, beta: FloatArray) -> SandwichAnswer:
-    """Parts of the stacked sandwich at the final point beta (p,), by study."""
+def sandwich_at(one: PartModel, beta: FloatArray, information: FloatArray | None = None) -> SandwichAnswer:
+    """Parts of the stacked sandwich at the final point beta (p,), by study.
+
+    With the information of all parts (p, p) also how it is spread over the sets, which tells of the largest of them.
+    """
     outcome, by_mean, by_variance = _details(one, beta)
     studies = _by_study(one, outcome, by_mean, by_variance)
     units = informative_units(one.problem, outcome)
-    return SandwichAnswer(outcome.loglik, outcome.information, studies, units)
+    spread = None if information is None else _spread(one, beta, outcome.slope, information)
+    return SandwichAnswer(outcome.loglik, outcome.information, studies, units, spread=spread)
+
+
+def _spread(one: PartModel, beta: FloatArray, slope: FloatArray, information: FloatArray) -> SetSpread:
+    """The exposure's information by unit, from the persons' slopes (p, n); the largest units by study."""
+    problem, positions = one.problem, one.model.exposure_positions.ravel()
+    directions = inverse_of_information(information)[:, positions]
+    by_unit = SpreadByUnit(problem.n_units, positions.size)
+    by_unit.add(problem.set_unit[problem.set_code], spread_of_persons(directions, slope, one.columns(beta)))
+    found = by_unit.found(directions, positions)
+    studies = _unit_study(one)[found.units]
+    return replace(found, names=tuple((problem.study_names[s], "") for s in studies))
 
 
 def _details(one: PartModel, beta: FloatArray) -> tuple[OutcomeFit, FloatArray | None, FloatArray | None]:
@@ -185,7 +203,9 @@ def _with_calibration(
     by_unit = np.zeros((problem.n_units, scores.shape[1]))
     np.add.at(by_unit, calibrators.unit[mine], scores)
     by_unit = by_unit[unit_study == study]
-    return StudyMeat(own.T @ own, bread, own.T @ by_unit, by_unit.T @ by_unit, lower)
+    sizes = np.bincount(calibrators.unit[mine])
+    sets = CalibratorSets(int(sizes.sum()), int(np.count_nonzero(sizes)), int((sizes * sizes).sum()))
+    return StudyMeat(own.T @ own, bread, own.T @ by_unit, by_unit.T @ by_unit, lower, scores.T @ scores, sets)
 
 
 def _unit_study(one: PartModel) -> IntArray:

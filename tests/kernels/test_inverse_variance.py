@@ -370,6 +370,42 @@ def test_hartung_knapp_below_normal_is_told_and_the_cautious_option_prevents_it(
     assert any("set to 1" in remark for remark in cautious.remarks)
 
 
+@pytest.mark.parametrize("method", RANDOM_METHODS)
+def test_studies_that_differ_widely_are_never_said_to_agree(method):
+    b, v = np.array([2.0, -1.0, 0.0, 1.0, 0.2]), np.array([0.01, 0.02, 0.05, 0.1, 0.2])
+    mean = np.average(b, weights=1 / v)
+    q = float(((b - mean) ** 2 / v).sum())
+    pooled = combine_estimates(b, v, method=method, standard_error="hartung-knapp")
+    assert (pooled.heterogeneity.q, pooled.tau_squared > 0) == (pytest.approx(q), True)
+    assert q > 100
+    assert pooled.hartung_knapp_ratio < 1
+    assert not any("agree" in remark for remark in pooled.remarks)
+
+
+def test_a_ratio_of_1_but_for_rounding_is_not_told():
+    # Deviations of +-d among n studies of one variance v have the ratio n d^2 / (n - 1) / v, here 1.
+    b, v = np.array([-0.3, 0.3] * 2), np.full(4, 0.12 * (1 + 1e-12))
+    for kind in STANDARD_ERRORS:
+        pooled = combine_estimates(b, v, standard_error=kind)
+        assert pooled.hartung_knapp_ratio == pytest.approx(1, abs=1e-11)
+        assert pooled.hartung_knapp_ratio < 1
+        assert pooled.remarks == ()
+
+
+@pytest.mark.parametrize(("n", "t"), [(2, "12.7"), (3, "4.3")])
+@pytest.mark.parametrize("kind", STANDARD_ERRORS)
+def test_two_and_three_studies_are_told_what_z_and_t_intervals_mean(n, t, kind):
+    b, v = np.array([0.0, 2.0, 1.5])[:n], np.full(n, 0.1)
+    pooled = combine_estimates(b, v, standard_error=kind)
+    (told,) = [remark for remark in pooled.remarks if "tau2 is hardly known" in remark]
+    for part in ("z: 1.96 standard errors", f"t on {n - 1} df: {t} standard errors"):
+        assert part in told
+    width = float(t) if kind != "normal" else 1.96
+    assert (pooled.conf_high - pooled.estimate) / pooled.std_error == pytest.approx(width, abs=0.05)
+    many = combine_estimates(np.append(b, [1.0] * 3), np.full(n + 3, 0.1), standard_error=kind)
+    assert not any("hardly known" in remark for remark in many.remarks)
+
+
 def test_truncation_of_the_moment_estimate_is_told():
     pooled = combine_estimates([0.3, 0.31], [0.1, 0.1], method="dersimonian-laird")
     assert pooled.tau_squared == 0

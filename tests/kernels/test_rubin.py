@@ -100,3 +100,96 @@ def test_d2_by_its_formula():
     test = pool_statistics("heterogeneity", statistics, k)
     assert test.p_value == pytest.approx(stats.f.sf(d2, k, df), rel=1e-8)
     assert test.statistic == pytest.approx(k * d2)
+
+
+#: m, k, complete-data df; k D1, Reiter's denominator df and p-value by mitml 0.4-4 of R (function .D1).
+MITML = [
+    (5, 3, 80, 7.29422326383, 61.8547486098, 0.0735065809592),
+    (5, 2, 60, 2.82435632381, 40.742279559, 0.255283397746),
+    (3, 3, 40, 7.44348247303, 31.5454709538, 0.0790569257807),
+    (20, 3, 120, 5.46901532284, 116.196923321, 0.146811066655),
+    (10, 1, 50, 0.464209718695, 42.1244789876, 0.499391818192),
+    (8, 4, 30, 15.3209763004, 27.4298057465, 0.0134527178642),
+]
+PRINTED = 1e-11  # relative: mitml's numbers have twelve digits
+
+
+def made_up(m: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Estimates and covariances of closed form, typed alike into R."""
+    place, number = np.meshgrid(np.arange(1, k + 1), np.arange(1, m + 1))
+    estimates = 0.2 * place + 0.11 * np.sin(3 * place * number + number * number)
+    apart = np.abs(np.subtract.outer(np.arange(k), np.arange(k)))
+    covariances = [np.where(apart == 0, 0.05 + 0.004 * one, 0.01 / (apart + 1)) for one in range(1, m + 1)]
+    return estimates, np.array(covariances)
+
+
+@pytest.mark.parametrize(("m", "k", "complete", "statistic", "df", "p_value"), MITML)
+def test_small_samples_have_reiters_degrees_of_freedom_as_mitml(m, k, complete, statistic, df, p_value):
+    test = pool_imputations(*made_up(m, k), float(complete)).test("overall", np.arange(k))
+    found = [test.statistic, test.df_denominator, test.p_value]
+    np.testing.assert_allclose(found, [statistic, df, p_value], rtol=PRINTED)
+
+
+def test_reiters_formula_in_60_digits():
+    from mpmath import mp, mpf
+
+    with mp.workdps(60):
+        m, k, complete = 6, 3, 70
+        estimates, covariances = made_up(m, k)
+        within, between = covariances.mean(axis=0), np.cov(estimates.T)
+        r = mpf(1 + mpf(1) / m) * mpf(float(np.trace(between @ np.linalg.inv(within)))) / k
+        t = mpf(k * (m - 1))
+        a, full = r * t / (t - 2), mpf(complete + 1) / (complete + 3) * complete
+        near, far = full - 2 * (1 + a), full - 4 * (1 + a)
+        # the terms in the order in which the paper prints them
+        z = 1 / far + 1 / (t - 4) * (
+            a**2 * near / ((1 + a) ** 2 * far)
+            + 8 * a**2 * near / ((1 + a) * far**2)
+            + 4 * a**2 / ((1 + a) * far)
+            + 4 * a**2 / (far * near)
+            + 16 * a**2 * near / far**3
+            + 8 * a**2 / far**2
+        )
+        by_hand = float(4 + 1 / z)
+    test = pool_imputations(estimates, covariances, float(complete)).test("overall", np.arange(k))
+    assert test.df_denominator == pytest.approx(by_hand, rel=1e-12)
+
+
+@pytest.mark.parametrize("m", [2, 3, 5])
+def test_one_coefficient_and_few_imputations_are_tested_by_barnard_and_rubins_t(m):
+    estimates, covariances = made_up(m, 1)
+    pooled = pool_imputations(estimates, covariances, 45.0)
+    test = pooled.test("trend", np.arange(1))
+    t = pooled.estimate[0] / np.sqrt(pooled.total[0, 0])
+    df = pooled.df(np.ones((1, 1)))[0]
+    assert test.statistic == pytest.approx(t**2, rel=SAME)
+    assert test.df_denominator == pytest.approx(df, rel=1e-10)
+    assert test.p_value == pytest.approx(2 * stats.t.sf(abs(t), df), rel=1e-10)
+
+
+def test_many_rows_and_equal_imputations_are_the_limits_of_reiters_degrees_of_freedom():
+    estimates, covariances = made_up(6, 3)
+    positions = np.arange(3)
+    large = pool_imputations(estimates, covariances).test("overall", positions)
+    many = pool_imputations(estimates, covariances, 1e9).test("overall", positions)
+    assert many.df_denominator == pytest.approx(large.df_denominator, rel=1e-6)
+    same = pool_imputations(np.repeat(estimates[:1], 6, axis=0), np.repeat(covariances[:1], 6, axis=0), 60.0)
+    assert same.test("overall", positions).df_denominator == pytest.approx(61 / 63 * 60, rel=1e-10)
+
+
+@pytest.mark.parametrize("complete", [1.0, 3.0, 6.0, 9.0])
+def test_degrees_of_freedom_stay_positive_and_below_those_of_complete_data(complete):
+    for m, k in ((2, 2), (3, 1), (5, 3), (20, 2)):
+        df = pool_imputations(*made_up(m, k), complete).test("overall", np.arange(k)).df_denominator
+        assert 0 < df < complete
+
+
+def test_contrasts_of_what_is_pooled_are_pooled_contrasts():
+    estimates, covariances = drawn()
+    contrasts = np.array([[1.0, -1.0, 0.0], [0.5, 0.5, -1.0]]).T
+    whole = pool_imputations(estimates, covariances, 30.0).along(contrasts)
+    apart = pool_imputations(
+        estimates @ contrasts, np.einsum("pc,mpq,qd->mcd", contrasts, covariances, contrasts), 30.0
+    )
+    found, wanted = (one.test("x", np.arange(2)) for one in (whole, apart))
+    assert found.p_value == pytest.approx(wanted.p_value, rel=1e-10)

@@ -156,3 +156,102 @@ def test_imputations_that_do_not_belong_together_are_refused(pools, files):
     shorter = bc.PooledStudies.from_frame(pools[0].frame[pools[0].frame["study"] != "B"].drop(columns="sex"))
     with pytest.raises(OptionError, match="the whole pool"):
         bc.fit_imputations([pools[0], shorter])
+
+
+def reiter(estimates, covariances, complete):
+    """p-value of D1 with Reiter's denominator, from the fits of the imputations."""
+    from scipy import stats
+
+    m, k = estimates.shape
+    within, between = covariances.mean(axis=0), np.cov(estimates.T).reshape(k, k)
+    r = (1 + 1 / m) * np.trace(between @ np.linalg.inv(within)) / k
+    t, full = k * (m - 1), complete * (complete + 1) / (complete + 3)
+    a = r * t / (t - 2)
+    near, far = full - 2 * (1 + a), full - 4 * (1 + a)
+    parts = (
+        a**2 * near / ((1 + a) ** 2 * far),
+        8 * a**2 * near / ((1 + a) * far**2),
+        4 * a**2 / ((1 + a) * far),
+        4 * a**2 / (far * near),
+        16 * a**2 * near / far**3,
+        8 * a**2 / far**2,
+    )
+    df = 4 + 1 / (1 / far + sum(parts) / (t - 4))
+    mean = estimates.mean(axis=0)
+    return stats.f.sf(mean @ np.linalg.solve(within, mean) / k / (1 + r), k, df)
+
+
+def test_tests_of_small_samples_have_reiters_degrees_of_freedom(pools):
+    options = OPTIONS | {"exposure": bc.rcs(4)}
+    small = bc.fit_imputations(pools, small_sample=True, by="sex", **options)
+    large = bc.fit_imputations(pools, by="sex", **options)
+    axis = {"exposure": bc.rcs(knots=small.basis.knots), "reference": small.info.scale.reference}
+    each = [bc.fit(pool, covariates="z1", by="sex", **axis) for pool in pools]
+    estimates, covariances = (
+        np.array([getattr(one, name) for one in each]) for name in ("estimates", "vcov")
+    )
+    complete = small.sample.n_sets - len(small.terms)
+    positions = small.exposure_positions.ravel()
+    found = {test.test: test for test in small.tests()}
+    wanted = reiter(estimates[:, positions], covariances[:, positions[:, None], positions], complete)
+    assert found["overall"].p_value == pytest.approx(wanted, rel=1e-9)
+    assert abs(found["overall"].p_value / {t.test: t for t in large.tests()}["overall"].p_value - 1) > 1e-4
+    # the linear fit has two coefficients fewer; of one coefficient and five imputations it is Barnard and Rubin's t
+    from scipy import stats
+
+    b, v = (np.array([getattr(one.linear, name)[0] for one in each]) for name in ("estimates", "vcov"))
+    v = v.ravel()
+    between = (1 + 1 / M) * np.var(b, ddof=1)
+    total, complete = v.mean() + between, complete + 2
+    old = (M - 1) * (total / between) ** 2
+    observed = (complete + 1) / (complete + 3) * complete * v.mean() / total
+    df = 1 / (1 / old + 1 / observed)
+    assert M <= 5
+    assert found["trend"].p_value == pytest.approx(2 * stats.t.sf(abs(b.mean()) / total**0.5, df), rel=1e-9)
+    # levels: their joint coefficients' differences
+    k = positions.size
+    joint = [np.concatenate([g.fit.estimates[positions] for g in one.subgroups[0].fitted]) for one in each]
+    apart = np.hstack([-np.eye(k), np.eye(k)])
+    covariances = np.array([apart @ one.subgroups[0].covariance @ apart.T for one in each])
+    wanted = reiter(np.array(joint) @ apart.T, covariances, small.sample.n_sets - 2 * k)
+    assert small.subgroups[0].test_heterogeneity().p_value == pytest.approx(wanted, rel=1e-9)
+
+
+def test_imputations_that_lose_different_studies_in_two_stage_are_told(pools, monkeypatch):
+    from biocal.errors import FitError
+    from biocal.pooling import two_stage_studies
+
+    fit_study = two_stage_studies._fit_study
+    lost = float(pools[1].frame["z1"].sum())
+
+    def refuses_one(problem, study, *rest):
+        if problem.study_names[study] == "B" and np.isclose(problem.covariates[0].sum(), lost):
+            raise FitError("not this one")
+        return fit_study(problem, study, *rest)
+
+    monkeypatch.setattr(two_stage_studies, "_fit_study", refuses_one)
+    combined = bc.fit_imputations(pools, method="two-stage", **OPTIONS)
+    assert "imputation 1: none; imputation 2: B;" in combined.warnings[0]
+    assert "left out: study B: not this one" in combined.warnings
+
+
+@pytest.mark.parametrize("small_sample", [False, True])
+def test_odds_ratios_per_increment_have_the_intervals_and_p_values_of_the_trend_and_curve(
+    pools, small_sample
+):
+    from scipy import stats
+
+    combined = bc.fit_imputations(pools, small_sample=small_sample, **OPTIONS)
+    rows = combined.per_unit(1.0).set_index("curve")
+    (trend,) = [test for test in combined.tests() if test.test == "trend"]
+    t = rows.loc["linear", "log_or"] / rows.loc["linear", "std_error"]
+    df = combined.linear.imputation.df(np.ones((1, 1)))[0]
+    assert trend.statistic == pytest.approx(t**2, rel=1e-9)
+    assert rows.loc["linear", "p_value"] == pytest.approx(2 * stats.t.sf(abs(t), df), rel=1e-9)
+    if small_sample:  # of large samples D1 has degrees of freedom of its own
+        assert rows.loc["linear", "p_value"] == pytest.approx(trend.p_value, rel=1e-9)
+    middle = combined.info.scale.reference
+    curve = combined.dose_response(at=[middle + 0.5], reference=middle - 0.5)
+    half = float(stats.t.isf(0.025, curve.df[0]) * curve.std_error[0])
+    around = rows.drop("linear").iloc[0]
+    assert np.log(around["or_high"]) == pytest.approx(curve.log_or[0] + half, rel=1e-8)

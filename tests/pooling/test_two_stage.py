@@ -234,7 +234,7 @@ def test_a_study_that_cannot_be_fitted_is_named_and_the_pool_is_that_of_the_othe
     found = fit(with_lost_study(frame, rows), covariates="z1")
     assert list(found.studies.left_out) == ["Lost"]
     assert reason in found.studies.left_out["Lost"]
-    assert any("left out: study Lost" in note and reason in note for note in found.notes)
+    assert any("left out: study Lost" in warning and reason in warning for warning in found.warnings)
     assert "left out: study Lost" in found.summary().replace("\n    ", " ")
     np.testing.assert_allclose(found.estimates, two_stage.estimates, rtol=REML_SEARCH)
     one_stage = fit(with_lost_study(frame, rows), covariates="z1", method="full")
@@ -286,7 +286,9 @@ def test_studies_left_out_for_one_reason_share_a_note(frame):
     other = frame.assign(sex=np.where(frame["set"] % 2 == 0, "f", "m"))
     other.loc[other["study"].isin(["B", "C"]), "sex"] = "m"
     found = fit(other, exposure=bc.linear(), modifier="sex", calibration_covariates="none")
-    assert any(note.startswith("left out: studies B, C: sex[T.m] is the same") for note in found.notes)
+    assert any(
+        warning.startswith("left out: studies B, C: sex[T.m] is the same") for warning in found.warnings
+    )
 
 
 def test_a_between_study_covariance_that_is_not_found_says_what_to_do(frame, monkeypatch):
