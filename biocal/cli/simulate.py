@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from biocal.cli import columns
-from biocal.cli.messages import plain, tell, warnings_told
+from biocal.cli.messages import say, tell, warnings_told
 from biocal.cli.progress import phase, working
 from biocal.cli.settings import usage_error
 
@@ -198,4 +198,4 @@ def _tell(report: RunReport, results: SimulationResults, shard: str | None, *, q
         tell("note", "when all shards are, put them together: biocal simulate --merge DIR... --out DIR")
         return
     tell("note", f"results are in {report.path}: {report.replicates:,} replicates{found}")
-    typer.echo(plain(results.summary()))
+    say(results.summary())
