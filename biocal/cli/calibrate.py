@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from biocal.cli.messages import say, tell, tell_problems
 from biocal.cli.option_table import CALIBRATING, READING
 from biocal.cli.output import OutputFolder

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from biocal.cli.messages import say, tell_problems
 from biocal.cli.option_table import READING
 from biocal.cli.progress import working

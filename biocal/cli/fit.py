@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from biocal.cli.fit_contents import ALL_FILES, expected_files, fit_contents
 from biocal.cli.messages import say, tell, tell_problems
 from biocal.cli.option_table import OPTIONS

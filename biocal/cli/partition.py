@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typer
-
 from biocal.cli.messages import say, tell, tell_problems
 from biocal.cli.option_table import ROLES
 from biocal.cli.options import Kind, Option
