@@ -23,8 +23,10 @@ def performance(study: str) -> pd.DataFrame:
 
 def test_the_readme_says_of_induced_what_the_recovery_study_found():
     [said] = re.findall(
-        r"recovery: R² .7, 100 calibrators, a bent curve, ([\d,]+) replicates\) its bias at (\w+) exposures was at most "
-        r"([\d.]+), full's ([\d.]+), with root mean squared errors within (\d+) % of full's \(Monte Carlo error ([\d.]+) %\)",
+        r"recovery: R² .7, 100 calibrators, a bent curve, ([\d,]+) replicates\) its bias at (\w+) exposures was "
+        r"at most "
+        r"([\d.]+), full's ([\d.]+), with root mean squared errors within (\d+) % of full's "
+        r"\(Monte Carlo error ([\d.]+) %\)",
         page("README.md"),
     )
     found = performance("recovery")
