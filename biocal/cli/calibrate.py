@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
-from biocal.cli.messages import plain, tell, tell_problems
+from biocal.cli.messages import say, tell, tell_problems
 from biocal.cli.option_table import CALIBRATING, READING
 from biocal.cli.output import OutputFolder
 from biocal.cli.progress import working
@@ -58,7 +56,7 @@ def calibrate(settings: Settings) -> None:
         if folder is not None:
             tell("note", f"results are in {folder.path}")
     if folder is None or not settings.quiet:
-        typer.echo(plain(results.summary()))
+        say(results.summary())
 
 
 def calibration_formula(settings: Settings) -> tuple[str, str]:

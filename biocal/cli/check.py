@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
-from biocal.cli.messages import plain, tell_problems
+from biocal.cli.messages import say, tell_problems
 from biocal.cli.option_table import READING
 from biocal.cli.progress import working
 from biocal.cli.settings import Settings, read_pool, reading_options, takes
@@ -26,7 +24,7 @@ def check(settings: Settings) -> None:
             report = check_pool(read_pool(settings))
         except DataProblemsError as error:
             raise _with_the_rest(error, settings) from None
-    typer.echo(plain(report.to_text()))
+    say(report.to_text())
     if report.errors:
         shown = report.errors if settings.quiet else report.problems
         raise DataProblemsError(shown)
@@ -46,6 +44,6 @@ def _with_the_rest(error: DataProblemsError, settings: Settings) -> DataProblems
         lines: dict[str | None, set[int]] = error.lines  # type: ignore[attr-defined]
         n_lines = sum(len(one) for one in lines.values())
         left = "1 line that has errors" if n_lines == 1 else f"{n_lines:,} lines that have errors"
-        typer.echo(plain(f"without {left}:\n{rest.report.to_text()}"))
+        say(f"without {left}:\n{rest.report.to_text()}")
     found = [*error.problems, *rest.problems]  # type: ignore[attr-defined]
     return DataProblemsError([p for p in found if p.level == "error" or not settings.quiet])

@@ -1,4 +1,4 @@
-"""``biocal coordinate``: the centre of a federated fit; it sees sums, never rows."""
+"""``biocal coordinate``: the centre of a federated fit; it is sent sums."""
 
 from __future__ import annotations
 

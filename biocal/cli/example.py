@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from biocal.cli import columns
+from biocal.cli.messages import say
 
 
 def example(
@@ -30,12 +31,12 @@ def example(
         for known in example_names():
             readme = data_root() / known.replace("-", "_") / "README.md"
             title = readme.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-            typer.echo(f"{known:<14} {title}")
+            say(f"{known:<14} {title}")
         return
     written = copy_example(name, folder, force=force)
     if quiet:
         return
     target = folder or name
-    typer.echo(f"{len(written)} files copied to {target}; read {target}/README.md")
+    say(f"{len(written)} files copied to {target}; read {target}/README.md")
     if any(path.name == "analysis.toml" for path in written):
-        typer.echo(f"run: biocal fit --spec {target}/analysis.toml --out {target}/results")
+        say(f"run: biocal fit --spec {target}/analysis.toml --out {target}/results")

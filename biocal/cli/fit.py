@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from biocal.cli.fit_contents import ALL_FILES, expected_files, fit_contents
-from biocal.cli.messages import plain, tell, tell_problems
+from biocal.cli.messages import say, tell, tell_problems
 from biocal.cli.option_table import OPTIONS
 from biocal.cli.output import OutputFolder
 from biocal.cli.progress import counting, working
@@ -67,9 +65,9 @@ def _run(settings: Settings) -> None:
         return
     only = next(iter(comparison.values()))
     summary = only.summary() if len(comparison) == 1 and not comparison.failures else comparison.summary()
-    typer.echo(plain(summary))
+    say(summary)
     if sensitive:
-        typer.echo(plain(f"\n{sensitive}"))
+        say(f"\n{sensitive}")
     tell("note", f"{len(contents)} files are in {folder.path}")
     stale = folder.others(ALL_FILES, contents)
     if stale:

@@ -80,4 +80,4 @@ def fit_contents(
         options=options,
         drawn=figures,
     )
-    return contents | figures | {"report.html": page.encode()}
+    return contents | figures | {"report.html": page.encode(errors="backslashreplace")}

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import NoReturn
 
 from biocal.cli.memory import is_memory_error, memory_message
-from biocal.cli.messages import tell, tell_problems
+from biocal.cli.messages import discard, tell, tell_problems
 from biocal.cli.progress import stopped_in
 
 FINE, OUR_FAULT, USAGE, BAD_INPUT, FIT_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -32,9 +32,23 @@ _OBJECTS_BETWEEN_SEARCHES = (10_000, 10, 2)
 
 def run() -> NoReturn:
     """Entry point of the ``biocal`` command."""
+    _open_what_is_closed()
     atexit.register(_end_process)
     _code.append(run_here())
     sys.exit(_code[-1])
+
+
+def _open_what_is_closed() -> None:
+    """Let a standard stream that the caller closed (``>&-``) lead nowhere.
+
+    Else the next file that is opened takes its number, and is written to by whoever means the stream.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
 
 
 def run_here() -> int:
@@ -101,8 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tell("error", "interrupted; files are written whole or not at all")
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output (such as `head`) has seen enough.  Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of help (such as `head`) has seen enough.  Python would complain once more at exit.
+        discard(sys.stdout)
     except SystemExit as ended:
         # rich, which sets the help, ends so when its reader has gone; nothing of ours ends with 1
         if ended.code != 1:

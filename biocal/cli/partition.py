@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
-from biocal.cli.messages import plain, tell, tell_problems
+from biocal.cli.messages import say, tell, tell_problems
 from biocal.cli.option_table import ROLES
 from biocal.cli.options import Kind, Option
 from biocal.cli.progress import working
@@ -34,10 +32,8 @@ def partition(settings: Settings) -> None:
     least, most = min(written.rows), max(written.rows)
     spread = f"{least:,}" if least == most else f"{least:,} to {most:,}"
     n = len(written.rows)
-    typer.echo(
-        plain(
-            f"{sum(written.rows):,} rows in {n:,} partition{'' if n == 1 else 's'} of {spread} rows are in "
-            f"{written.folder}"
-        )
+    say(
+        f"{sum(written.rows):,} rows in {n:,} partition{'' if n == 1 else 's'} of {spread} rows are in "
+        f"{written.folder}"
     )
     tell("note", f"fit them with: biocal fit {written.folder} --partitioned --out DIR")

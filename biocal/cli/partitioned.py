@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from biocal.cli.fit_contents import ALL_FILES, expected_files, fit_contents
-from biocal.cli.messages import plain, tell, tell_problems, warnings_told
+from biocal.cli.messages import say, tell, tell_problems, warnings_told
 from biocal.cli.option_table import ROLES
 from biocal.cli.options import option_of
 from biocal.cli.output import OutputFolder
@@ -74,7 +72,7 @@ def fit_partitions(settings: Settings) -> None:
     if settings.quiet:
         return
     fits = list(run.comparison.values())
-    typer.echo(plain(fits[0].summary() if len(fits) == 1 else run.comparison.summary()))
+    say(fits[0].summary() if len(fits) == 1 else run.comparison.summary())
     tell("note", _how_it_went(run))
     tell("note", f"{len(contents)} files are in {folder.path}")
     stale = folder.others(ALL_FILES, contents)

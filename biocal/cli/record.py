@@ -73,8 +73,12 @@ def fit_record(
 
 
 def json_bytes(record: Mapping[str, Any]) -> bytes:
-    """Return a record as JSON in UTF-8: shortest digits that read back exactly, null for what is absent."""
-    return (json.dumps(_plain(record), ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+    """Return a record as JSON in UTF-8: shortest digits that read back exactly, null for what is absent.
+
+    A file's name that is not UTF-8 stands as JSON's escapes, which read back as the name.
+    """
+    text = json.dumps(_plain(record), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    return text.encode(errors="backslashreplace")
 
 
 def _biocal_version() -> str:

@@ -11,9 +11,13 @@ import typer
 
 from biocal.cli.option_table import EXCLUSIVE, OPTIONS, READING
 from biocal.cli.options import Option, from_words, option_of
+from biocal.study.file_bytes import is_text
 
 if TYPE_CHECKING:
     from biocal.study.pooled import PooledStudies
+
+#: Options of files and folders, whose names may be any bytes.
+_PLACES = ("files", "spec", "out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,8 @@ def _typed(parameters: Mapping[str, Any], options: Mapping[str, Option]) -> dict
     for key, value in parameters.items():
         if key == "spec" or value is None or value is False or value in ([], ()):
             continue
+        if key not in _PLACES:
+            _require_text(key, value)
         try:
             typed[key] = from_words(options[key], list(value) if isinstance(value, tuple) else value)
         except ValueError as fault:
@@ -118,6 +124,16 @@ def _typed(parameters: Mapping[str, Any], options: Mapping[str, Option]) -> dict
         if len(several) > 1:
             usage_error(f"{' and '.join(several)} say the same thing in different ways; give one of them")
     return typed
+
+
+def _require_text(key: str, value: Any) -> None:
+    """Refuse bytes that are not UTF-8, which no table and no report could hold."""
+    for word in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(word, str) and not is_text(word):
+            usage_error(
+                f"Invalid value for '{option_of(key)}': '{word}' is not text in UTF-8; type it in a terminal that is "
+                "set to UTF-8, or write it into a spec (--spec FILE.toml)"
+            )
 
 
 def _expanded(typed: dict[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from biocal.cli import columns
-from biocal.cli.messages import plain, tell, warnings_told
+from biocal.cli.messages import say, tell, warnings_told
 from biocal.cli.progress import phase, working
 from biocal.cli.settings import usage_error
+from biocal.study.file_bytes import is_text
 
 if TYPE_CHECKING:
     from biocal.simulation.api import More
@@ -89,6 +90,11 @@ def simulate(
     if not out:
         usage_error("Missing option '--out': name a folder for the results")
     path = Path(out)
+    for name in [out, *(places or [] if merge else [])]:
+        if not is_text(name):
+            usage_error(
+                f"the folder '{name}' cannot be used: its name is not text in UTF-8, as Parquet files need"
+            )
     if merge:
         alone = {"--replicates": replicates, "--seed": seed, "--jobs": jobs, "--scheduler": scheduler}
         alone |= {"--shard": shard, "--resume": resume or None}
@@ -198,4 +204,4 @@ def _tell(report: RunReport, results: SimulationResults, shard: str | None, *, q
         tell("note", "when all shards are, put them together: biocal simulate --merge DIR... --out DIR")
         return
     tell("note", f"results are in {report.path}: {report.replicates:,} replicates{found}")
-    typer.echo(plain(results.summary()))
+    say(results.summary())

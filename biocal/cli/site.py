@@ -1,4 +1,4 @@
-"""``biocal site``: one cohort's part in a federated fit; its rows never leave it."""
+"""``biocal site``: one cohort's part in a federated fit; it sends sums, from which a chosen formula can tell rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from biocal.study.pooled import PooledStudies
 
 site = typer.Typer(
-    help="Take part in a federated fit: answer the centre's requests with sums, never with rows.",
+    help="Take part in a federated fit: answer the centre's requests with sums. A centre that chooses the formula can "
+    "learn single persons' values: read and approve each plan.",
     no_args_is_help=True,
 )
 
@@ -69,7 +70,8 @@ def init(
     if not quiet:
         sets, studies = len(pool.set_labels), ", ".join(pool.study_names)
         say(f"site {settings.name}: {studies}; {pool.n_rows:,} rows, {sets:,} matched sets")
-        say(f"every sum that leaves it will hold {settings.minimum} persons or more")
+        say(f"every sum that leaves it will be over {settings.minimum} persons or more")
+        say("a centre that chooses the formula can learn single persons' values: read and approve each plan")
         tell("note", f"ready in {folder}; next: biocal site answer request_000.json --dir {folder}")
 
 
@@ -115,7 +117,7 @@ def answer(
         tell("warning", note)
     if not quiet:
         say(f"{place}: round {found.round}, {prepared.words} ({len(content):,} bytes)")
-        say("read it if you wish, then send it to the centre")
+        say("read the plan and this answer, then send it to the centre")
 
 
 @site.command(epilog="Example: biocal site ledger --dir site_a")

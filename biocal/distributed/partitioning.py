@@ -23,6 +23,8 @@ from biocal.errors import InputError, OptionError, OutputError
 from biocal.pooling.independent_units import join_by_person
 from biocal.study.cells import as_ids, id_text
 from biocal.study.columns import DEFAULT_PERSON, ColumnRoles
+from biocal.study.conversion import name_of_file_is_no_text
+from biocal.study.file_bytes import is_text
 from biocal.study.notices import Problem, ProblemLog
 from biocal.study.partition_census import hash_words, with_known_person
 from biocal.study.present_columns import check_columns
@@ -237,6 +239,9 @@ def _with_study(table: SourceTable, roles: ColumnRoles) -> SourceTable:
     """The piece with its study, where that is the file's name."""
     if roles.study in table.columns or table.stem is None:
         return table
+    if not is_text(table.stem):
+        message = f"{table.name}: {name_of_file_is_no_text(roles.study)}"
+        raise InputError(message, path=table.name)
     named = pd.Series([id_text(table.stem)], dtype="category").repeat(table.n_rows).reset_index(drop=True)
     return replace(table, columns={roles.study: named, **table.columns})
 

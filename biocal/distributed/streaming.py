@@ -64,7 +64,8 @@ def _parquet_pieces(path: str) -> Iterator[SourceTable]:
     from pyarrow import parquet
 
     first = 0
-    with parquet.ParquetFile(path) as file:
+    # opened here: Arrow opens no name that is not UTF-8
+    with open(path, "rb") as content, parquet.ParquetFile(content) as file:
         for batch in file.iter_batches(batch_size=PIECE_ROWS):
             frame: Any = pa.Table.from_batches([batch]).to_pandas()
             if frame.index.names != [None]:

@@ -144,7 +144,7 @@ def create_site(folder: Path, settings: SiteSettings, *, force: bool = False) ->
         "reading": dict(settings.reading),
         "secret_file": settings.secret_file,
     }
-    text = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+    text = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
     try:
         with new_folders(folder):
             _write_site(folder, text)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.kernels.draw_paths import aligned, whole_lanes
+from biocal.kernels.draw_paths import aligned, filled_up, whole_lanes
 from biocal.kernels.person_columns import Columns, PersonColumns
 from biocal.kernels.set_layout import SetBlock, SetLayout
 
@@ -35,7 +35,7 @@ def copy_blocks(layout: SetLayout, columns: Columns) -> list[tuple[int, FloatArr
     shapes = [
         (*lead, block.n_rows - 1, block.n_sets)
         if block.n_first == 1
-        else (*lead, block.n_rows, whole_lanes(block.n_sets))
+        else (*lead, block.n_rows, filled_up(block.n_sets, block.n_rows, block.n_first))
         for block in layout.blocks
     ]
     room = aligned(sum(whole_lanes(math.prod(shape)) for shape in shapes))

@@ -23,6 +23,8 @@ FloatArray = NDArray[np.float64]
 
 #: Sets side by side are counted in such steps, which are one cache line.
 LANES = 8
+#: Cells of one set's table beyond which sets are not filled up to whole lanes: 2 MB.
+LARGE_TABLE = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,14 @@ def whole_lanes(n: int) -> int:
     return -(-n // LANES) * LANES
 
 
+def filled_up(n_sets: int, n_rows: int, m: int) -> int:
+    """How many sets a table holds for `n_sets`: whole lanes, but of few large sets only the sets themselves.
+
+    Filled up, one set of 3000:3000 would take the memory of eight.
+    """
+    return n_sets if n_sets < LANES and n_rows * m > LARGE_TABLE else whole_lanes(n_sets)
+
+
 def aligned(*shape: int) -> FloatArray:
     """An array, not initialised, that starts at a cache line; so do its rows when the last axis is whole lanes."""
     size = math.prod(shape)
@@ -92,7 +102,8 @@ def steps_of_draw(n_rows: int, m: int, active: list[int]) -> tuple[Step, ...]:
     active : list of int, length n_rows
         How many sets have a k-th person, not increasing.
     """
-    lanes = [whole_lanes(n) for n in active]
+    most = filled_up(active[0], n_rows, m)
+    lanes = [min(whole_lanes(n), most) for n in active]
     return tuple(
         Step(k, n, max(1, k - n_rows + m), min(k - 1, m), min(k, m), stop)
         for k, n, stop in zip(range(1, n_rows + 1), lanes, [*lanes[1:], 0], strict=True)

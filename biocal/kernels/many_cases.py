@@ -21,11 +21,11 @@ from biocal.kernels.draw_paths import (
     Paths,
     Step,
     aligned,
+    filled_up,
     linear_paths,
     linear_probabilities,
     log_paths,
     steps_of_draw,
-    whole_lanes,
 )
 from biocal.kernels.set_terms import PersonTerms, SetTerms
 
@@ -63,7 +63,7 @@ def many_case_terms(
     """
     n_rows, n_sets = eta.shape[-2:]
     steps = steps_of_draw(n_rows, n_first, [n_sets] * n_rows if active is None else active.tolist())
-    relative, columns = _in_lanes(eta, columns)
+    relative, columns = _in_lanes(eta, columns, filled_up(n_sets, n_rows, n_first))
     drawn = relative[..., :n_first, :].sum(axis=-2)
     observed = columns[..., :n_first, :].sum(axis=-2)
     width = -float(np.where(np.isfinite(relative), relative, 0.0).min(initial=0.0))
@@ -84,13 +84,12 @@ def many_case_terms(
     return SetTerms((drawn - paths.log_total)[..., :n_sets], (observed - mean)[..., :n_sets], gram, detail)
 
 
-def _in_lanes(eta: FloatArray, columns: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Linear predictors less the set's largest, and columns, both with sets filled up to whole lanes.
+def _in_lanes(eta: FloatArray, columns: FloatArray, lanes: int) -> tuple[FloatArray, FloatArray]:
+    """Linear predictors less the set's largest, and columns, both with sets filled up to `lanes`.
 
     What is filled up are sets of equal persons without columns, which add nothing.
     """
     n_sets = eta.shape[-1]
-    lanes = whole_lanes(n_sets)
     relative = aligned(*eta.shape[:-1], lanes)
     relative[..., n_sets:] = 0.0
     np.subtract(eta, eta.max(axis=-2, keepdims=True), out=relative[..., :n_sets])

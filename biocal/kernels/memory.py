@@ -1,7 +1,8 @@
-"""Keep freed memory for the next arrays of the same size."""
+"""Keep freed memory for the next arrays of the same size; how much there is."""
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -20,3 +21,13 @@ def keep_freed_memory() -> None:
     allocators do not mind.
     """
     np.empty(_LARGEST, dtype=np.uint8)
+
+
+def available_memory() -> float:
+    """Bytes that new arrays may take without others having to give way; infinite where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as known:
+            line = next((one for one in known if one.startswith("MemAvailable:")), "")
+    except OSError:  # not Linux
+        return math.inf
+    return int(line.split()[1]) * 1024.0 if line else math.inf

@@ -24,6 +24,8 @@ BoolArray = NDArray[np.bool_]
 _BLOCK_NUMBERS = 65_536
 #: The same with several persons in the rarer role, where each person is a step of its own: longer rows, fewer steps.
 _RECURSION_NUMBERS = 131_072
+#: Cells (rows times persons in the rarer role, times sets) of a block's tables: 32 MB each.
+_TABLE_CELLS = 2**22
 #: Shapes with fewer sets than this are padded to a common size, to save calls.
 _RARE = 512
 
@@ -165,7 +167,7 @@ def lay_out_sets(set_code: IntArray, is_case: BoolArray, *, n_columns: int = 4) 
         n_rarer = np.where(swapped, sizes - n_cases, n_cases)
     blocks: list[SetBlock] = []
     for n_first, members in _shape_groups(n_rarer, sizes):
-        for part in _parts(members, int(sizes[members[0]]) * n_columns, n_first):
+        for part in _parts(members, int(sizes[members[0]]), n_columns, n_first):
             rows, real = _rows(rarer_starts[part], other_starts[part], sizes[part], n_first)
             sign = np.where(swapped[part], -1.0, 1.0)
             blocks.append(SetBlock(np.take(by_role, rows), informative[part], n_first, sign, real))
@@ -202,7 +204,7 @@ def _equal_blocks(cases: IntArray, controls: IntArray, n_columns: int) -> tuple[
             np.full(sets[part].size, sign),
             None,
         )
-        for part in _parts(sets, (m + k) * n_columns, min(m, k))
+        for part in _parts(sets, m + k, n_columns, min(m, k))
     )
 
 
@@ -244,15 +246,17 @@ def _shape_groups(first: IntArray, size: IntArray) -> Iterator[tuple[int, IntArr
         yield int(value) // radix, members[np.argsort(-size[members], kind="stable")]
 
 
-def _parts(members: IntArray, numbers_per_set: int, n_first: int) -> list[IntArray | slice]:
+def _parts(members: IntArray, size: int, n_columns: int, n_first: int) -> list[IntArray | slice]:
     """Split positions into pieces of about `_BLOCK_NUMBERS` numbers, in whole lanes but for the last.
 
-    Pieces of neighbours are slices, which copy nothing.
+    Pieces of neighbours are slices, which copy nothing.  Sets whose tables are large go one by one.
     """
     numbers = _BLOCK_NUMBERS if n_first == 1 else _RECURSION_NUMBERS
-    per_part = max(16, numbers // max(1, numbers_per_set))
+    per_part = max(16, numbers // max(1, size * n_columns))
     n_parts = max(1, -(-members.size // per_part))
     even = -(-members.size // (n_parts * LANES)) * LANES
+    if n_first > 1 and even * size * n_first > _TABLE_CELLS:
+        even = max(1, _TABLE_CELLS // (size * n_first * LANES) * LANES)
     start = int(members[0])
     if (members == np.arange(start, start + members.size)).all():
         stop = start + members.size

@@ -17,6 +17,7 @@ from biocal.outcome.conditional_logistic import constant_within_sets
 from biocal.pooling.calibration_columns import calibration_columns, columns_not_held, names_of_equals
 from biocal.pooling.calibration_form import learn_form, observed_calibrators, reference_censored
 from biocal.pooling.independent_units import distinct_pairs, unit_codes
+from biocal.pooling.large_sets import notes_of_large_sets
 from biocal.pooling.missing_covariates import filled_notes
 from biocal.pooling.problem import Calibrators, PooledProblem
 from biocal.pooling.season_request import (
@@ -209,6 +210,7 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas, *, apart: bool = False
     )
     omitted = tuple(n for n, c in zip(covariates.names, constant, strict=True) if c)
     notes = (*season_told, *notes, *selection_notes(chosen, selection))
+    notes += notes_of_large_sets(pool, chosen, layout, width)
     notes += filled_notes(pool, chosen, covariates.filled | calibration.filled)
     equals: tuple[tuple[frozenset[str], ...], tuple[frozenset[str], ...]] = ((), ())
     if apart and modifier is not None:

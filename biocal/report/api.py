@@ -86,7 +86,7 @@ def write_report(
         results, suppress=suppress, problems=problems, options=options, title=title, drawn=drawn
     )
     try:
-        replace_file(place, page.encode())
+        replace_file(place, page.encode(errors="backslashreplace"))
     except OSError as fault:
         raise OutputError(
             f"'{place}' cannot be written: {fault.strerror or fault}", path=str(place)

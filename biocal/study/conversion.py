@@ -20,6 +20,7 @@ from biocal.study.cells import (
     zeros_and_ones,
 )
 from biocal.study.censored_cells import CensoredCells, limit_of
+from biocal.study.file_bytes import is_text
 from biocal.study.natural_order import natural_ranks
 from biocal.study.notices import ProblemLog, counted
 from biocal.study.source_table import SourceTable
@@ -94,6 +95,14 @@ def within_study(study: Codes, ids: Codes, n_ids: int) -> tuple[NDArray[np.intp]
     return codes, (distinct % n_ids).astype(np.intp)
 
 
+def name_of_file_is_no_text(column: str) -> str:
+    """What is told where a study would have its name from a file whose name cannot be written as text."""
+    return (
+        f"without a column '{column}' the study would have the name of the file, which is not text in UTF-8; "
+        "rename the file or add the column"
+    )
+
+
 def studies(stack: TableStack, column: str, log: ProblemLog) -> tuple[Codes, tuple[str, ...]]:
     """Study of every row, from the column or else from the file's name."""
     codes, labels = stacked_ids(stack, column)
@@ -106,7 +115,11 @@ def studies(stack: TableStack, column: str, log: ProblemLog) -> tuple[Codes, tup
             stack.tell_rows(log, "error", "study-blank", blank, lambda _: advice, column=column)
         elif table.stem is not None:
             name = id_text(table.stem)
-            if name in labels:
+            if not is_text(name):
+                log.add(
+                    "error", "study-name", name_of_file_is_no_text(column), file=table.name, column=column
+                )
+            elif name in labels:
                 message = (
                     f"without a column '{column}' this file would be study '{name}', which another file "
                     "names in its column; rename the file or add the column"

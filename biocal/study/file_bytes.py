@@ -74,6 +74,11 @@ def is_of_the_kernel(path: str | os.PathLike[str]) -> bool:
     return os.path.realpath(path).startswith(_OF_THE_KERNEL)
 
 
+def is_text(word: str) -> bool:
+    """Whether a name or an option, which the system gives as bytes, is text in UTF-8."""
+    return word.isascii() or not any("\ud800" <= mark <= "\udfff" for mark in word)
+
+
 def in_a_line(path: str | os.PathLike[str]) -> str:
     """The name of a file as a message shows it: line breaks would make two messages of one."""
     return " ".join(os.fspath(path).split())

@@ -130,13 +130,13 @@ class _FactorReader:
             self.read(node.args[0])
         for place, argument in enumerate(node.args[first_option:]):
             self._option(argument)
-            if name in SPLINES and place in _DEGREES_BY_PLACE:
+            if name in SPLINES and (place in _DEGREES_BY_PLACE or isinstance(argument, ast.List | ast.Tuple)):
                 self._degrees(argument)
         for keyword in node.keywords:
             if keyword.arg is None:
                 self._refuse(node)
             self._option(keyword.value)
-            if keyword.arg in ("df", "degree"):
+            if keyword.arg in ("df", "degree", "knots"):
                 self._degrees(keyword.value)
 
     def _option(self, node: ast.expr) -> None:
@@ -157,17 +157,25 @@ class _FactorReader:
                 self._refuse(node)
 
     def _degrees(self, node: ast.expr) -> None:
-        """Check degrees of freedom, or the degree, of a spline: a column each."""
+        """Check degrees of freedom, the degree or the knots of a spline: a column each."""
         match node:
-            case ast.Constant(value=int() | float() as degrees) if degrees > MOST_DEGREES:
-                raise FormulaError(
-                    f"{ast.unparse(node)} in formula '{shortened(self.formula)}' asks for more columns of a spline "
-                    f"than the {MOST_DEGREES} allowed",
-                    formula=self.formula,
-                    name=ast.unparse(node),
-                )
+            case ast.Constant(value=int() | float() as degrees):
+                self._require_few(degrees, node)
+            case ast.List(elts=knots) | ast.Tuple(elts=knots):
+                self._require_few(len(knots), node)
             case _:
                 pass
+
+    def _require_few(self, columns: float, node: ast.expr) -> None:
+        """Refuse more columns than a spline may have, whether asked for by degrees of freedom or by knots."""
+        if columns > MOST_DEGREES:
+            name = shortened(ast.unparse(node), 40)
+            raise FormulaError(
+                f"{name} in formula '{shortened(self.formula)}' asks for more columns of a spline than the "
+                f"{MOST_DEGREES} allowed",
+                formula=self.formula,
+                name=name,
+            )
 
     def _power(self, node: ast.expr) -> None:
         match node:

@@ -58,3 +58,18 @@ def test_the_worked_example_of_the_page_runs_as_printed(tmp_path: Path, monkeypa
     apart = (found["estimate"] - expected["estimate"]) / expected["std_error"]
     assert np.abs(apart).max() < AGREEMENT
     np.testing.assert_allclose(found["std_error"], expected["std_error"], rtol=AGREEMENT)
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "SECURITY.md", "docs/federated-disclosure.md", "docs/how-to/federated.md"]
+)
+def test_each_page_says_that_a_chosen_formula_tells_of_single_persons(page: str):
+    text = " ".join((_PAGE.parents[2] / page).read_text(encoding="utf-8").split())
+    assert "A centre that chooses the formula can learn single persons' values" in text
+    assert re.search(r"read and approve each plan|read each plan before the first answer", text)
+
+
+def test_the_command_of_a_site_says_so_too(capsys: pytest.CaptureFixture[str]):
+    main(["site", "--help"])
+    text = " ".join(re.sub("[^\\w' ]", " ", capsys.readouterr().out).split())
+    assert "A centre that chooses the formula can learn single persons' values" in text

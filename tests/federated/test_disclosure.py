@@ -147,6 +147,29 @@ def _sums(pool: pd.DataFrame) -> dict[str, Any]:
     return calibration_sums(site, 5)["studies"]["Beech"]
 
 
+def test_a_chosen_formula_tells_of_one_person_as_the_pages_say(tmp_path: Path):
+    pool = few_pool()
+    complete = (pool["study"] == "Beech") & pool["reference"].notna() & pool["bmi"].notna()
+    victim = int(np.flatnonzero(complete)[7])
+    pool.loc[victim, "bmi"] = 23.0
+    pool.loc[(pool["bmi"] == 23.0) & (pool.index != victim), "bmi"] = 23.1
+    formula = "bmi + I(bmi + 1000*(bmi == 23.0))"
+    session = Session(tmp_path, pool, {"covariates": formula, "matching": ""}, sites=FEW_SITES)
+    session.go_to("residuals")
+    [path] = session.centre.glob("answers/001_b.json")
+    sums = json.loads(path.read_text())["content"]["studies"]["Beech"]
+    # columns: 1, local, bmi, bmi + 1000 (is the victim); means and centred products give back the sums of products
+    n, means = sums["n"], np.array(sums["means"])
+    products = np.array(sums["products"]) + n * np.outer(means, means)
+    response = np.array(sums["response_products"]) + n * means * sums["response_mean"]
+    with_local = (products[-1] - products[-2])[:-2] / 1000
+    reference = (response[-1] - response[-2]) / 1000
+    row = pool.loc[victim, ["local", "reference"]].to_numpy(dtype=float)
+    np.testing.assert_allclose(
+        [with_local[-1], reference], row, rtol=1e-6
+    )  # 12 digits less those of 1000 and n
+
+
 def test_the_attack_by_one_person_works_without_the_ledger_and_is_refused_with_it(tmp_path: Path):
     pool = few_pool()
     beech = pool[pool["study"] == "Beech"].reset_index(drop=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from decimal import Decimal, localcontext
 from itertools import product
 from math import comb
@@ -514,3 +515,26 @@ def test_row_order_set_numbers_and_set_constants_do_not_matter(problem, seed, sh
     slack = 1e-11 * (1 + np.abs(beta).max()) * (1 + abs(shift))
     for name in ("loglik", "score", "information"):
         np.testing.assert_allclose(getattr(one, name), getattr(two, name), rtol=0, atol=slack)
+
+
+@pytest.mark.parametrize("cells", [1, 60])
+def test_large_sets_that_are_not_filled_up_and_go_one_by_one_are_their_enumeration(monkeypatch, cells):
+    monkeypatch.setattr("biocal.kernels.draw_paths.LARGE_TABLE", cells)
+    monkeypatch.setattr(set_layout, "_TABLE_CELLS", cells)
+    rows = draw_matched_rows(np.random.default_rng(30), MIXTURE)
+    assert_agrees(rows, np.array([0.8, -1.0, 0.5]))
+    monkeypatch.setattr(many_cases, "_LINEAR_EXPONENT", -1.0)
+    assert_agrees(rows, np.array([0.8, -1.0, 0.5]))
+
+
+def test_one_set_of_1000_cases_takes_the_memory_of_one_set():
+    n = 1000
+    rng = np.random.default_rng(31)
+    columns, is_case = rng.normal(size=(1, 2 * n)), np.arange(2 * n) < n
+    likelihood = likelihood_of(MatchedRows(np.zeros(2 * n, dtype=np.intp), is_case, columns))
+    tracemalloc.start()
+    likelihood.details(np.array([[0.3]]))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # six tables of 2000 rows by 1000, and a fifth more for what is passing
+    assert peak < 1.2 * 6 * 8 * 2 * n * n

@@ -285,3 +285,12 @@ def test_raw_columns_come_as_numbers_or_words(frame):
     with pytest.raises(ColumnError, match="did you mean 'smoking'") as refused:
         variable_columns(pool, "Smoking")
     assert refused.value.column == "Smoking"
+
+
+@pytest.mark.parametrize(
+    "spline", ["bs(bmi, knots={})", "rcs(bmi, knots={})", "rcs(bmi, {})", "cr(bmi, knots=({}))"]
+)
+def test_as_many_knots_are_refused_as_degrees_of_freedom(pool, spline):
+    formula = spline.format([20 + place / 10 for place in range(101)])
+    with pytest.raises(FormulaError, match="asks for more columns of a spline than the 100 allowed"):
+        design_columns(pool, formula)
