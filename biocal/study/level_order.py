@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -61,7 +62,7 @@ def merged_order(orders: Collection[Sequence[Any]]) -> tuple[Any, ...] | None:
     after: dict[Any, set[Any]] = {level: set() for order in orders for level in order}
     longest = dict.fromkeys(after, 0)
     for order in orders:
-        for level, following in zip(order, order[1:], strict=False):
+        for level, following in pairwise(order):
             after[level].add(following)
         for level in order:
             longest[level] = max(longest[level], len(order))

@@ -47,7 +47,7 @@ def _pool(folder: Path, **tables: pd.DataFrame) -> PooledStudies:
             table.to_parquet(paths[-1])
         else:
             table.to_csv(paths[-1], index=False)
-    return bc.read_studies(*map(str, paths))
+    return bc.read_studies([str(path) for path in paths])
 
 
 def _terms(pool: PooledStudies, formula: str = "smoking") -> tuple[str, ...]:
