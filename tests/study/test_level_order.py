@@ -135,3 +135,12 @@ def test_orders_are_merged_whichever_comes_first():
 def test_levels_in_no_declared_order_are_numbers_by_size_and_then_words():
     levels = ["unknown", "10-19", "2-9", "10", "2", "-1", "1.5"]
     assert sorted(levels, key=level_key) == ["-1", "1.5", "2", "10", "2-9", "10-19", "unknown"]
+
+
+@pytest.mark.parametrize("reference", ["3", "'3'"])
+def test_a_reference_that_is_a_number_is_a_level_and_not_a_place(reference):
+    frame = pd.read_csv(CASES / "c08_stage.csv")
+    frame["g"] = pd.Categorical(frame["g"], [4, 1, 2, 3])
+    formula = f"C(g, Treatment({reference}))"
+    names = design_columns(PooledStudies.from_frame(frame), formula).names
+    assert names == tuple(f"{formula}[T.{level}]" for level in (4, 1, 2))
