@@ -15,10 +15,10 @@ from biocal.distributed.steps import ExposurePart, LaidOutPart, ReadPart
 from biocal.errors import InputError
 from biocal.kernels.set_spread import merged_spread
 from biocal.pooling.offsets import Extent, extent_names, joined_extents
+from biocal.study.level_order import united_levels
 from biocal.study.matched_sets import StudyFlow
 from biocal.study.natural_order import natural_key
 from biocal.study.notices import Problem
-from biocal.sums.levels import united_levels
 from biocal.sums.records import CalibrationMoments, ResidualSums, SandwichAnswer, StudyMeat
 from biocal.sums.rows import CONSTANT_COLUMN
 

@@ -42,10 +42,10 @@ from biocal.pooling.joint_levels import require_joint_level
 from biocal.pooling.model_columns import ModelColumns
 from biocal.pooling.offsets import require_digits_of, rounding_of_sums
 from biocal.results.model import ModifierLevels
+from biocal.study.level_order import united_levels
 from biocal.study.natural_order import natural_key
 from biocal.sums.ascent import AnsweredPoints, Ascents, run_ascents
 from biocal.sums.calibration import SummedCalibration, solve_calibration
-from biocal.sums.levels import united_levels
 from biocal.sums.modifier import NO_MODIFIER, Modifier, settle_modifier
 from biocal.sums.records import CalibrationMoments, ResidualSums, SandwichAnswer
 from biocal.sums.soundness import WhereControlsAre, extents_of_moments, require_moderate_slopes

@@ -105,6 +105,7 @@ def as_words(column: RawColumn, spelling: Callable[[str], str] = str.strip) -> W
     ``spelling`` gives the one form of a word; words of one form are one.
     """
     if isinstance(column, pd.Series) and isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.remove_unused_categories()  # levels that no row has, as after selecting rows
         words = [_cell_text(value) for value in column.cat.categories]
         return _merge_words(column.cat.codes.to_numpy(), words, spelling)
     if isinstance(column, pd.Series) and not _holds_text(column):

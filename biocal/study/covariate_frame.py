@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from biocal.study.cells import NumberCells, WordCells, as_words, parse_number
+from biocal.study.cells import NumberCells, as_words, id_text, parse_number
 from biocal.study.conversion import numbers_of
-from biocal.study.notices import ProblemLog
+from biocal.study.level_order import declared_order, level_key, merged_order
+from biocal.study.notices import ProblemLog, counted
 from biocal.study.source_table import SourceTable
 from biocal.study.table_stack import TableStack
 
@@ -42,14 +43,17 @@ class NumberBlock:
 def covariate_column(stack: TableStack, name: str, log: ProblemLog) -> pd.Series[Any]:
     """One covariate over all tables, numeric when all its values are numbers.
 
-    Numbers are float64, or int64 when all are present and whole.  A typed column (dates, categories,
-    true and false) keeps its type when all tables agree on it.  Anything else becomes categorical
-    with sorted categories, as patsy would order them.
+    Numbers are float64, or int64 when all are present and whole.  A typed column (dates, true and false)
+    keeps its type when all tables agree on it.  Anything else becomes categorical: with the levels in the order
+    that the tables declare, also those that no row has, and then `ordered`; else numbers before words.
+    What is categorical in one table is so in all.
     """
     raw = [table.columns.get(name) for table in stack.tables]
     kept = _own_type(raw)
     if kept is not None:
         return kept
+    if any(_is_categorical(column) for column in raw):
+        return _categorical(stack, raw, name, log)
     cells = [
         numbers_of(table, name, log) if name in table.columns else _absent(table) for table in stack.tables
     ]
@@ -58,8 +62,11 @@ def covariate_column(stack: TableStack, name: str, log: ProblemLog) -> pd.Series
         _tell_infinite(stack, name, cells, log)
         values = cells[0].values if len(cells) == 1 else np.concatenate([part.values for part in cells])
         return pd.Series(values.astype(np.int64) if _whole(values) else values, name=name, copy=False)
-    words = [as_words(column) if column is not None else None for column in raw]
-    return _categorical(stack, words, name)
+    return _categorical(stack, raw, name, log)
+
+
+def _is_categorical(column: Any) -> bool:
+    return isinstance(column, pd.Series) and isinstance(column.dtype, pd.CategoricalDtype)
 
 
 def _whole(values: NDArray[np.float64]) -> bool:
@@ -76,11 +83,9 @@ def _own_type(raw: list[Any]) -> pd.Series[Any] | None:
         return None
     dtypes = {column.dtype for column in raw}
     dtype = raw[0].dtype
-    special = isinstance(dtype, pd.CategoricalDtype | pd.DatetimeTZDtype) or dtype.kind in "bmM"
+    special = isinstance(dtype, pd.DatetimeTZDtype) or (not _is_categorical(raw[0]) and dtype.kind in "bmM")
     if len(dtypes) > 1 or not special:
         return None
-    if isinstance(dtype, pd.CategoricalDtype) and raw[0].cat.categories.dtype.kind in "fiu":
-        return None  # numbers in disguise
     joined: pd.Series[Any] = pd.concat(raw, ignore_index=True)
     return joined
 
@@ -102,15 +107,42 @@ def _tell_infinite(stack: TableStack, name: str, cells: list[NumberCells], log: 
         )
 
 
-def _categorical(stack: TableStack, parts: list[WordCells | None], name: str) -> pd.Series[Any]:
-    place: dict[str, int] = {}
+def _categorical(stack: TableStack, raw: list[Any], name: str, log: ProblemLog) -> pd.Series[Any]:
+    """A column as categories: 1, 1.0 and "1" are one level."""
+    parts = [as_words(column, id_text) if column is not None else None for column in raw]
+    words = {word for part in parts if part is not None for word in part.words}
+    order = _order_of_levels(stack, [declared_order(column) for column in raw], words, name, log)
+    levels = order or tuple(sorted(words, key=level_key))
+    place = {word: rank for rank, word in enumerate(levels)}
     codes = np.full(stack.n_rows, -1, dtype=np.int32)
     for (_, rows), part in zip(stack.parts(), parts, strict=True):
         if part is not None:
-            numbered = [place.setdefault(word, len(place)) for word in part.words]
-            codes[rows] = np.array([*numbered, -1], dtype=np.int32)[part.codes]
-    ordered = sorted(place)
-    new_code = np.full(len(place) + 1, -1, dtype=np.int32)
-    for rank, word in enumerate(ordered):
-        new_code[place[word]] = rank
-    return pd.Series(pd.Categorical.from_codes(new_code[codes], pd.Index(ordered, dtype=object)), name=name)
+            codes[rows] = np.array([*map(place.__getitem__, part.words), -1], dtype=np.int32)[part.codes]
+    column = pd.Categorical.from_codes(codes, pd.Index(list(levels), dtype=object), ordered=bool(order))
+    return pd.Series(column, name=name)
+
+
+def _order_of_levels(
+    stack: TableStack, declared: list[tuple[str, ...]], words: set[str], name: str, log: ProblemLog
+) -> tuple[str, ...]:
+    """The order that tables declare, with what is in none of them at the end; () when there is none to keep."""
+    orders = {
+        order: table.name or "a table" for table, order in zip(stack.tables, declared, strict=True) if order
+    }
+    order = merged_order(tuple(orders))
+    if order is None:
+        shown = "; ".join(f"{' < '.join(one[:8])} in {file}" for one, file in list(orders.items())[:3])
+        message = (
+            f"the levels have orders that contradict each other ({shown}); taken in alphabetical order, numbers "
+            "first; give them one order in all files"
+        )
+        log.add("warning", "levels-contradict", message, column=name, count=len(orders))
+        return ()
+    added = sorted(words.difference(order), key=level_key) if order else []
+    if added:
+        message = (
+            f"{counted(len(added), 'level')} beside the declared order {' < '.join(order[:8])}: "
+            f"{', '.join(added[:5])}{', ...' if len(added) > 5 else ''}; placed after the others"
+        )
+        log.add("note", "levels-added", message, column=name, count=len(added))
+    return (*order, *added)

@@ -217,7 +217,7 @@ def _values(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str
         # Levels that occur only where another variable is missing would give columns of zeros.
         kept = column.cat.remove_unused_categories()
         require_few_levels(len(kept.cat.categories), f"column '{name}' of formula '{shortened(formula)}'")
-        _require_words(kept, name, pool, formula)
+        _require_words(kept, name, pool, formula, coded)
         if not coded:
             _require_no_decimal_commas(kept, name, pool, formula)
         return kept.reset_index(drop=True)
@@ -228,21 +228,25 @@ def _values(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str
     )
 
 
-def _require_words(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str) -> None:
+def _require_words(column: pd.Series[Any], name: str, pool: PooledStudies, formula: str, coded: bool) -> None:
     """Refuse a numeric column that became text because of a few cells."""
-    if pd.api.types.is_numeric_dtype(pool.frame[name].dtype):
-        return  # its gaps were filled with a level of their own
+    if pd.api.types.is_numeric_dtype(pool.frame[name].dtype) or column.cat.ordered:
+        return  # its gaps were filled with a level of their own, or its levels were declared
     words = [str(word) for word in column.cat.categories]
     is_number = np.array([not np.isnan(parse_number(word)) for word in words])
     codes = column.cat.codes.to_numpy()
     if is_number.all() or is_number[codes].mean() < _MOSTLY_NUMBERS or name in pool.roles.named:
         return
+    fractions = np.array([parse_number(word) % 1 > 0 for word in words])
+    if coded and fractions[codes].mean() < _MOSTLY_NUMBERS:
+        return  # whole numbers within C() are levels; numbers with decimals are measurements
     odd = np.flatnonzero(~is_number[codes])
     place = pool.place(int(column.index[odd[0]]))
     where = f"{place['file']}:{place['line']}" if place["file"] else f"row {place['line']}"
     raise FormulaError(
         f"column '{name}' of formula '{formula}' holds numbers except for "
-        f"{counted(odd.size, 'cell')} (first {where}: '{words[codes[odd[0]]]}'); mend them or leave them blank",
+        f"{counted(odd.size, 'cell')} (first {where}: '{words[codes[odd[0]]]}'); mend them or leave them "
+        f"blank, or write C({name}) if the values are categories",
         formula=formula,
         name=name,
     )

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biocal.errors import BiocalError, FormulaError
+from biocal.study.cells import number_text
 from biocal.study.formula_size import MOST_LEVELS, shortened
 
 # Rows that patsy evaluates at once: its matrix and the columns it is made of are then small beside the pool.
@@ -203,7 +204,7 @@ class _Category:
         from patsy import builtins
 
         if not _floats(data):
-            return builtins.C(data, contrast, levels)
+            return builtins.C(data, _reference_as_word(contrast, data), levels)
         values = np.asarray(data, dtype=np.float64)
         whole = np.isfinite(self._levels).all() and np.array_equal(self._levels, np.floor(self._levels))
         place = np.searchsorted(self._levels, values)
@@ -214,6 +215,18 @@ class _Category:
         # An Index, because patsy names levels by repr and iterating it gives plain Python numbers.
         names = pd.Index(self._levels.astype(np.int64) if whole else self._levels)
         return builtins.C(pd.Series(pd.Categorical.from_codes(place, names)), contrast, levels)
+
+
+def _reference_as_word(contrast: Any, data: Any) -> Any:
+    """Treatment(3) of a factor with a level "3" is against that level; patsy would take the level at place 3."""
+    from patsy import Treatment
+
+    reference = getattr(contrast, "reference", None)
+    is_number = isinstance(reference, int | float) and not isinstance(reference, bool)
+    if isinstance(contrast, Treatment) and is_number and isinstance(data.dtype, pd.CategoricalDtype):
+        word = number_text(float(reference))  # type: ignore[arg-type]
+        return Treatment(word) if word in data.cat.categories else contrast
+    return contrast
 
 
 def _floats(data: Any) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from biocal.errors import ColumnError
@@ -29,15 +27,7 @@ def frame_as_table(
         place = f"{name}: " if name else ""
         message = f"{place}columns that occur more than once: {', '.join(doubled)}; keep one of each"
         raise ColumnError(message, columns=tuple(doubled))
-    columns = {
-        column: without_unused_levels(frame.iloc[:, i].reset_index(drop=True))
-        for i, column in enumerate(names)
-    }
+    columns = {column: frame.iloc[:, i].reset_index(drop=True) for i, column in enumerate(names)}
     return SourceTable(
         FileColumns.held(columns), numbered_lines(1, len(frame)), name=name, stem=stem, sha256=sha256
     )
-
-
-def without_unused_levels(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return the column; a categorical one without the levels that no row has, as after selecting rows."""
-    return column.cat.remove_unused_categories() if isinstance(column.dtype, pd.CategoricalDtype) else column

@@ -11,7 +11,6 @@ import pandas as pd
 
 from biocal.study.cells import RawColumn
 from biocal.study.file_columns import FileColumns, itself
-from biocal.study.frame_table import without_unused_levels
 from biocal.study.unpacked_size import require_parquet_fits
 
 
@@ -76,6 +75,8 @@ def _loader(piece: Any) -> partial[RawColumn]:
     """How a column is had; those whose conversion may fail are converted here and now."""
     import pyarrow as pa
 
+    if not _declares_levels(piece.schema):
+        piece = pa.table({piece.column_names[0]: piece.column(0).cast(piece.schema.types[0].value_type)})
     kind = piece.schema.types[0]
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         piece.column(0).validate(full=True)  # text that is not UTF-8 would fail later
@@ -85,8 +86,26 @@ def _loader(piece: Any) -> partial[RawColumn]:
     return partial(itself, _series(piece))
 
 
+def _declares_levels(schema: Any) -> bool:
+    """Whether the dictionary of a column, if it has one, is in an order that somebody gave.
+
+    One that says that it is ordered, or was written by pandas or R as categories.  Any other is only a way of
+    storing words, in the order in which rows have them.
+    """
+    import pyarrow as pa
+
+    field = schema.field(0)
+    if not pa.types.is_dictionary(field.type) or field.type.ordered or b"r" in (schema.metadata or {}):
+        return True
+    notes = (schema.pandas_metadata or {}).get("columns", [])
+    return any(
+        one.get("pandas_type") == "categorical" and field.name in (one.get("name"), one.get("field_name"))
+        for one in notes
+    )
+
+
 def _series(piece: Any) -> pd.Series[Any]:
     """The one column of a table, as pandas reads it."""
     column: pd.Series[Any] = piece.to_pandas().iloc[:, 0]
     column.index = pd.RangeIndex(len(column))
-    return without_unused_levels(column)
+    return column
