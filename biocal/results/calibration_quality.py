@@ -204,8 +204,8 @@ class StudyQuality:
             return None
         shown = f" ({', '.join(f'{code:g}' for code in self.codes)})" if places else ""
         return "amber", (
-            f"pairs hold values that look like codes for missing{shown}: the line takes them as measurements; leave such "
-            "cells blank"
+            f"pairs hold values that look like codes for missing{shown}: the line takes them as measurements; leave "
+            "such cells blank"
         )
 
     def _of_slope(self) -> tuple[Light, str] | None:

@@ -35,9 +35,10 @@ def tell_missing_codes(
     A value of a numeric column is told when all of this holds, in the whole pool or within a study: its digits
     are those of a usual code (7, 8 or 9 alone or repeated, 96 to 98, 996 to 998 and so on; with any decimal
     point or a minus sign; or -1); it occurs at least twice (three times for a single digit); and it lies far
-    outside the other values.  Far outside is above their largest by at least half of their range; for a negative
-    value, that no other value is negative (and, for -1 to -6, that the largest is 2 or more).  The other values
-    are at least two.  A code within the range of real values cannot be found.
+    outside the other values.  Far outside is above their largest by at least half of their range (the lowest
+    code by more than 1 as well); for a negative value, that no other value is negative (and, for -1 to -6, that
+    the largest is 2 or more).  The other values are at least two.  A code within the range of real values
+    cannot be found.
     """
     by_study = None
     if study.size and study.min() != study.max():
@@ -84,7 +85,8 @@ def _codes_at_end(values: FloatArray, sign: float) -> Iterator[float]:
     if not candidates or np.isnan(end):
         return
     low, high = _smallest(rest), _largest(rest)
-    if low == high:
+    # counts that go on to 7, 8 and 9 have no gap below
+    if low == high or (sign > 0 and candidates[-1] - high <= 1):
         return
     for code in candidates:
         enough = _FEWEST_OF_ONE_DIGIT if code in (7, 8, 9) else _FEWEST
@@ -108,5 +110,5 @@ def _smallest(values: FloatArray) -> float:
 def _is_usual(value: float) -> bool:
     if not np.isfinite(value):
         return False
-    word = number_text(abs(value)).replace(".", "").lstrip("0")
-    return value == -1 or _CODE.fullmatch(word) is not None
+    word = number_text(abs(value)).replace(".", "")
+    return value == -1 or (abs(value) >= 7 and _CODE.fullmatch(word) is not None)
