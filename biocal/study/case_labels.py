@@ -60,8 +60,8 @@ def _of_table(table: SourceTable, column: str, log: ProblemLog) -> CaseLabels | 
     shown = [f"{number_text(code)} = '{label}'" for code, label in used.items()]
     if set(codes.values()) == {True, False}:
         if codes != _plain_codes():
-            words = [f"{word} is a {_named(one)}" for word, one in codes.items()]
-            _tell(words, log, place)
+            said = [f"{word} is a {_named(one)}" for word, one in codes.items()]
+            _tell(said, log, place)
         return codes
     if codes or any(contradicts_code(code, label) for code, label in used.items()):
         message = (

@@ -142,8 +142,9 @@ def case_status(stack: TableStack, column: str, log: ProblemLog) -> NDArray[np.b
         if column not in table.columns:
             continue
         raw = table.columns[column]
-        if labelled[k] is not None:
-            is_case[rows] = _by_labels(stack, rows.start, column, raw, labelled[k], log)
+        meaning = labelled[k]
+        if meaning is not None:
+            is_case[rows] = _by_labels(stack, rows.start, column, raw, meaning, log)
             continue
         plain = zeros_and_ones(raw)
         if plain is not None:

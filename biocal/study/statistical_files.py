@@ -75,7 +75,7 @@ def _read(content: bytes, suffix: str) -> pd.DataFrame:
     buffer = io.BytesIO(content)
     if suffix == ".dta":
         with pd.read_stata(buffer, convert_categoricals=False, iterator=True) as reader:
-            frame = reader.read()
+            frame = reader.read()  # type: ignore[attr-defined]
             frame.attrs["value_labels"] = stata_labels(reader)
     elif suffix == ".rds":
         require_gzip_fits(content)
