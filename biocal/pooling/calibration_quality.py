@@ -30,6 +30,7 @@ from biocal.results.calibration_quality import (
 )
 from biocal.study.cells import as_ids
 from biocal.study.columns import did_you_mean
+from biocal.study.missing_codes import codes_in
 from biocal.study.pooled import PooledStudies
 
 FloatArray = NDArray[np.float64]
@@ -162,6 +163,7 @@ def _study_quality(
         largest_cook=float(cook.max()),
         huber_slope=line.huber_slope,
         exact=exact,
+        codes=tuple(sorted({*codes_in(study.pairs_local), *codes_in(reference)})),
         below=0 if fitted.censored is None else int(fitted.censored[mine].sum()),
     )
 

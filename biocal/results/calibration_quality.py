@@ -126,6 +126,8 @@ class StudyQuality:
         Residuals are rounding: the reference values are calculated from the local ones, or all the same.
     below : int
         Pairs with a reference value below its detection limit.
+    codes : tuple of float
+        Values among the pairs that look like codes for missing, such as 999.
     """
 
     study: str
@@ -154,6 +156,7 @@ class StudyQuality:
     huber_slope: float = float("nan")
     exact: bool = False
     below: int = 0
+    codes: tuple[float, ...] = ()
 
     @property
     def light(self) -> Light:
@@ -171,6 +174,7 @@ class StudyQuality:
         """
         found = (
             self._of_pairs(),
+            self._of_codes(places),
             self._of_slope(),
             self._of_r_squared(),
             self._of_range(places),
@@ -194,6 +198,15 @@ class StudyQuality:
                 f"{self.pairs} pairs: an uncertain line, so consider calibration variance hc3 or the bootstrap",
             )
         return None
+
+    def _of_codes(self, places: bool) -> tuple[Light, str] | None:
+        if not self.codes:
+            return None
+        shown = f" ({', '.join(f'{code:g}' for code in self.codes)})" if places else ""
+        return "amber", (
+            f"pairs hold values that look like codes for missing{shown}: the line takes them as measurements; leave "
+            "such cells blank"
+        )
 
     def _of_slope(self) -> tuple[Light, str] | None:
         if np.ptp(self.reference) == 0:

@@ -17,6 +17,7 @@ from biocal.study.conversion import case_status, concentrations, stacked_ids, st
 from biocal.study.covariate_frame import NumberBlock, covariate_column
 from biocal.study.limits_of_rows import factors_of_rows, limits_of_rows
 from biocal.study.measurements import AssayRows, use_measurements
+from biocal.study.missing_codes import tell_missing_codes
 from biocal.study.notices import ProblemLog, counted
 from biocal.study.pool_options import PoolOptions, require_known_studies
 from biocal.study.pooled import PooledStudies
@@ -105,6 +106,9 @@ def assemble(
     if roles.person is not None:
         parts[roles.person] = _labelled(person_id, person_words)
     frame = _frame(stack, parts, log)
+    # before local values are scaled: a code is as the file has it
+    ids = {roles.study, roles.set, roles.case, roles.person}
+    tell_missing_codes(stack, {name: frame[name] for name in frame.columns if name not in ids}, study, log)
     rows = AssayRows(study, set_code, is_case, local, reference)
     local, reference, in_calibration = use_measurements(
         stack, roles, options, study_names, rows, is_reference, log

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from biocal.study.case_labels import CaseLabels, labels_of_case
 from biocal.study.cells import (
     Codes,
     NumberCells,
+    RawColumn,
     as_ids,
     as_numbers,
     as_words,
@@ -29,6 +31,10 @@ from biocal.study.table_stack import TableStack
 # Pairs of study and id are counted in a table of all that could be when it has no more entries than this a row
 # (and some); else they are sorted.  Our choice: the table then takes less room than sorting would.
 _PAIRS_PER_ROW = 2
+# Words that some laboratories write for "not detected" and others for "not done" or "no data".
+_NOT_DETECTED = frozenset(
+    {"nd", "n.d.", "n.d", "n/d", "not detected", "undetected", "undetectable", "none detected"}
+)
 _FEW_PAIRS = 1_000
 
 
@@ -139,12 +145,20 @@ def studies(stack: TableStack, column: str, log: ProblemLog) -> tuple[Codes, tup
 
 
 def case_status(stack: TableStack, column: str, log: ProblemLog) -> NDArray[np.bool_]:
-    """True for 1, False for 0; anything else is an error in its line.  Shape (n_rows,)."""
+    """True for 1, False for 0; anything else is an error in its line.  Shape (n_rows,).
+
+    Labels that name both cases and controls decide instead, and are told.
+    """
     is_case = np.zeros(stack.n_rows, dtype=np.bool_)
-    for table, rows in stack.parts():
+    labelled = labels_of_case(stack, column, log)
+    for k, (table, rows) in enumerate(stack.parts()):
         if column not in table.columns:
             continue
         raw = table.columns[column]
+        meaning = labelled[k]
+        if meaning is not None:
+            is_case[rows] = _by_labels(stack, rows.start, column, raw, meaning, log)
+            continue
         plain = zeros_and_ones(raw)
         if plain is not None:
             is_case[rows] = plain
@@ -167,6 +181,26 @@ def case_status(stack: TableStack, column: str, log: ProblemLog) -> NDArray[np.b
             column=column,
         )
     return is_case
+
+
+def _by_labels(
+    stack: TableStack, start: int, column: str, raw: RawColumn, meaning: CaseLabels, log: ProblemLog
+) -> NDArray[np.bool_]:
+    """Case status where labels name cases and controls; another value is an error in its line."""
+    cells = as_words(raw)
+    known = [meaning.get(word) for word in cells.words]
+    bad = np.flatnonzero(np.array([*(one is None for one in known), True])[cells.codes])
+    words = cells.cells(bad)
+    advice = "which no label names as case or control; leave the row out, or mend the label"
+    stack.tell_rows(
+        log,
+        "error",
+        "case-not-binary",
+        start + bad,
+        lambda k: f"{_shown(words[k])}, {advice}",
+        column=column,
+    )
+    return np.array([*(one is True for one in known), False], dtype=np.bool_)[cells.codes]
 
 
 def _case_advice(words: set[str]) -> str:
@@ -247,9 +281,20 @@ def numbers_of(table: SourceTable, column: str, log: ProblemLog) -> NumberCells:
 
 def _bad_number(word: str) -> str:
     """What is wrong with a cell of an assay column, and what to do."""
-    if word[:1] in "<>≤≥":
-        advice = "give a value (such as half the detection limit) or leave the cell blank"
-        return f"'{word}' is not a number; {advice}"
+    if word[:1] in "<≤":
+        point = word.replace(",", ".")
+        advice = f"write {point}" if limit_of(point, decimal_comma=False) is not None else "write it as <5.0"
+        return f"'{word}' is not a number; if it is below a detection limit, {advice} and choose a --below-limit rule"
+    if word[:1] in ">≥":
+        return (
+            f"'{word}' says only that the value is above a limit; give the measured value (of a diluted sample, say) "
+            "or leave the cell blank"
+        )
+    if word.casefold() in _NOT_DETECTED:
+        return (
+            f"'{word}' may mean not detected or not done; if the value is below the detection limit, write LOD, state "
+            "the limit and choose a --below-limit rule; if it was not measured, leave the cell blank"
+        )
     if not np.isnan(parse_number(word)) or word.casefold().lstrip("+-") in ("inf", "infinity"):
         return f"'{word}' is infinite; give a finite number or leave the cell blank"
     if not np.isnan(parse_number(word.replace(",", ".", 1))):

@@ -6,6 +6,7 @@ import glob
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -221,7 +222,8 @@ def _table(path: str, seen: dict[str, str], roles: ColumnRoles, log: ProblemLog)
         if isinstance(read, LongColumns):
             return SourceTable(read.columns, numbered_lines(1, read.n_rows), path, stem=stem, sha256=digest)
         frame = _asked_names(read, suffix, roles, path, log)
-        return frame_as_table(frame, path, stem=stem, sha256=digest)
+        table = frame_as_table(frame, path, stem=stem, sha256=digest)
+        return replace(table, labels=frame.attrs.get("value_labels", {}))
     text = read_delimited(content, path, log)
     if text is None:
         return None
@@ -250,7 +252,10 @@ def _asked_names(
     if renamed:
         words = ", ".join(f"'{found}' is taken as '{asked}'" for found, asked in renamed.items())
         log.add("note", "renamed-column", words, file=path, count=len(renamed))
-    return frame.rename(columns=renamed)
+    labels = frame.attrs.get("value_labels", {})
+    frame = frame.rename(columns=renamed)
+    frame.attrs["value_labels"] = {renamed.get(name, name): one for name, one in labels.items()}
+    return frame
 
 
 def _named_columns(

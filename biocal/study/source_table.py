@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,8 @@ class SourceTable:
         Hash of the content; blank for a data frame.
     delimiter : str
         Of a text file; blank for others.
+    labels : mapping of str to mapping
+        Labels of codes, by column and code, of a Stata file.
     """
 
     columns: Mapping[str, RawColumn]
@@ -68,6 +70,7 @@ class SourceTable:
     stem: str | None = None
     sha256: str = ""
     delimiter: str = ""
+    labels: Mapping[str, Mapping[float, str]] = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:

@@ -12,6 +12,7 @@ from biocal.study.notices import ProblemLog
 from biocal.study.parquet_columns import LongColumns, read_parquet_columns
 from biocal.study.r_files import INSTALL, read_rds
 from biocal.study.unpacked_size import require_gzip_fits
+from biocal.study.value_labels import blank_missing_labels, stata_labels
 
 # 5.4e-79.  pandas turns the all-zero bits of IBM's hexadecimal zero into it (seen in 2.2 and 3.1).
 _IBM_SMALLEST = 16.0**-65
@@ -30,7 +31,8 @@ def read_statistical_file(
 
     Columns of a Parquet file come one at a time where that can be.
 
-    Value labels are not applied: a variable keeps its codes, as in Stata's and SAS's own models.
+    Value labels are not applied: a variable keeps its codes, as in Stata's and SAS's own models.  Codes that Stata
+    labels as missing become blank and are told; the labels are the frame's ``attrs["value_labels"]``.
     """
     try:
         read = read_parquet_columns(content) if suffix == ".parquet" else _read(content, suffix)
@@ -50,6 +52,8 @@ def read_statistical_file(
     if not (len(read) if isinstance(read, pd.DataFrame) else read.n_rows):
         log.add("error", "header-only", "there are columns but no data rows", file=name)
         return None
+    if isinstance(read, pd.DataFrame) and suffix == ".dta":
+        return blank_missing_labels(read, read.attrs["value_labels"], name, log)
     return read
 
 
@@ -70,7 +74,9 @@ def _read(content: bytes, suffix: str) -> pd.DataFrame:
     frame: Any
     buffer = io.BytesIO(content)
     if suffix == ".dta":
-        frame = pd.read_stata(buffer, convert_categoricals=False)
+        with pd.read_stata(buffer, convert_categoricals=False, iterator=True) as reader:
+            frame = reader.read()  # type: ignore[attr-defined]
+            frame.attrs["value_labels"] = stata_labels(reader)
     elif suffix == ".rds":
         require_gzip_fits(content)
         frame = read_rds(content)
