@@ -31,6 +31,7 @@ from biocal.results.calibration_quality import (
 from biocal.study.cells import as_ids
 from biocal.study.columns import did_you_mean
 from biocal.study.pooled import PooledStudies
+from biocal.study.spelling import one_spelling
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -54,6 +55,7 @@ def read_batches(pool: PooledStudies, column: str | None) -> Batches | None:
     """
     if not column:
         return None
+    column = one_spelling(column)
     if column not in pool.frame.columns:
         raise OptionError(
             f"there is no batch column '{column}'{did_you_mean(column, pool.covariate_names)}", option="batch"
