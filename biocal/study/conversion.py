@@ -19,7 +19,6 @@ from biocal.study.cells import (
     lost_digits,
     no_numbers,
     parse_number,
-    text_column,
     zeros_and_ones,
 )
 from biocal.study.censored_cells import CensoredCells, limit_of
@@ -44,7 +43,7 @@ def told_ids(table: SourceTable, column: str, log: ProblemLog) -> WordCells:
         words = cells.cells(rows)
         what = (
             "is in scientific notation, in which ids lose digits"
-            if text_column(raw)
+            if not isinstance(raw, pd.Series) or raw.dtype.kind != "f"
             else "is a floating-point number so large (2^53, or 2^24 in single precision) that different ids become one"
         )
         log.add_lines(

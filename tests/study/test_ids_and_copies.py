@@ -57,17 +57,20 @@ def test_persons_and_partitions_keep_whole_ids_of_any_size(tmp_path):
 @pytest.mark.parametrize(("dtype", "limit"), [("float64", 2**53), ("float32", 2**24)])
 @pytest.mark.parametrize("suffix", ["frame", "parquet", "dta"])
 def test_floating_point_ids_that_cannot_be_told_apart_are_refused_by_line(tmp_path, dtype, limit, suffix):
-    frame = pool_of().iloc[:240].assign(set=np.repeat(np.arange(80), 3).astype(dtype)).rename(columns={"case": "status"})
+    frame = (
+        pool_of()
+        .iloc[:240]
+        .assign(set=np.repeat(np.arange(80), 3).astype(dtype))
+        .rename(columns={"case": "status"})
+    )
     frame.loc[7, "set"] = limit
     if suffix == "parquet":
         frame.to_parquet(tmp_path / "a.parquet")
     elif suffix == "dta":
         frame.to_stata(tmp_path / "a.dta", write_index=False)
+    read = bc.PooledStudies.from_frame if suffix == "frame" else bc.read_studies
     with pytest.raises(DataProblemsError) as refused:
-        if suffix == "frame":
-            bc.PooledStudies.from_frame(frame, case="status")
-        else:
-            bc.read_studies(tmp_path / f"a.{suffix}", case="status")
+        read(frame if suffix == "frame" else tmp_path / f"a.{suffix}", case="status")
     found = [one for one in refused.value.problems if one.level == "error"]
     assert [(one.code, one.line, one.column) for one in found] == [("id-lost-digits", 8, "set")]
 
