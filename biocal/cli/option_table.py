@@ -173,6 +173,9 @@ _TABLE = (
     Option("calibrate_with_cases", FLAG, "", STUDIES,
            "Use reference values of cases of local studies as calibrators; they are ignored otherwise.",
            default=False),
+    Option("duplicates", TEXT, "WHICH", STUDIES,
+           "A person twice in a set, or a whole set entered twice: refuse, or first, which keeps the first "
+           "(default: refuse).", choices=("refuse", "first")),
     Option("detection_limit", FACTORS, "STUDY=LIMIT", LIMITS,
            "Detection limit of a study's local laboratory, in the unit of its file; repeatable. Cells such as "
            "<5.0 tell their own."),

@@ -23,7 +23,7 @@ from biocal.errors import InputError, OptionError, OutputError
 from biocal.pooling.independent_units import join_by_person
 from biocal.study.cells import as_ids, id_text
 from biocal.study.columns import DEFAULT_PERSON, ColumnRoles
-from biocal.study.conversion import name_of_file_is_no_text
+from biocal.study.conversion import name_of_file_is_no_text, told_ids
 from biocal.study.file_bytes import is_text
 from biocal.study.notices import Problem, ProblemLog
 from biocal.study.partition_census import hash_words, with_known_person
@@ -222,10 +222,12 @@ def _first_reading(paths: Sequence[str], roles: ColumnRoles) -> _Seen:
                 seen.log.require_no_errors()
             table = _with_study(table, roles)
             seen.types.see(table)
-            keys, blank = _set_keys(table, roles, sum(seen.lengths.values()) + n_rows)
+            keys, blank = _set_keys(table, roles, sum(seen.lengths.values()) + n_rows, seen.log)
             seen.sets.append(keys)
             seen.blank.append(blank)
-            seen.persons.append(_keys(table, roles, roles.person or ""))
+            seen.persons.append(_keys(table, roles, roles.person or "", seen.log))
+            told_ids(table, roles.study, seen.log)
+            seen.log.require_no_errors()
             n_rows += table.n_rows
         if not n_rows:
             raise InputError(f"{path}: there are no data rows", path=path)
@@ -246,11 +248,11 @@ def _with_study(table: SourceTable, roles: ColumnRoles) -> SourceTable:
     return replace(table, columns={roles.study: named, **table.columns})
 
 
-def _keys(table: SourceTable, roles: ColumnRoles, column: str) -> HashArray:
+def _keys(table: SourceTable, roles: ColumnRoles, column: str, log: ProblemLog) -> HashArray:
     """A hash of (study, id) for each row; 0 where the id is blank or there is no such column."""
     if column not in table.columns:
         return np.zeros(table.n_rows, dtype=np.uint64)
-    ids, studies = as_ids(table.columns[column]), as_ids(table.columns[roles.study])
+    ids, studies = told_ids(table, column, log), as_ids(table.columns[roles.study])
     of_id = np.append(hash_words(ids.words), np.uint64(0))[ids.codes]
     of_study = np.append(hash_words(studies.words), np.uint64(1))[studies.codes]
     # equal keys of different ids put their sets into one partition, and do no harm
@@ -258,9 +260,11 @@ def _keys(table: SourceTable, roles: ColumnRoles, column: str) -> HashArray:
     return np.where(ids.codes < 0, np.uint64(0), mixed)
 
 
-def _set_keys(table: SourceTable, roles: ColumnRoles, first: int) -> tuple[HashArray, NDArray[np.bool_]]:
+def _set_keys(
+    table: SourceTable, roles: ColumnRoles, first: int, log: ProblemLog
+) -> tuple[HashArray, NDArray[np.bool_]]:
     """The key of each row's set, an even one of its own where it has none; and where that is."""
-    keys = _keys(table, roles, roles.set)
+    keys = _keys(table, roles, roles.set, log)
     blank = keys == 0
     own = np.arange(first + 1, first + 1 + table.n_rows, dtype=np.uint64) * np.uint64(2)
     return np.where(blank, own, keys), blank

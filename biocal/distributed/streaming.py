@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from biocal.errors import DataProblemsError, InputError
 from biocal.study.cells import RawColumn
 from biocal.study.delimited import read_delimited
 from biocal.study.frame_table import frame_as_table
 from biocal.study.notices import Problem, ProblemLog
+from biocal.study.parquet_columns import as_frame
 from biocal.study.source_table import SourceTable
 from biocal.study.statistical_files import SUFFIXES
 
@@ -67,7 +68,7 @@ def _parquet_pieces(path: str) -> Iterator[SourceTable]:
     # opened here: Arrow opens no name that is not UTF-8
     with open(path, "rb") as content, parquet.ParquetFile(content) as file:
         for batch in file.iter_batches(batch_size=PIECE_ROWS):
-            frame: Any = pa.Table.from_batches([batch]).to_pandas()
+            frame = as_frame(pa.Table.from_batches([batch]))
             if frame.index.names != [None]:
                 frame = frame.reset_index()
             table = frame_as_table(frame.reset_index(drop=True), path, stem=Path(path).stem)

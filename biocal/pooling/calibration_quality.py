@@ -32,6 +32,7 @@ from biocal.study.cells import as_ids
 from biocal.study.columns import did_you_mean
 from biocal.study.missing_codes import codes_in
 from biocal.study.pooled import PooledStudies
+from biocal.study.spelling import one_spelling
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -55,6 +56,7 @@ def read_batches(pool: PooledStudies, column: str | None) -> Batches | None:
     """
     if not column:
         return None
+    column = one_spelling(column)
     if column not in pool.frame.columns:
         raise OptionError(
             f"there is no batch column '{column}'{did_you_mean(column, pool.covariate_names)}", option="batch"

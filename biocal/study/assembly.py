@@ -20,9 +20,10 @@ from biocal.study.measurements import AssayRows, use_measurements
 from biocal.study.missing_codes import tell_missing_codes
 from biocal.study.notices import ProblemLog, counted
 from biocal.study.pool_options import PoolOptions, require_known_studies
+from biocal.study.pool_rows import take_rows
 from biocal.study.pooled import PooledStudies
 from biocal.study.present_columns import check_columns, refuse_stacked_imputations
-from biocal.study.repeated_rows import tell_repeated_rows, tell_shared_persons
+from biocal.study.repeated_rows import repeated_rows, tell_shared_persons
 from biocal.study.source_table import InputFile, SourceTable
 from biocal.study.study_kinds import AssayPresence, study_kinds
 from biocal.study.table_stack import TableStack
@@ -62,7 +63,7 @@ def assemble(
         log.add("error", "header-only", "there are no data rows")
         log.require_no_errors()
     study, study_names = studies(stack, roles.study, log)
-    set_id, set_words = stacked_ids(stack, roles.set)
+    set_id, set_words = stacked_ids(stack, roles.set, log)
     set_code, id_of_code = within_study(study, set_id, len(set_words))
     is_case = case_status(stack, roles.case, log)
     declared_rows = np.isin(study, [i for i, n in enumerate(study_names) if n in options.reference_study])
@@ -87,7 +88,8 @@ def assemble(
         require_known_studies(options, study_names, log)
     log.require_no_errors()
 
-    person_code, person_id, person_words = _persons(stack, roles, study)
+    person_code, person_id, person_words = _persons(stack, roles, study, log)
+    log.require_no_errors()
     if roles.person is not None:
         stack.release(roles.person)
     if person_code is not None and (person_code < 0).any():
@@ -114,7 +116,9 @@ def assemble(
         stack, roles, options, study_names, rows, is_reference, log
     )
     pool_files = tuple(InputFile(t.name, t.sha256, t.n_rows) for t in tables if t.stem is not None)
-    tell_repeated_rows(stack, frame, roles, set_code, person_code, (local, reference), log)
+    doubled = repeated_rows(
+        stack, frame, roles, (set_code, study, person_code), (local, reference), options.duplicates, log
+    )
     limits.tell_measured_below((local, reference), study_names, options, rows, log)
     pool = PooledStudies(
         frame=frame,
@@ -135,6 +139,10 @@ def assemble(
         problems=log.require_no_errors(),
         below_limit=limits.of_pool(local, reference, factors_of_rows(options, study, study_names)),
     )
+    if doubled.size:
+        kept = np.ones(pool.n_rows, dtype=np.bool_)
+        kept[doubled] = False
+        pool = take_rows(pool, np.flatnonzero(kept))
     if pool.below_limit is None or options.limits.below_limit is None:
         return pool
     pool = with_below_limit(pool, options.limits.below_limit)
@@ -142,11 +150,11 @@ def assemble(
 
 
 def _persons(
-    stack: TableStack, roles: ColumnRoles, study: Codes
+    stack: TableStack, roles: ColumnRoles, study: Codes, log: ProblemLog
 ) -> tuple[NDArray[np.intp] | None, Codes, tuple[str, ...]]:
     if roles.person is None:
         return None, np.empty(0, dtype=np.int32), ()
-    ids, words = stacked_ids(stack, roles.person)
+    ids, words = stacked_ids(stack, roles.person, log)
     codes, _ = within_study(study, ids, len(words))
     return codes, ids, words
 

@@ -20,6 +20,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from biocal.study.spelling import one_spelling
+
 # A pyarrow Array or ChunkedArray of strings, or a pandas Series of any other type.
 RawColumn: TypeAlias = Any
 #: Codes of words or ids; a table of more than 2^31 rows is not one file.
@@ -34,11 +36,10 @@ MISSING_SPELLINGS = sorted(
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
 _WHOLE_WITH_ZEROS = re.compile(r"([+-]?\d+)\.0*", re.ASCII)
-# Doubles represent every whole number up to this one.
-_LARGEST_EXACT_WHOLE = 2.0**53
+# As spreadsheets, R and Python write large numbers: digits beyond those shown are lost, or may be.
+_SCIENTIFIC = re.compile(r"[+-]?\d+(\.\d*)?[eE]\+\d+", re.ASCII)
 # Cells that are tried before the rest: Arrow takes long to refuse very many words that are no numbers.
 _HEAD = 100
-_LARGEST_INTEGER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,13 @@ class WordCells:
         Index into ``words``; -1 where the cell is missing.
     words : list of str
         Distinct trimmed words, in order of first appearance.
+    respelt : tuple of str
+        Words as they stand in the column, of those that `one_spelling` writes otherwise.
     """
 
     codes: Codes
     words: list[str]
+    respelt: tuple[str, ...] = ()
 
     def cells(self, rows: NDArray[np.intp]) -> list[str]:
         """Return the words of some rows."""
@@ -83,23 +87,44 @@ class NumberCells:
     n_decimal_commas: int = 0
 
 
-def number_text(value: float) -> str:
-    """Return a number as an id would be typed: 1.0 gives "1"."""
-    if value == math.floor(value) and abs(value) <= _LARGEST_EXACT_WHOLE:
-        return str(int(value))
-    return repr(float(value))
+def whole_limit(dtype: Any) -> float:
+    """The whole number from which on a floating-point type holds several as one: 2^53 of doubles, 2^24 of floats."""
+    return float(2.0 ** (np.finfo(dtype).nmant + 1))
+
+
+def number_text(value: float | np.floating[Any]) -> str:
+    """Return a number as an id would be typed: 1.0 gives "1".
+
+    A whole number that its type cannot tell from its neighbours is written in scientific notation.
+    """
+    number = float(value)
+    if number != math.floor(number):
+        return repr(number)
+    if abs(number) < whole_limit(value.dtype if isinstance(value, np.floating) else np.float64):
+        return str(int(number))
+    return np.format_float_scientific(value, trim="-")
+
+
+def lost_digits(words: list[str]) -> list[bool]:
+    """Whether each id is a number in scientific notation, in which other ids may have become the same."""
+    return ["+" in word and _SCIENTIFIC.fullmatch(word) is not None for word in words]
 
 
 def id_text(word: str) -> str:
     """Return the one spelling of an id: trimmed, and 1.0 as 1."""
-    word = word.strip()
+    word = one_spelling(word.strip())
     if "." not in word:
         return word
     whole = _WHOLE_WITH_ZEROS.fullmatch(word)
     return whole.group(1) if whole else word
 
 
-def as_words(column: RawColumn, spelling: Callable[[str], str] = str.strip) -> WordCells:
+def word_text(word: str) -> str:
+    """Return the one spelling of a word: trimmed."""
+    return one_spelling(word.strip())
+
+
+def as_words(column: RawColumn, spelling: Callable[[str], str] = word_text) -> WordCells:
     """Return the distinct words of a column; typed numbers as `number_text` writes them.
 
     ``spelling`` gives the one form of a word; words of one form are one.
@@ -110,7 +135,10 @@ def as_words(column: RawColumn, spelling: Callable[[str], str] = str.strip) -> W
         return _merge_words(column.cat.codes.to_numpy(), words, spelling)
     if isinstance(column, pd.Series) and not _holds_text(column):
         codes, distinct = pd.factorize(column)
-        return _merge_words(codes, [_cell_text(value) for value in distinct], spelling)
+        values: Any = (
+            np.asarray(distinct) if column.dtype.kind == "f" else distinct
+        )  # single precision stays so
+        return _merge_words(codes, [_cell_text(value) for value in values], spelling)
     encoded = _text_array(column).dictionary_encode()
     if hasattr(encoded, "chunks"):
         encoded = encoded.unify_dictionaries().combine_chunks()
@@ -129,23 +157,27 @@ def as_ids(column: RawColumn) -> WordCells:
 
 def _whole_numbers(column: RawColumn) -> WordCells | None:
     """Ids that are all whole numbers typed plainly, without a Python step per id; None when they are not."""
-    missing: NDArray[np.bool_] | None = None
+    missing: NDArray[np.bool_] | None
     if isinstance(column, pd.Series):
-        if column.dtype.kind not in "iu" or column.isna().any() or (column > _LARGEST_INTEGER).any():
+        if column.dtype.kind not in "iuf":
             return None
-        numbers = column.to_numpy(dtype=np.int64)
+        missing = column.isna().to_numpy(dtype=np.bool_)
+        numbers: NDArray[Any] = column[~missing].to_numpy()
+        if column.dtype.kind == "f":
+            if not ((numbers == np.floor(numbers)) & (np.abs(numbers) < whole_limit(numbers.dtype))).all():
+                return None
+            numbers = numbers.astype(np.int64)
     else:
         cast = _whole_text(column)
         if cast is None:
             return None
         numbers, missing = cast
-    if missing is None:
-        codes, distinct = pd.factorize(numbers)
-        all_codes = codes.astype(np.int32)
-    else:
-        codes, distinct = pd.factorize(numbers[~missing])
-        all_codes = np.full(numbers.size, -1, dtype=np.int32)
-        all_codes[~missing] = codes
+        numbers = numbers if missing is None else numbers[~missing]
+    codes, distinct = pd.factorize(numbers)
+    if missing is None or not missing.any():
+        return WordCells(codes.astype(np.int32), [str(number) for number in distinct.tolist()])
+    all_codes = np.full(missing.size, -1, dtype=np.int32)
+    all_codes[~missing] = codes
     return WordCells(all_codes, [str(number) for number in distinct.tolist()])
 
 
@@ -307,14 +339,10 @@ def _cell_text(value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return str(bool(value))
     if isinstance(value, float | np.floating):
-        return "" if math.isnan(value) else "inf" if value == math.inf else _finite_text(float(value))
+        return "" if math.isnan(value) else str(float(value)) if math.isinf(value) else number_text(value)
     if isinstance(value, bytes):
         return value.decode("latin-1")
     return str(value)
-
-
-def _finite_text(value: float) -> str:
-    return "-inf" if math.isinf(value) else number_text(value)
 
 
 def _merge_words(
@@ -322,9 +350,12 @@ def _merge_words(
 ) -> WordCells:
     """Spell words alike, join those that become equal, and give missing ones the code -1."""
     place: dict[str, int] = {}
+    respelt = []
     new_code = np.full(len(words) + 1, -1, dtype=np.int32)
     for i, word in enumerate(words):
         spelt = spelling(word)
         if spelt.casefold() not in MISSING_WORDS:
             new_code[i] = place.setdefault(spelt, len(place))
-    return WordCells(new_code[codes], list(place))
+            if not word.isascii() or not word.isprintable():
+                respelt += [word] if one_spelling(word) != word else []
+    return WordCells(new_code[codes], list(place), tuple(respelt))

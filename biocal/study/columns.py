@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from biocal.errors import OptionError
+from biocal.study.spelling import one_spelling
 
 #: A column of this name is taken for the person when there is one.
 DEFAULT_PERSON = "person"
@@ -44,6 +45,8 @@ class ColumnRoles:
                 continue
             if not isinstance(name, str) or not name.strip():
                 raise OptionError(f"the {part} column must be named by a word, not {name!r}", option=part)
+            name = one_spelling(name)
+            object.__setattr__(self, part, name)
             if name in part_of and part == "person" and name == DEFAULT_PERSON:
                 object.__setattr__(self, "person", None)  # the column plays another part
                 continue

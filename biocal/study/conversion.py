@@ -13,10 +13,12 @@ from biocal.study.cells import (
     Codes,
     NumberCells,
     RawColumn,
+    WordCells,
     as_ids,
     as_numbers,
     as_words,
     id_text,
+    lost_digits,
     no_numbers,
     parse_number,
     zeros_and_ones,
@@ -38,8 +40,39 @@ _NOT_DETECTED = frozenset(
 _FEW_PAIRS = 1_000
 
 
-def stacked_ids(stack: TableStack, column: str) -> tuple[Codes, tuple[str, ...]]:
-    """Ids of a column over all tables, numbered in natural order.
+def told_ids(table: SourceTable, column: str, log: ProblemLog) -> WordCells:
+    """Ids of a table's column; those that have lost digits are errors, and letters spelt in two ways are told."""
+    raw = table.columns[column]
+    cells = as_ids(raw)
+    lost = lost_digits(cells.words)
+    if any(lost):
+        rows = np.flatnonzero(np.array([*lost, False])[cells.codes])
+        words = cells.cells(rows)
+        what = (
+            "is in scientific notation, in which ids lose digits"
+            if not isinstance(raw, pd.Series) or raw.dtype.kind != "f"
+            else "is a floating-point number so large (2^53, or 2^24 in single precision) that different ids become one"
+        )
+        log.add_lines(
+            "error",
+            "id-lost-digits",
+            table.line[rows].tolist(),
+            lambda k: f"the id {words[k]} {what}; give ids as integers or as text",
+            file=table.name or None,
+            column=column,
+        )
+    if cells.respelt:
+        message = (
+            f"{counted(len(cells.respelt), 'id')} with letters of several code points, the micro sign or control "
+            "characters; letters are read in one spelling (NFC), control characters shown as escapes"
+        )
+        count = len(cells.respelt)
+        log.add("note", "id-spelling", message, file=table.name or None, column=column, count=count)
+    return cells
+
+
+def stacked_ids(stack: TableStack, column: str, log: ProblemLog) -> tuple[Codes, tuple[str, ...]]:
+    """Ids of a column over all tables, numbered in natural order; see `told_ids`.
 
     Returns
     -------
@@ -48,13 +81,13 @@ def stacked_ids(stack: TableStack, column: str) -> tuple[Codes, tuple[str, ...]]
     labels : tuple of str
     """
     if len(stack.tables) == 1 and column in stack.tables[0].columns:
-        cells = as_ids(stack.tables[0].columns[column])
+        cells = told_ids(stack.tables[0], column, log)
         return in_natural_order(cells.codes, cells.words)
     codes = np.full(stack.n_rows, -1, dtype=np.int32)
     place: dict[str, int] = {}
     for table, rows in stack.parts():
         if column in table.columns:
-            cells = as_ids(table.columns[column])
+            cells = told_ids(table, column, log)
             numbered = [place.setdefault(word, len(place)) for word in cells.words]
             codes[rows] = np.array([*numbered, -1], dtype=np.int32)[cells.codes]
     return in_natural_order(codes, list(place))
@@ -111,7 +144,7 @@ def name_of_file_is_no_text(column: str) -> str:
 
 def studies(stack: TableStack, column: str, log: ProblemLog) -> tuple[Codes, tuple[str, ...]]:
     """Study of every row, from the column or else from the file's name."""
-    codes, labels = stacked_ids(stack, column)
+    codes, labels = stacked_ids(stack, column, log)
     names = list(labels)
     named_by: dict[str, str] = {}
     advice = "the study is blank (or NA, which counts as blank); every row needs its study"

@@ -20,6 +20,7 @@ from biocal.study.formula_size import require_moderate, shortened
 from biocal.study.missing_indicator import MISSING_LEVEL, FilledColumns, fill_columns
 from biocal.study.notices import counted
 from biocal.study.pooled import PooledStudies
+from biocal.study.spelling import one_spelling
 
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 # A text column with this share of numbers among its values is a numeric column with a slip in it.
@@ -76,7 +77,7 @@ def design_columns(pool: PooledStudies, formula: str | None, *, missing: str = "
         The formula cannot be understood, names an unknown column (with near names), holds more than
         columns, arithmetic and the allowed functions, or gives values that are not finite.
     """
-    text = (formula or "").strip()
+    text = one_spelling((formula or "").strip())
     if not text:
         return _nothing(pool)
     description, used = _understood(text, tuple(map(str, pool.frame.columns)))
@@ -152,6 +153,7 @@ def variable_columns(pool: PooledStudies, name: str) -> NDArray[Any]:
     ColumnError
         No such column (attribute ``column``).
     """
+    name = one_spelling(name)
     if name not in pool.frame.columns:
         near = did_you_mean(name, pool.frame.columns)
         raise ColumnError(f"there is no column '{name}' in the data{near}", column=name)

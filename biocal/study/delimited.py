@@ -18,6 +18,7 @@ import numpy as np
 from biocal.study.cells import MISSING_SPELLINGS, RawColumn
 from biocal.study.notices import ProblemLog, counted
 from biocal.study.source_table import RowNumbers, numbered_lines
+from biocal.study.spelling import one_spelling
 from biocal.study.text_bytes import as_utf8
 
 _SOMETHING = re.compile(rb"[^\s,;|]")
@@ -147,7 +148,7 @@ def _header(utf8: bytes) -> tuple[list[str], str, int, int] | None:
         lines += 1
     text = utf8[start:end].decode()
     delimiter = max(DELIMITERS, key=lambda mark: len(_split(text, mark)))
-    return [" ".join(word.split()) for word in _split(text, delimiter)], delimiter, lines, end
+    return [one_spelling(" ".join(word.split())) for word in _split(text, delimiter)], delimiter, lines, end
 
 
 def _split(text: str, delimiter: str) -> list[str]:

@@ -13,6 +13,7 @@ from biocal.errors import FormulaError
 from biocal.study.formula_grammar import columns_of_factor
 from biocal.study.formula_size import require_moderate
 from biocal.study.pooled import PooledStudies
+from biocal.study.spelling import one_spelling
 
 #: Transformations that learn from the rows they see, and so differ between studies coded apart.
 _LEARNING = ("center", "standardize", "scale", "bs", "cr", "cc")
@@ -125,7 +126,7 @@ def column_kinds(pool: PooledStudies, formula: str | None) -> tuple[ColumnKind, 
     FormulaError
         The formula cannot be understood or names unknown columns.
     """
-    text = (formula or "").strip()
+    text = one_spelling((formula or "").strip())
     if not text:
         return ()
     columns = tuple(map(str, pool.frame.columns))

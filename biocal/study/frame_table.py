@@ -7,6 +7,7 @@ import pandas as pd
 from biocal.errors import ColumnError
 from biocal.study.file_columns import FileColumns
 from biocal.study.source_table import SourceTable, numbered_lines
+from biocal.study.spelling import one_spelling
 
 
 def frame_as_table(
@@ -21,7 +22,7 @@ def frame_as_table(
     """
     if not isinstance(frame, pd.DataFrame):
         raise ColumnError(f"a pandas DataFrame is needed, not {type(frame).__name__}", columns=())
-    names = [str(column).strip() for column in frame.columns]
+    names = [one_spelling(str(column).strip()) for column in frame.columns]
     doubled = sorted({column for column in names if names.count(column) > 1})
     if doubled:
         place = f"{name}: " if name else ""

@@ -21,6 +21,7 @@ from biocal.study.pool_options import PoolOptions
 from biocal.study.pooled import PooledStudies
 from biocal.study.reading import PathLike, read_studies, read_tables
 from biocal.study.source_table import SourceTable
+from biocal.study.spelling import one_spelling
 
 IntArray = NDArray[np.intp]
 
@@ -76,6 +77,7 @@ def read_imputations(
         apart = tuple(read_studies(path, **options) for path in paths)
         require_same_rows(apart)
         return apart
+    imputation = one_spelling(imputation)
     given = {name: value for name, value in options.items() if name in ColumnRoles.__slots__}
     roles = ColumnRoles(**given)
     log = ProblemLog()
@@ -116,6 +118,7 @@ def _pool_options(options: dict[str, Any]) -> PoolOptions:
         options.get("scale_local"),
         options.get("calibrate_with_cases", False),
         limits,
+        options.get("duplicates", "refuse"),
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from biocal.errors import OptionError
 from biocal.study.below_limit import require_rule
 from biocal.study.cells import id_text
+from biocal.study.spelling import one_spelling
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ class LimitOptions:
         own = reference_detection_limit
         if own is not None:
             own = _positive(own, "reference_detection_limit")
-        return cls(limits, own, below_limit, local_flag, reference_flag)
+        flags = [flag if flag is None else one_spelling(flag) for flag in (local_flag, reference_flag)]
+        return cls(limits, own, below_limit, *flags)
 
 
 def _positive(value: float, what: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,6 +10,7 @@ import pandas as pd
 
 from biocal.study.cells import RawColumn
 from biocal.study.file_columns import FileColumns, itself
+from biocal.study.spelling import one_spelling
 from biocal.study.unpacked_size import require_parquet_fits
 
 
@@ -46,10 +46,10 @@ def read_parquet_columns(content: bytes) -> LongColumns | pd.DataFrame:
 
     require_parquet_fits(content)
     with pq.ParquetFile(pa.BufferReader(content)) as file:
-        if not _columns_alone(file.schema_arrow):
-            return pd.read_parquet(io.BytesIO(content))
         table = file.read()
-    names = [name.strip() for name in table.column_names]
+    if not _columns_alone(table.schema):
+        return as_frame(table)
+    names = [one_spelling(name.strip()) for name in table.column_names]
     pieces = [table.select([i]) for i in range(table.num_columns)]
     n_rows = table.num_rows
     del table  # a column then lives as long as its piece
@@ -59,7 +59,7 @@ def read_parquet_columns(content: bytes) -> LongColumns | pd.DataFrame:
 
 def _columns_alone(schema: Any) -> bool:
     """Whether every column is one of the table, under a name of its own."""
-    names = {name.strip() for name in schema.names}
+    names = {one_spelling(name.strip()) for name in schema.names}
     notes = (schema.metadata or {}).get(b"pandas")
     if len(names) < len(schema.names):
         return False
@@ -106,6 +106,26 @@ def _declares_levels(schema: Any) -> bool:
 
 def _series(piece: Any) -> pd.Series[Any]:
     """The one column of a table, as pandas reads it."""
-    column: pd.Series[Any] = piece.to_pandas().iloc[:, 0]
+    column = as_frame(piece).iloc[:, 0]
     column.index = pd.RangeIndex(len(column))
     return column
+
+
+def as_frame(table: Any) -> pd.DataFrame:
+    """Return an Arrow table as pandas', integers with gaps as integers: floats would run large ids together."""
+    import pyarrow as pa
+
+    nullable = {
+        pa.type_for_alias(name.lower()): pd.api.types.pandas_dtype(name)
+        for name in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
+    }
+    integers = {kind for kind in table.schema.types if pa.types.is_integer(kind)}
+    whole = {
+        kind
+        for kind in integers
+        if not any(table.column(i).null_count for i, own in enumerate(table.schema.types) if own == kind)
+    }
+    frame: pd.DataFrame = table.to_pandas(
+        types_mapper=lambda kind: nullable.get(kind) if kind not in whole else None
+    )
+    return frame

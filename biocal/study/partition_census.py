@@ -101,10 +101,10 @@ def take_census(path: str, roles: ColumnRoles) -> PartitionCensus:
     def counted(mask: NDArray[np.bool_]) -> IntArray:
         return np.bincount(study[known & mask], minlength=len(names)).astype(np.intp)
 
-    hashes = _id_hashes(stack, study, names, roles.set)
+    hashes = _id_hashes(stack, study, names, roles.set, log)
     persons = None
     if roles.person is not None and roles.person in table.columns:
-        persons = np.unique(_id_hashes(stack, study, names, roles.person)[0])
+        persons = np.unique(_id_hashes(stack, study, names, roles.person, log)[0])
     return PartitionCensus(
         path,
         table.sha256,
@@ -125,7 +125,7 @@ def rows_of_ids(path: str, roles: ColumnRoles, column: str, wanted: HashArray) -
     """Where ids of given hashes are first met in a file, by hash."""
     stack = TableStack.of(read_tables(path, roles, ProblemLog()))
     study, names = studies(stack, roles.study, ProblemLog())
-    hashes, rows, words = _id_hashes(stack, study, names, column)
+    hashes, rows, words = _id_hashes(stack, study, names, column, ProblemLog())
     found: dict[int, RowOfId] = {}
     for k in np.flatnonzero(np.isin(hashes, wanted)):
         name, _, one = words[k].partition(_BETWEEN)
@@ -134,10 +134,10 @@ def rows_of_ids(path: str, roles: ColumnRoles, column: str, wanted: HashArray) -
 
 
 def _id_hashes(
-    stack: TableStack, study: Codes, names: Sequence[str], column: str
+    stack: TableStack, study: Codes, names: Sequence[str], column: str, log: ProblemLog
 ) -> tuple[HashArray, IntArray, list[str]]:
     """Hashes of the distinct (study, id) of a column, the first row of each, and their words."""
-    ids, labels = stacked_ids(stack, column)
+    ids, labels = stacked_ids(stack, column, log)
     rows = np.flatnonzero((ids >= 0) & (study >= 0))
     pair = study[rows].astype(np.int64) * max(len(labels), 1) + ids[rows]
     pairs, first = np.unique(pair, return_index=True)

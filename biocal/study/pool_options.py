@@ -28,6 +28,7 @@ class PoolOptions:
     calibrate_with_cases: bool = False
     limits: LimitOptions = field(default_factory=LimitOptions)
     settled: frozenset[str] | None = None
+    duplicates: str = "refuse"
 
     @classmethod
     def of(
@@ -37,6 +38,7 @@ class PoolOptions:
         scale_local: Mapping[str, float] | None,
         calibrate_with_cases: bool,
         limits: LimitOptions | None = None,
+        duplicates: str = "refuse",
     ) -> PoolOptions:
         """Check what can be checked without data.
 
@@ -45,6 +47,10 @@ class PoolOptions:
         OptionError
             A study declared both reference and local, or a factor that is not a positive number.
         """
+        if duplicates not in ("refuse", "first"):
+            raise OptionError(
+                f"duplicates is 'refuse' or 'first', not {duplicates!r}", allowed=("refuse", "first")
+            )
         as_reference, as_local = _names(reference_study), _names(local_study)
         both = sorted(as_reference & as_local)
         if both:
@@ -61,7 +67,15 @@ class PoolOptions:
                 message = f"scale_local of study '{name}' must be finite and above 0, not {factor}"
                 raise OptionError(message, study=name)
             factors[id_text(str(name))] = float(factor)
-        return cls(as_reference, as_local, factors, bool(calibrate_with_cases), limits or LimitOptions())
+        return cls(
+            as_reference,
+            as_local,
+            factors,
+            bool(calibrate_with_cases),
+            limits or LimitOptions(),
+            None,
+            duplicates,
+        )
 
 
 def options_of_part(

@@ -110,6 +110,7 @@ class PooledStudies:
         below_limit: str | None = None,
         local_flag: str | None = None,
         reference_flag: str | None = None,
+        duplicates: str = "refuse",
     ) -> PooledStudies:
         """Check a data frame that holds all studies.
 
@@ -135,6 +136,9 @@ class PooledStudies:
             it they are refused.
         local_flag, reference_flag : str, optional
             Column with 1 where the local (reference) value is below its limit, whatever its cell holds.
+        duplicates : {"refuse", "first"}
+            A person twice in a set, and a set of which every row is there several times, are refused; "first" keeps the
+            first of the rows and tells how many were left out.
 
         Returns
         -------
@@ -165,7 +169,9 @@ class PooledStudies:
         limits = LimitOptions.of(
             detection_limit, reference_detection_limit, below_limit, local_flag, reference_flag
         )
-        options = PoolOptions.of(reference_study, local_study, scale_local, calibrate_with_cases, limits)
+        options = PoolOptions.of(
+            reference_study, local_study, scale_local, calibrate_with_cases, limits, duplicates
+        )
         return assemble([frame_as_table(frame)], roles, options)
 
     @property

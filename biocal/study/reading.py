@@ -48,6 +48,7 @@ def read_studies(
     below_limit: str | None = None,
     local_flag: str | None = None,
     reference_flag: str | None = None,
+    duplicates: str = "refuse",
 ) -> PooledStudies:
     """Read one file with all studies, or a file a study, and check everything in one run.
 
@@ -76,6 +77,9 @@ def read_studies(
         it they are refused.
     local_flag, reference_flag : str, optional
         Column with 1 where the local (reference) value is below its limit, whatever its cell holds.
+    duplicates : {"refuse", "first"}
+        A person twice in a set, and a set of which every row is there several times, are refused; "first" keeps the
+        first of the rows and tells how many were left out.
 
     Returns
     -------
@@ -123,6 +127,7 @@ def read_studies(
         below_limit=below_limit,
         local_flag=local_flag,
         reference_flag=reference_flag,
+        duplicates=duplicates,
     )
     log = ProblemLog()
     return assemble(read_tables(files, roles, log), roles, options, log)
@@ -139,6 +144,7 @@ def roles_and_options(
     below_limit: str | None = None,
     local_flag: str | None = None,
     reference_flag: str | None = None,
+    duplicates: str = "refuse",
     **columns: str | None,
 ) -> tuple[ColumnRoles, PoolOptions]:
     """The keywords of :func:`read_studies`, checked as far as that needs no data; raises as it does."""
@@ -146,7 +152,9 @@ def roles_and_options(
     limits = LimitOptions.of(
         detection_limit, reference_detection_limit, below_limit, local_flag, reference_flag
     )
-    return roles, PoolOptions.of(reference_study, local_study, scale_local, calibrate_with_cases, limits)
+    return roles, PoolOptions.of(
+        reference_study, local_study, scale_local, calibrate_with_cases, limits, duplicates
+    )
 
 
 def read_tables(

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from biocal.errors import FormulaError
 from biocal.study.columns import did_you_mean
+from biocal.study.spelling import one_spelling
 
 #: Tests and selectors that a condition may call, each with one column.
 MISSING_TESTS = {"missing": True, "isna": True, "isnull": True, "notna": False, "notnull": False}
@@ -71,6 +72,7 @@ def read_condition(text: str, columns: tuple[str, ...]) -> Condition:
     FormulaError
         Anything else in it (attributes ``formula``, ``name``).
     """
+    text = one_spelling(text)
     if not text.strip() or len(text) > _LONGEST:
         raise FormulaError(f"a condition has 1 to {_LONGEST} characters", formula=text, name="")
     try:

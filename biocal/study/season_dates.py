@@ -16,6 +16,7 @@ from biocal.kernels.harmonic import mid_month_day
 from biocal.study.columns import did_you_mean
 from biocal.study.notices import ProblemLog
 from biocal.study.pooled import PooledStudies
+from biocal.study.spelling import one_spelling
 
 FloatArray = NDArray[np.float64]
 
@@ -74,6 +75,7 @@ def season_column(pool: PooledStudies, name: str) -> SeasonColumn:
     DataProblemsError
         Some cells hold what is neither; each with file, line and column.
     """
+    name = one_spelling(name)
     if name not in pool.frame.columns:
         columns = [str(column) for column in pool.frame.columns]
         near = did_you_mean(name, columns) or f"; the columns are {', '.join(columns[:20])}"

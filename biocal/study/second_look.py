@@ -103,7 +103,7 @@ def _spoiled(
     stack = TableStack.of(tables)
     marked = np.concatenate([np.isin(t.line, [*lines.get(t.name or None, ())]) for t in tables])
     study_codes, names = studies(stack, study, ProblemLog())
-    set_codes, labels = stacked_ids(stack, set_column)
+    set_codes, labels = stacked_ids(stack, set_column, ProblemLog())
     rows = np.flatnonzero(marked)
     return _Spoiled(
         tuple(names[code] if code >= 0 else None for code in study_codes[rows]),

@@ -13,6 +13,7 @@ from biocal.study.condition_truth import Words, column_values, take_values
 from biocal.study.natural_order import natural_key
 from biocal.study.pooled import PooledStudies
 from biocal.study.row_selection import case_column_note, case_rows, describes_case, select_rows
+from biocal.study.spelling import one_spelling
 
 IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
@@ -68,6 +69,7 @@ def group_rows(pool: PooledStudies, variable: str, *, of_case: bool = False) -> 
     FormulaError
         A condition that cannot be understood.
     """
+    variable = one_spelling(variable)
     if variable in pool.frame.columns:
         grouping = _by_column(pool, variable, of_case)
     elif variable.isidentifier() or of_case:

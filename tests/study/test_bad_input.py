@@ -509,20 +509,20 @@ def test_many_of_one_kind_are_grouped_after_the_first_few(write, problems_of):
     assert listed[-1].count == 37
 
 
-def test_rows_and_persons_entered_twice_are_warned_of(write):
+def test_persons_entered_twice_are_refused_and_left_out_when_asked(write, problems_of):
     rows = [f"L,{i // 2},{1 - i % 2},{40 + i}.5,,p{i}" for i in range(60)]
     rows += [rows[4], "L,0,0,77.5,,p1"]
     path = write(["study,set,case,local,reference,pid", *rows])
-    pool = read_studies(path, person="pid")
-    told = {(problem.code, problem.line) for problem in pool.problems}
-    assert told == {("row-twice", 62), ("person-twice", 62), ("person-twice", 63)}
-    assert f"{path}:6" in only(pool.problems, "row-twice")[0].message
-    assert pool.n_rows == 62
+    told = problems_of(path, person="pid")
+    assert {(problem.code, problem.line) for problem in told} == {("person-twice", 62), ("person-twice", 63)}
+    assert f"{path}:6" in told[0].message
+    assert read_studies(path, person="pid", duplicates="first").n_rows == 60
 
 
-def test_equal_rows_of_a_scale_with_few_values_are_no_reason_to_warn(write):
+def test_equal_rows_of_a_scale_with_few_values_are_counted(write):
     rows = [f"R,{i // 3},{int(i % 3 == 0)},,{i % 2}" for i in range(90)] + ["R,0,0,,1"]
-    assert read_studies(write(["study,set,case,local,reference", *rows])).problems == ()
+    (problem,) = read_studies(write(["study,set,case,local,reference", *rows])).problems
+    assert (problem.code, problem.level, problem.count) == ("row-twice", "note", 1)
 
 
 def test_stacked_imputations_are_not_taken_for_more_persons(write, lines, problems_of):

@@ -29,7 +29,7 @@ def frame() -> pd.DataFrame:
             "age": rng.integers(40, 70, n),
             "month": rng.integers(1, 5, n),
             "smoking": rng.choice(["never", "former", "current"], n),
-            "vitamin D (µg)": rng.normal(5, 1, n),
+            "vitamin D (μg)": rng.normal(5, 1, n),
         }
     )
 
@@ -51,7 +51,7 @@ def pool(frame) -> PooledStudies:
         "C(month, levels=[4, 3, 2, 1])",
         "I(bmi**2) + age:smoking",
         "center(bmi) + standardize(age) + bs(bmi, df=5) + cr(age, df=3)",
-        "Q('vitamin D (µg)')",
+        "Q('vitamin D (μg)')",
         "(bmi + age)**2",
         "I((bmi > 25) & (smoking == 'never')) + bmi/age",
         "I(age - 60) + I(bmi/age**-1)",
@@ -192,7 +192,7 @@ def test_unknown_columns_are_told_with_near_names(pool):
     ) as refused:
         design_columns(pool, "age + log(BMI)")
     assert refused.value.name == "BMI"
-    with pytest.raises(FormulaError, match=r"did you mean 'vitamin D \(µg\)'"):
+    with pytest.raises(FormulaError, match=r"did you mean 'vitamin D \(μg\)'"):
         design_columns(pool, "Q('vitamin D')")
 
 
