@@ -1,6 +1,8 @@
-"""Is the curve's basis enough?  The same curve with one knot more, and a Wald test of what it adds (METHODS section 19)."""
+"""Is the curve's basis enough?  The same curve with one knot more, and a Wald test of what it adds."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,9 +82,7 @@ def basis_test(
 
 def further_knot(knots: tuple[float, ...], controls: FloatArray) -> float | None:
     """The median of the controls in the fullest gap between knots, the lowest of equally full ones."""
-    between = [
-        controls[(controls > low) & (controls < high)] for low, high in zip(knots[:-1], knots[1:], strict=True)
-    ]
+    between = [controls[(controls > low) & (controls < high)] for low, high in pairwise(knots)]
     sizes = np.array([inside.size for inside in between])
     if not sizes.any():
         return None

@@ -206,7 +206,7 @@ def slopes_between_studies(
     terms = [first.model.terms[k] for k in first.model.exposure_positions.ravel()]
     spread = np.sqrt(np.maximum(np.diagonal(random.between_covariance), 0.0))
     tau = ", ".join(f"{value:.3g} ({term})" for term, value in zip(terms, spread, strict=True))
-    left = "".join(f"; without {who}" for who, _ in _by_reason(named_reasons(first, problem)))
+    left = "".join(f"; without {who}" for who, _ in by_reason(named_reasons(first, problem)))
     note = (
         f"studies' linear slopes: Q = {found.q:.1f} on {found.df} df, p = {found.p_value:.2g}, I2 "
         f"{100 * found.i_squared:.0f} %, tau {tau}{left}. These tests have little power with few studies: a large "
