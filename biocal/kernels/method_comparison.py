@@ -8,6 +8,8 @@ steeper than least squares by about 1 / reliability.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,23 +100,43 @@ def passing_bablok(first: FloatArray, second: FloatArray) -> ComparisonLine:
     Notes
     -----
     Slopes 0/0 and -1 are left out, the median is shifted by the number of slopes below -1 (Passing and
-    Bablok, J Clin Chem Clin Biochem 1983;21:709-720).
+    Bablok, J Clin Chem Clin Biochem 1983;21:709-720).  Equal first values have the slope +infinity, whatever the
+    order of the pairs; a vertical line has an infinite slope.  Values are compared as the decimals they were
+    reported with: a slope is -1 where first + second is the same for both pairs, and sums of binary fractions
+    would miss that (.1 + .2 is not .3).
     """
     n = first.size
+    nothing = ComparisonLine(float("nan"), float("nan"))
     if n > MOST_PAIRS or n < 3:
-        return ComparisonLine(float("nan"), float("nan"))
+        return nothing
+    x, y, total = _decimal_places(first, second)
     one, other = np.triu_indices(n, 1)
-    dx, dy = first[other] - first[one], second[other] - second[one]
-    kept = (dx != 0) | (dy != 0)
-    dx, dy = dx[kept], dy[kept]
-    slopes = np.where(dx != 0, dy / np.where(dx != 0, dx, 1.0), np.where(dy > 0, np.inf, -np.inf))
-    slopes = np.sort(slopes[slopes != -1.0])
-    shift, count = int((slopes < -1.0).sum()), slopes.size
+    dx, dy, above_minus_one = x[other] - x[one], y[other] - y[one], total[other] - total[one]
+    kept = above_minus_one != 0  # neither -1 nor 0/0
+    dx, dy, above_minus_one = dx[kept], dy[kept], above_minus_one[kept]
+    slopes = np.sort(np.divide(dy, dx, out=np.full(dx.size, np.inf), where=dx != 0))
+    shift, count = int((np.sign(dx) * np.sign(above_minus_one) < 0).sum()), slopes.size
     if count == 0:
-        return ComparisonLine(float("nan"), float("nan"))
+        return nothing
     half = _Z * np.sqrt(n * (n - 1) * (2 * n + 5) / 18)
     low = round((count - half) / 2)
     places = [(count - 1) // 2 + shift, count // 2 + shift, low + shift - 1, count - low + shift]
     middle, above, lowest, highest = (float(slopes[p]) if 0 <= p < count else float("nan") for p in places)
     slope = (middle + above) / 2
-    return ComparisonLine(float(np.median(second - slope * first)), slope, lowest, highest)
+    with np.errstate(invalid="ignore"):  # an infinite slope times 0
+        intercept = float(np.median(second - slope * first))
+    return ComparisonLine(intercept, slope, lowest, highest)
+
+
+def _decimal_places(first: FloatArray, second: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Both values as multiples of their last decimal place, and the ranks of their exact sums."""
+    # A double keeps every decimal of 15 digits; the 16th is rounding of a change of unit.
+    x, y = ([Decimal(f"{value:.15g}") for value in values.tolist()] for values in (first, second))
+    exponents = [int(value.as_tuple().exponent) for value in (*x, *y)]
+    # Whole numbers below 2^53 have exact differences; further places than 200 below the largest count for nothing.
+    unit = max(min(exponents), max(value.adjusted() for value in (*x, *y)) - 200)
+    whole = [
+        np.array([float(Fraction(value) / Fraction(10) ** unit) for value in values]) for values in (x, y)
+    ]
+    sums = np.array([Fraction(a) + Fraction(b) for a, b in zip(x, y, strict=True)], dtype=object)
+    return whole[0], whole[1], np.unique(sums, return_inverse=True)[1].astype(float)

@@ -19,6 +19,7 @@ from biocal.planning.power import powers_of_tests
 from biocal.planning.prediction import Prediction, Predictor
 from biocal.planning.results import ALIKE, BEST, EQUAL, PLANNED, PlanResults
 from biocal.planning.spec import PlanSpec, read_plan
+from biocal.results.calibration_quality import AMBER_PAIRS
 from biocal.results.labels import Labels
 from biocal.results.text import count
 from biocal.simulation.estimand import true_log_or
@@ -253,6 +254,18 @@ def _told(
         notes.append(
             f"calibration slopes would have a standard error of {', '.join(rough)} of themselves as planned: with so "
             "poor a line the prediction is itself rough, and more likely too small than too large"
+        )
+    few = [
+        f"{name} ({round(float(n))})"
+        for name, n in zip(pieces.study_names, planned.calibrators, strict=True)
+        if n < AMBER_PAIRS
+    ]
+    if few or min(options.calibrators) < AMBER_PAIRS:
+        planned_few = f" (as planned: {', '.join(few)})" if few else ""
+        notes.append(
+            f"below {AMBER_PAIRS} calibrators a study{planned_few} the quality gate of a calibration is not green, "
+            "odds ratios are biased by an uncertain slope, and the widths here come out too small: predictions were "
+            "checked with 30 to 60 calibrators a study only; use biocal simulate on the same guesses"
         )
     short = [
         f"{name} ({most})"

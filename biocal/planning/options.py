@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from biocal.planning.variance import SPREADS
+from biocal.results.calibration_quality import AMBER_PAIRS
 from biocal.simulation.scenario import with_tuples
 from biocal.study.columns import did_you_mean
 
@@ -34,7 +35,8 @@ class PlanOptions:
     budget : int or None
         Re-assays of all local studies together, to be divided among them; None: as many as planned.
     least : int
-        Fewest calibrators that a division gives a study, and that are called enough.
+        Fewest calibrators that a division gives a study, and that are called enough; by default as many as the
+        quality gate of a calibration wants.
     width : float or None
         Wanted width of the interval of the log odds ratios.
     power : float
@@ -50,7 +52,7 @@ class PlanOptions:
     extreme_share: float = 0.1
     enough: float = 0.05
     budget: int | None = None
-    least: int = 10
+    least: int = AMBER_PAIRS
     width: float | None = None
     power: float = 0.8
     alpha: float = 0.05

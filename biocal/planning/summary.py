@@ -61,7 +61,7 @@ def _planned_lines(found: PlanResults) -> list[str]:
     header = (
         found.labels.exposure,
         *(("true OR",) if known else ()),
-        "expected OR",
+        "limit OR",
         "interval",
         "width",
         "floor",
@@ -80,6 +80,9 @@ def _planned_lines(found: PlanResults) -> list[str]:
         f"As planned: odds ratio against {exact(found.reference)}, {level} interval, width on the log scale",
         table((*header, "calibration's share"), rows),
         paragraph(
+            "limit OR: what full calibration finds with infinitely many calibrators and sets. The analysis itself "
+            "is biased on average, the more so the fewer the calibrators and the poorer the assay, and the table does "
+            "not show that bias: see the true OR, and biocal simulate. "
             "floor: the width with infinitely many calibrators. calibration's share: of the variance of the log OR, "
             "all studies together."
         ),
@@ -94,7 +97,7 @@ def _grid_lines(found: PlanResults, spread: str) -> list[str]:
             continue
         width = found.predictor.width(one.std_error)
         cells = [
-            f"{number(float(w), 3)} (+{100 * above:.1f} %)"
+            f"{number(float(w), 3)} ({100 * above:+.1f} %)"
             for w, above in zip(width, one.above_floor, strict=True)
         ]
         total = round(float(one.calibrators.sum()))

@@ -17,6 +17,7 @@ from biocal.pooling.assembled_fit import (
     trend_test,
     with_few_influences,
 )
+from biocal.pooling.basis_test import basis_test
 from biocal.pooling.bootstrap import BootstrapOptions, Progress, bootstrap_fits
 from biocal.pooling.calibrate import calibration_results, require_coefficients
 from biocal.pooling.calibration_quality import read_batches
@@ -39,7 +40,7 @@ from biocal.pooling.season_request import season_request
 from biocal.pooling.season_results import season_remarks, season_results
 from biocal.pooling.selection import restricted_pool
 from biocal.pooling.soundness import knot_notes
-from biocal.pooling.two_stage import heterogeneity_between_studies, tested_exposure
+from biocal.pooling.two_stage import heterogeneity_between_studies, slopes_between_studies, tested_exposure
 from biocal.results.calibration import model_notes
 from biocal.results.calibration_quality_tables import quality_note
 from biocal.results.comparison import Comparison
@@ -302,6 +303,7 @@ def fit(
     everybody, _ = common_exposure(problem, calibration)
     few_sets = calibrators_in_few_sets(problem, calibration)
     tested: dict[tuple[str, Basis], tuple[tuple[WaldTest, ...], tuple[str, ...]]] = {}
+    slopes: dict[str, tuple[tuple[WaldTest, ...], tuple[str, ...]]] = {}
     for name in methods:
         try:
             basis = learn_basis(specification, problem, name, calibration, knot_rule=knot_rule)
@@ -315,7 +317,10 @@ def fit(
                 key = tested_exposure(name), basis  # of full calibration and induced it is one test
                 if key not in tested:
                     tested[key] = heterogeneity_between_studies(problem, name, basis, calibration)
-                found = found.with_told(*tested[key])
+                if key[0] not in slopes:
+                    slopes[key[0]] = slopes_between_studies(problem, name, calibration)
+                found = found.with_told(*slopes[key[0]]).with_told(*tested[key])
+            found = found.with_told(*basis_test(problem, found, basis, calibration, options))
             fits[name] = replace(
                 assemble_fit(
                     found, basis, info, sample, shown, problem.local_names, trend, set_namer(pool, prepared)

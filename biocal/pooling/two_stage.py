@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from biocal.calibration.regression import CalibrationFit
 from biocal.errors import FitError
-from biocal.exposure.terms import Basis
+from biocal.exposure.terms import Basis, LinearBasis
 from biocal.kernels.delta import WaldTest
 from biocal.kernels.inverse_variance_heterogeneity import Heterogeneity
 from biocal.kernels.inverse_variance_vectors import PooledVector
@@ -174,6 +174,45 @@ def heterogeneity_between_studies(
             "that out: see method two-stage, which carries it and shows the studies"
         )
     return (test,), tuple(notes)
+
+
+def slopes_between_studies(
+    problem: PooledProblem, method: str, calibration: CalibrationFit | None
+) -> tuple[tuple[WaldTest, ...], tuple[str, ...]]:
+    """Test whether the studies' linear slopes differ: what the test of a whole curve is nearly blind to.
+
+    Parameters
+    ----------
+    problem : PooledProblem
+    method : str
+        As in :func:`heterogeneity_between_studies`.
+    calibration : CalibrationFit or None
+
+    Returns
+    -------
+    tests : tuple of WaldTest
+        Cochran's Q of the linear fits by study.
+    notes : tuple of str
+        Q, I2 and tau, whether they are large or not (METHODS section 19).
+    """
+    if len(problem.study_names) < 2:
+        return (), ()
+    try:
+        first = fit_each_study(problem, tested_exposure(method), LinearBasis(), calibration, influences=False)
+        first, (fixed, random) = pool_exposure(first, problem, ("fixed", "reml"))
+    except FitError as error:
+        return (), (f"the studies' linear slopes could not be compared: {error}",)
+    found = fixed.heterogeneity
+    terms = [first.model.terms[k] for k in first.model.exposure_positions.ravel()]
+    spread = np.sqrt(np.maximum(np.diagonal(random.between_covariance), 0.0))
+    tau = ", ".join(f"{value:.3g} ({term})" for term, value in zip(terms, spread, strict=True))
+    left = "".join(f"; without {who}" for who, _ in by_reason(named_reasons(first, problem)))
+    note = (
+        f"studies' linear slopes: Q = {found.q:.1f} on {found.df} df, p = {found.p_value:.2g}, I2 "
+        f"{100 * found.i_squared:.0f} %, tau {tau}{left}. These tests have little power with few studies: a large "
+        "p, or no further note, does not show that the studies agree; method two-stage shows each study"
+    )
+    return (WaldTest("slope_heterogeneity", found.q, found.df, found.p_value),), (note,)
 
 
 def tested_exposure(method: str) -> str:

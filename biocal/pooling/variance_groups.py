@@ -47,6 +47,16 @@ def one_variance_note(studies: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+def own_variances_note(studies: Sequence[str]) -> tuple[str, ...]:
+    """Studies in which each level of the modifier has a residual variance, in words."""
+    if not studies:
+        return ()
+    return (
+        f"each level of the modifier has a residual variance of its own in {', '.join(studies)}, in place of "
+        "one for the study (used by induced only)",
+    )
+
+
 def variance_groups(
     pool: PooledStudies,
     study_local: Codes,
@@ -62,7 +72,10 @@ def variance_groups(
         modifier.values, study_local, outcome_rows, calibrating, n_local
     )
     names = [pool.study_names[k] for k in np.flatnonzero(~pool.is_reference_study)[list(pooled)]]
-    return group, group_study, one_variance_note(names)
+    split = np.flatnonzero(np.bincount(group_study, minlength=n_local) > 1)
+    local_names = [pool.study_names[k] for k in np.flatnonzero(~pool.is_reference_study)]
+    several = own_variances_note([local_names[s] for s in split])
+    return group, group_study, (*several, *one_variance_note(names))
 
 
 def split_variances(

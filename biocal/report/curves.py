@@ -30,7 +30,9 @@ TEST_NAMES: Mapping[str, str] = {
     "nonlinearity": "Nonlinearity (departure from a straight line)",
     "trend": "Linear trend (linear fit)",
     "interaction": "Effect modification (all products)",
-    "heterogeneity": "Heterogeneity between studies",
+    "slope_heterogeneity": "Heterogeneity between studies: linear slope",
+    "heterogeneity": "Heterogeneity between studies: whole curve",
+    "basis": "One knot more",
 }
 
 

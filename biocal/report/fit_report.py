@@ -181,6 +181,7 @@ def _results(fit: Fit, contrast: curves.SpokenContrast) -> list[str]:
             ("overall", "association"),
             ("nonlinearity", "nonlinearity"),
             ("interaction", "effect modification"),
+            ("slope_heterogeneity", "heterogeneity of the studies' linear slopes"),
             ("heterogeneity", "heterogeneity between studies"),
         )
         if key in tests and tests[key].df > 0

@@ -190,12 +190,14 @@ class StudyQuality:
         if self.pairs < RED_PAIRS:
             return (
                 "red",
-                f"{self.pairs} pairs: one of them can decide the line; at least {AMBER_PAIRS} are wanted",
+                f"{self.pairs} pairs: one of them can decide the line; at least {AMBER_PAIRS} are wanted. Calibration "
+                "variance hc3 widens the intervals, but does not take away the bias that an uncertain slope brings",
             )
         if self.pairs < AMBER_PAIRS:
             return (
                 "amber",
-                f"{self.pairs} pairs: an uncertain line, so consider calibration variance hc3 or the bootstrap",
+                f"{self.pairs} pairs: an uncertain line; calibration variance hc3 or the bootstrap widens the "
+                "intervals, and neither takes away the bias that an uncertain slope brings",
             )
         return None
 
@@ -262,8 +264,9 @@ class StudyQuality:
         low, _, high = self.sd_by_third
         return "amber", (
             f"residual SD {number(low, 3)} at low and {number(high, 3)} at high local values "
-            f"(p = {self.p_unequal:.2g}): lines and standard errors stay valid, but induced takes one "
-            "SD a study; the form log-log may fit"
+            f"(p = {self.p_unequal:.2g}): unequal variance alone would bias neither line nor standard error, but an "
+            "error in proportion to the value also bends E(X | W), and a test of curvature in some tens of pairs "
+            "seldom sees it; compare with the form log-log. Induced takes one SD a study"
         )
 
     def _of_influence(self, places: bool) -> tuple[Light, str] | None:

@@ -79,7 +79,7 @@ def repeated_rows(
     unit = np.where(set_code >= 0, set_code, int(set_code.max(initial=-1)) + 1 + study)
     candidates = _rows_with_equal_keys(unit, measured)
     candidates = candidates[~np.isin(candidates, twice)]
-    rows, group = _equal_rows(frame.drop(columns=[roles.person] if roles.person else []), unit, candidates)
+    rows, group = _equal_rows(frame, roles.person, unit, candidates)
     if not rows.size:
         return twice
     size = np.bincount(unit)
@@ -123,11 +123,11 @@ def repeated_rows(
 
 
 def _equal_rows(
-    frame: pd.DataFrame, unit: NDArray[np.intp], rows: NDArray[np.intp]
+    frame: pd.DataFrame, person: str | None, unit: NDArray[np.intp], rows: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Those of the rows that are equal to another of their set in every column, and a number for each kind."""
+    """Rows that are equal to another of their set in every column but the person's, and a number for each kind."""
     group = pd.factorize(unit[rows])[0].astype(np.int64)
-    for name in frame.columns:
+    for name in (name for name in frame.columns if name != person):
         codes = pd.factorize(frame[name].iloc[rows])[0].astype(np.int64)
         group = pd.factorize(group * (int(codes.max(initial=-1)) + 2) + codes + 1)[0].astype(np.int64)
         several = np.bincount(group)[group] > 1 if group.size else np.empty(0, dtype=np.bool_)

@@ -18,7 +18,13 @@ from biocal.pooling.joint_levels import own_effects_of
 from biocal.pooling.modifier_levels import FEW_VALUES, is_number, level_labels, levels_at, order_of_levels
 from biocal.pooling.prepare import PreparedPool, same_for_everybody
 from biocal.pooling.problem import PooledProblem
-from biocal.pooling.variance_groups import is_indicator, level_codes, one_variance_note, own_variances
+from biocal.pooling.variance_groups import (
+    is_indicator,
+    level_codes,
+    one_variance_note,
+    own_variances,
+    own_variances_note,
+)
 from biocal.results.model import ModifierLevels
 from biocal.study.pooled import PooledStudies
 
@@ -251,7 +257,7 @@ def settle_modifier(
         not_calibrating,
         own,
         levels,
-        one_variance_note(pooled),
+        (*own_variances_note(list(own)), *one_variance_note(pooled)),
     )
 
 

@@ -83,7 +83,9 @@ def test_tables_have_degrees_of_freedom_and_missing_information(pools):
     assert curve.log_or[0] == small.log_or[0]
     assert small.half_width[0] > curve.half_width[0]
     assert np.isfinite(combined.test_overall().df_denominator)
-    assert {test.test for test in combined.tests()} == {"overall", "nonlinearity", "trend", "heterogeneity"}
+    assert {test.test for test in combined.tests()} == {
+        *("overall", "nonlinearity", "trend", "slope_heterogeneity", "heterogeneity", "basis")
+    }
 
 
 def test_the_summary_tells_of_the_imputations(pools):
