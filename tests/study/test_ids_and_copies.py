@@ -207,3 +207,33 @@ def test_a_person_twice_in_a_set_is_refused_and_kept_once_when_asked():
     other = pd.concat([frame, frame.iloc[[1]].assign(case=1)], ignore_index=True)
     with pytest.raises(DataProblemsError, match="once as a case and once as a control"):
         bc.PooledStudies.from_frame(other, duplicates="first")
+
+
+def two_studies(change) -> pd.DataFrame:
+    """Study A, and study B with its rows once more after a change."""
+    rng = np.random.default_rng(2)
+    n = 3 * 40
+    frame = pd.DataFrame({"study": "A", "set": np.repeat(np.arange(40), 3), "case": [1, 0, 0] * 40})
+    frame["reference"] = rng.normal(60, 15, n).round(1)
+    other = frame.assign(study="B", reference=rng.normal(60, 15, n).round(1))
+    return pd.concat([frame, other, change(other)], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        (lambda rows: rows.assign(study="C"), "study-repeated", "study 'C' has the same sets as study 'B'"),
+        (
+            lambda rows: rows.assign(set=rows["set"] + 1000),
+            "sets-repeated",
+            "every set of study 'B' is there 2 times",
+        ),
+    ],
+)
+def test_a_study_there_twice_under_another_name_or_under_other_set_ids_is_refused(change, code, words):
+    frame = two_studies(change).sample(frac=1, random_state=3)
+    with pytest.raises(DataProblemsError, match=words) as raised:
+        bc.PooledStudies.from_frame(frame)
+    assert {problem.code for problem in raised.value.problems} == {code}
+    shifted = two_studies(lambda rows: change(rows).assign(reference=rows["reference"] + 0.1))
+    assert bc.PooledStudies.from_frame(shifted).n_rows == len(shifted)
