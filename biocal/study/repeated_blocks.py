@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ def refuse_repeated_blocks(
     stack: TableStack,
     roles: ColumnRoles,
     study_names: Sequence[str],
-    rows: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]],
+    rows: tuple[NDArray[np.integer[Any]], NDArray[np.intp], NDArray[np.bool_]],
     assays: tuple[NDArray[np.float64], NDArray[np.float64]],
     log: ProblemLog,
 ) -> None:
