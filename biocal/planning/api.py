@@ -264,7 +264,7 @@ def _told(
         planned_few = f" (as planned: {', '.join(few)})" if few else ""
         notes.append(
             f"below {AMBER_PAIRS} calibrators a study{planned_few} the quality gate of a calibration is not green, "
-            "odds ratios are biased by an uncertain slope, and the widths here come out too small: predictions were "
+            "odds ratios are biased by an uncertain slope, and the widths here may be too small: predictions were "
             "checked with 30 to 60 calibrators a study only; use biocal simulate on the same guesses"
         )
     short = [
