@@ -179,7 +179,8 @@ def _rows_with_equal_keys(set_code: NDArray[np.intp], measured: NDArray[np.float
     if largest <= _SMALL_SET and (set_code[1:] >= set_code[:-1]).all():
         return _equal_in_turn(set_code, measured, largest)
     order = np.lexsort((measured, set_code))
-    same = (np.diff(set_code[order]) == 0) & (np.diff(measured[order]) == 0)
+    sets, values = set_code[order], measured[order]
+    same = (sets[1:] == sets[:-1]) & (values[1:] == values[:-1])
     marked = np.zeros(order.size, dtype=np.bool_)
     marked[order[1:][same]] = True
     marked[order[:-1][same]] = True

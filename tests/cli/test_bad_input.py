@@ -312,7 +312,7 @@ def test_check_finds_no_fault_that_a_bad_cell_may_have_caused(spoil):
     answer = spoil(few, command="check")
     assert answer.code == 3
     (line,) = answer.err.splitlines()
-    assert "'n.d.' is not a number" in line
+    assert "'n.d.' may mean not detected or not done" in line
 
 
 def test_check_stops_at_what_concerns_more_than_lines(spoil):

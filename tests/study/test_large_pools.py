@@ -40,7 +40,7 @@ def random_table(seed: int, n_sets: int = 120) -> pd.DataFrame:
             "case": case,
             "local": np.where(study > 0, (x * 1.1 + rng.normal(0, 5, n)).round(1), np.nan),
             "reference": np.where((study == 0) | calibrator, x, np.nan),
-            "person": rng.integers(0, n // 2, n),
+            "person": _persons_in_two_sets(set_of),
             "z0": rng.normal(size=n).round(3),
             "z1": np.where(rng.random(n) < 0.1, np.nan, rng.integers(1, 5, n)),
             "word": rng.choice(["a", "b", "c c"], n),
@@ -48,8 +48,17 @@ def random_table(seed: int, n_sets: int = 120) -> pd.DataFrame:
         }
     )
     table.loc[rng.choice(np.flatnonzero(calibrator), 3, replace=False), "set"] = None
-    table = pd.concat([table, table.iloc[[5, 40, 41]]], ignore_index=True)  # rows entered twice
     return table.iloc[rng.permutation(len(table))] if seed >= 2 else table
+
+
+def _persons_in_two_sets(set_of: np.ndarray) -> np.ndarray:
+    """Persons of whom every fifth is also in the set 10 further on."""
+    person = np.arange(set_of.size)
+    for row in person[:-60:5]:
+        other = np.flatnonzero(set_of == set_of[row] + 10)
+        if other.size:
+            person[other[0]] = person[row]
+    return person
 
 
 def same_pool(one: PooledStudies, other: PooledStudies) -> None:
