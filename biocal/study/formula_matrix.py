@@ -70,7 +70,7 @@ def formula_matrix(
     except MemoryError as failure:
         message = f"the columns of formula '{shortened(formula)}' do not fit into memory; are the levels ids?"
         raise FormulaError(message, formula=formula, name=formula) from failure
-    except (PatsyError, BiocalError, ValueError, TypeError, ArithmeticError) as failure:
+    except (PatsyError, BiocalError, ValueError, TypeError, ArithmeticError, LookupError) as failure:
         cause: BaseException = failure
         while cause.__cause__ is not None and not isinstance(cause, BiocalError):
             cause = cause.__cause__
