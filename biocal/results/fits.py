@@ -207,7 +207,9 @@ class Fit:
 
         if alpha is not None:
             if level is not None:
-                raise OptionError("alpha and level are two names of one thing; give one", alpha=alpha, level=level)
+                raise OptionError(
+                    "alpha and level are two names of one thing; give one", alpha=alpha, level=level
+                )
             if not 0.0 < alpha < 1.0:
                 raise OptionError(f"alpha lies between 0 and 1, not {alpha}", alpha=alpha)
             level = 1.0 - alpha

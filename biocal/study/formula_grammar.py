@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from biocal.errors import FormulaError
-from biocal.study.columns import did_you_mean
+from biocal.study.columns import columns_there, did_you_mean
 from biocal.study.formula_size import MOST_DEGREES, shortened
 
 # Functions of one column (or an expression in columns) that a formula may call.
@@ -56,6 +56,41 @@ _OPTIONS: dict[str, dict[str, str]] = {
 _LARGEST_POWER = 10
 
 
+def column_first(formula: str, columns: Collection[str]) -> str:
+    """Quote a formula that is the name of a column, such as ``smoking status``, where it would be taken apart."""
+    name = formula.strip()
+    if name not in columns or name.isidentifier():
+        return formula
+    quoted = repr(name) if '"' in name or "\\" in name else f'"{name}"'
+    return f"Q({quoted})"
+
+
+def with_columns_renamed(code: str, columns: Mapping[str, str]) -> str:
+    """Write other names for the columns of a factor: no name of a column then hides a function."""
+    if code.strip() in columns:
+        return columns[code.strip()]
+    return ast.unparse(_Renamer(columns).visit(ast.parse(code.strip(), mode="eval")))
+
+
+class _Renamer(ast.NodeTransformer):
+    """Gives columns, bare or in Q(), other names; functions and codings keep theirs."""
+
+    def __init__(self, columns: Mapping[str, str]) -> None:
+        self.columns = columns
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name(self.columns.get(node.id, node.id), node.ctx)
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        assert isinstance(node.func, ast.Name)  # as the grammar has it
+        if node.func.id == "Q":
+            assert isinstance(node.args[0], ast.Constant)
+            return ast.Name(self.columns[str(node.args[0].value)], ast.Load())
+        if node.func.id not in CODINGS or node.func.id == "C":
+            node.args[0] = self.visit(node.args[0])
+        return node
+
+
 def columns_of_factor(code: str, columns: Collection[str], formula: str) -> list[str]:
     """Return the columns that one factor of a formula uses, in order of appearance.
 
@@ -74,11 +109,14 @@ def columns_of_factor(code: str, columns: Collection[str], formula: str) -> list
         Anything but columns, constants, arithmetic, comparisons and the functions of `FUNCTIONS`
         (attributes ``formula``, ``name``).
     """
+    if code.strip() in columns:
+        return [code.strip()]
     try:
         tree = ast.parse(code.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as failure:
         raise FormulaError(
-            f"'{shortened(code)}' in formula '{shortened(formula)}' cannot be understood",
+            f"'{shortened(code)}' in formula '{shortened(formula)}' cannot be understood; a column whose name is not a "
+            'word is written Q("name")',
             formula=formula,
             name=code,
         ) from failure
@@ -181,7 +219,11 @@ class _FactorReader:
         if takes:
             advice = f"its options are {takes}"
         else:
-            advice = "it has no options" if function in CODINGS else "it takes one column or expression and no options"
+            advice = (
+                "it has no options"
+                if function in CODINGS
+                else "it takes one column or expression and no options"
+            )
         raise FormulaError(
             f"'{shown}' is not allowed within {function}() in formula '{shortened(self.formula)}'; {advice}",
             formula=self.formula,
@@ -225,9 +267,7 @@ class _FactorReader:
     def _column(self, name: str) -> None:
         if name not in self.columns:
             odd = "" if name.isidentifier() else ' (quote odd names as Q("name"))'
-            suggestion = did_you_mean(name, self.columns)
-            if not suggestion:
-                suggestion = f"; the columns are {', '.join(list(self.columns)[:20])}"
+            suggestion = columns_there(name, self.columns)
             raise FormulaError(
                 f"formula '{self.formula}' names '{name}', "
                 f"which is not a column of the data{odd}{suggestion}",

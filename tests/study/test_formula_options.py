@@ -104,8 +104,33 @@ def test_the_options_of_codings_and_splines_are_taken(pool, formula):
 
 
 def test_odd_arguments_give_a_matrix_or_a_refusal_and_never_another_error(pool):
-    odd = ("0", "-1", "99", "1e400", "None", "True", "'f'", "[]", "[1]", "['f']", "Sum", "Treatment(7)", "x", "{}")
-    keywords = ("", "df=", "knots=", "degree=", "levels=", "contrast=", "lower_bound=", "where=", "constraints=")
+    odd = (
+        "0",
+        "-1",
+        "99",
+        "1e400",
+        "None",
+        "True",
+        "'f'",
+        "[]",
+        "[1]",
+        "['f']",
+        "Sum",
+        "Treatment(7)",
+        "x",
+        "{}",
+    )
+    keywords = (
+        "",
+        "df=",
+        "knots=",
+        "degree=",
+        "levels=",
+        "contrast=",
+        "lower_bound=",
+        "where=",
+        "constraints=",
+    )
     rng = np.random.default_rng(3)
     calls = list(itertools.product(sorted(FUNCTIONS), ("x", "g", "sex"), keywords, odd))
     for i in rng.choice(len(calls), 500, replace=False):
