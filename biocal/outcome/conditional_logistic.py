@@ -195,8 +195,8 @@ def require_identified(
         terms = tuple(name for name, flag in zip(names, flagged, strict=True) if flag)
         partners = _partners(information, flagged, names)
         raise SingularInformationError(
-            f"{_list(terms)} cannot be told apart from {partners} within the matched sets (collinear columns); "
-            "leave one of them out",
+            f"{_list(terms)} cannot be told apart from {_list(partners) if partners else 'the others'} "
+            f"within the matched sets (collinear columns); {_advice((*partners, *terms))}",
             terms=terms,
         )
 
@@ -229,15 +229,32 @@ def _start_information(likelihood: MatchedLikelihood) -> FloatArray:
     return np.asarray(likelihood.evaluate(np.zeros((1, likelihood.n_columns))).information[0])
 
 
-def _partners(information: FloatArray, flagged: BoolArray, names: Sequence[str]) -> str:
+def _partners(information: FloatArray, flagged: BoolArray, names: Sequence[str]) -> tuple[str, ...]:
     """The columns that the first flagged one is a combination of."""
     first = int(np.flatnonzero(flagged)[0])
     before = [k for k in range(first) if not flagged[k]]
     scale = np.sqrt(np.diagonal(information))
     scaled = information / np.outer(scale, scale)
     weight = np.linalg.lstsq(scaled[np.ix_(before, before)], scaled[before, first], rcond=None)[0]
-    used = [names[k] for k, w in zip(before, weight, strict=True) if abs(w) > 1e-4]
-    return _list(tuple(used)) if used else "the others"
+    return tuple(names[k] for k, w in zip(before, weight, strict=True) if abs(w) > 1e-4)
+
+
+def _advice(names: Sequence[str]) -> str:
+    """What to do about a column that others make up: a column of a spline or factor cannot be left out alone."""
+    wholes = list(dict.fromkeys(name.rpartition("[")[0] or name for name in names))
+    advice = []
+    for whole in wholes:
+        if whole.startswith(("cr(", "cc(")) and "constraints" not in whole:
+            advice.append(f"write {whole[:-1]}, constraints='center')")
+        elif whole.startswith("bs(") and "include_intercept=True" in whole:
+            advice.append(f"write {whole.replace('include_intercept=True', 'include_intercept=False')}")
+    if advice:
+        return ", and ".join(advice)
+    if wholes == list(names):
+        return "leave one of them out"
+    if len(wholes) == 1:
+        return f"take fewer knots or merge levels of {wholes[0]}"
+    return f"leave out the whole of {' or of '.join(wholes)}, or merge levels"
 
 
 def _list(terms: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.errors import FormulaError
 from biocal.exposure.terms import Basis
 from biocal.kernels.person_columns import largest_values
 from biocal.pooling.problem import PooledProblem
@@ -126,6 +127,13 @@ def lay_out_names(
     n_exposure, n_covariates = len(basis.names), len(covariate_names)
     main = [modifier_names[k] for k in modifier_main]
     products = [f"{term}:{name}" for name in modifier_names for term in basis.names]
+    for name in (*covariate_names, *main):
+        if name in basis.names or name in products:
+            raise FormulaError(
+                f"the term '{name}' of a covariate or modifier has the name of a term of the exposure of interest; "
+                "rename the column, so that each term has a name of its own",
+                name=name,
+            )
     first_product = n_exposure + n_covariates + len(main)
     positions = np.empty((1 + len(modifier_names), n_exposure), dtype=np.intp)
     positions[0] = np.arange(n_exposure)

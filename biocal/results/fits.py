@@ -183,13 +183,15 @@ class Fit:
 
         return pd.DataFrame(self.vcov, index=list(self.terms), columns=list(self.terms))
 
-    def conf_int(self, level: float | None = None) -> pd.DataFrame:
+    def conf_int(self, alpha: float | None = None, *, level: float | None = None) -> pd.DataFrame:
         """Confidence limits of the coefficients: columns conf_low, conf_high.
 
         Parameters
         ----------
+        alpha : float, optional
+            1 minus the confidence level, as in statsmodels: 0.05 for intervals of 95 %.
         level : float, optional
-            Confidence level; default the fit's.
+            Confidence level, in place of alpha; default the fit's.
 
         Returns
         -------
@@ -199,10 +201,18 @@ class Fit:
         Raises
         ------
         OptionError
-            A level outside (0, 1).
+            An alpha or a level outside (0, 1), or both of them given.
         """
         import pandas as pd
 
+        if alpha is not None:
+            if level is not None:
+                raise OptionError(
+                    "alpha and level are two names of one thing; give one", alpha=alpha, level=level
+                )
+            if not 0.0 < alpha < 1.0:
+                raise OptionError(f"alpha lies between 0 and 1, not {alpha}", alpha=alpha)
+            level = 1.0 - alpha
         half = interval_quantile(self._level(level), self.df) * self.std_errors
         limits = {"conf_low": self.estimates - half, "conf_high": self.estimates + half}
         return pd.DataFrame(limits, index=list(self.terms))

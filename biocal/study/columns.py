@@ -80,6 +80,13 @@ def did_you_mean(wanted: str, available: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
 
 
+def columns_there(wanted: str, available: Iterable[str], *, most: int = 20) -> str:
+    """Return ``"; the columns are a, b, ...; did you mean 'a'?"``: what there is first, then what is near."""
+    names = list(map(str, available))
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"; the columns are {', '.join(names[:most])}{more}{did_you_mean(wanted, names)}"
+
+
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter not in " _-.")
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from biocal.errors import ColumnError, FormulaError
 from biocal.study.cells import parse_number
-from biocal.study.columns import did_you_mean
-from biocal.study.formula_grammar import columns_of_factor
+from biocal.study.columns import columns_there
+from biocal.study.formula_grammar import column_first, columns_of_factor
 from biocal.study.formula_matrix import formula_matrix, require_few_levels
 from biocal.study.formula_size import require_moderate, shortened
 from biocal.study.missing_indicator import MISSING_LEVEL, FilledColumns, fill_columns
@@ -155,8 +155,8 @@ def variable_columns(pool: PooledStudies, name: str) -> NDArray[Any]:
     """
     name = one_spelling(name)
     if name not in pool.frame.columns:
-        near = did_you_mean(name, pool.frame.columns)
-        raise ColumnError(f"there is no column '{name}' in the data{near}", column=name)
+        there = columns_there(name, pool.frame.columns)
+        raise ColumnError(f"there is no column '{name}' in the data{there}", column=name)
     column = pool.frame[name]
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -169,8 +169,8 @@ def _understood(formula: str, columns: tuple[str, ...]) -> tuple[Any, list[str]]
     from patsy import INTERCEPT, ModelDesc, PatsyError
 
     try:
-        require_moderate(formula)
-        description = ModelDesc.from_formula(formula)
+        require_moderate(column_first(formula, columns))
+        description = ModelDesc.from_formula(column_first(formula, columns))
     except FormulaError:
         raise
     except (PatsyError, SyntaxError, ValueError, RecursionError, AssertionError, LookupError) as failure:

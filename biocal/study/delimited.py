@@ -11,7 +11,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -94,7 +94,7 @@ def read_delimited(content: bytes, name: str, log: ProblemLog) -> DelimitedText 
         log.add("error", "header-only", message, file=name, line=header_lines)
         return None
     body = _Body(utf8, start, header_lines + 1, delimiter, len(header))
-    read = _read_fast(body) or _read_slowly(body, name, log)
+    read = _read_with_row_names(body, name, log) or _read_fast(body) or _read_slowly(body, name, log)
     if read is None:
         return None
     columns, line = _without_blank_rows(*read, name, log)
@@ -147,8 +147,16 @@ def _header(utf8: bytes) -> tuple[list[str], str, int, int] | None:
         end = len(utf8) if following < 0 else following + 1
         lines += 1
     text = utf8[start:end].decode()
-    delimiter = max(DELIMITERS, key=lambda mark: len(_split(text, mark)))
+    delimiter = max(DELIMITERS, key=lambda mark: _n_names(text, mark))
     return [one_spelling(" ".join(word.split())) for word in _split(text, delimiter)], delimiter, lines, end
+
+
+def _n_names(text: str, delimiter: str) -> int:
+    """Names in a header, by a delimiter; 0 where a name would be longer than is read."""
+    try:
+        return len(_split(text, delimiter))
+    except csv.Error:
+        return 0
 
 
 def _split(text: str, delimiter: str) -> list[str]:
@@ -186,6 +194,32 @@ def _read_fast(body: _Body) -> tuple[list[RawColumn], RowNumbers] | None:
     except _UnclosedQuote:
         return None
     return (table.columns, line) if line.size == table.num_rows else None
+
+
+def _read_with_row_names(
+    body: _Body, name: str, log: ProblemLog
+) -> tuple[list[RawColumn], RowNumbers] | None:
+    """Columns of a file whose header is one name short, as R writes row names; None for any other file."""
+    import pyarrow.compute as pc
+
+    try:
+        _, row = next(body.rows(), (0, []))
+    except _UnclosedQuote:
+        return None
+    if len(row) != body.width + 1 or not row[-1].strip():
+        return None
+    read = _read_fast(replace(body, width=body.width + 1))
+    if read is None:
+        return None
+    (row_names, *columns), line = read
+    if row_names.null_count or pc.count_distinct(row_names).as_py() < line.size:
+        return None  # row names are unique; the header lacks a name, or is a title
+    message = (
+        "the header has one name less than the rows have cells; the first cell of each row is read as the row's name, "
+        "as R writes it, and is not used"
+    )
+    log.add("note", "row-names", message, file=name, line=body.first_line - 1)
+    return columns, line
 
 
 def _text_after_quote(body: _Body) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from biocal.errors import FormulaError
-from biocal.study.columns import did_you_mean
+from biocal.study.columns import columns_there, did_you_mean
 from biocal.study.formula_size import MOST_DEGREES, shortened
 
 # Functions of one column (or an expression in columns) that a formula may call.
@@ -29,10 +29,66 @@ FUNCTIONS = frozenset((*TRANSFORMATIONS, *SPLINES, *CODINGS, "Q"))
 _ALLOWED = ", ".join(sorted(FUNCTIONS))
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.BitAnd, ast.BitOr)
 _COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
-# Places, after the variable, where a spline takes degrees of freedom and where bs() takes its degree.
-_DEGREES_BY_PLACE = (0, 2)
+_NUMBER, _WHOLE, _LIST = "a number", "a whole number", "a list, as in [1, 2, 3]"
+_FLAG, _KNOTS = "True or False", "a list of numbers, as in [20, 25, 30]"
+_LEVEL = 'a level, as in "never" or 1'
+_CODING = "a coding, as in C(sex, Sum) or C(sex, Treatment(1))"
+_NATURAL = {"df": _WHOLE, "knots": _KNOTS, "lower_bound": _NUMBER, "upper_bound": _NUMBER}
+# What a function takes after its variable, in order, and of which kind; all others take their variable alone.
+_OPTIONS: dict[str, dict[str, str]] = {
+    "C": {"contrast": _CODING, "levels": _LIST},
+    "rcs": {"knots": f"{_WHOLE}, or {_KNOTS}"},
+    "bs": {
+        "df": _WHOLE,
+        "knots": _KNOTS,
+        "degree": _WHOLE,
+        "include_intercept": _FLAG,
+        "lower_bound": _NUMBER,
+        "upper_bound": _NUMBER,
+    },
+    "cr": {**_NATURAL, "constraints": '"center"'},
+    "cc": {**_NATURAL, "constraints": '"center"'},
+    "Treatment": {"reference": _LEVEL},
+    "Sum": {"omit": _LEVEL},
+    "Poly": {"scores": _KNOTS},
+}
 # Powers beyond this are a slip; it also keeps constants such as 9**9**9 from running for ever.
 _LARGEST_POWER = 10
+
+
+def column_first(formula: str, columns: Collection[str]) -> str:
+    """Quote a formula that is the name of a column, such as ``smoking status``, where it would be taken apart."""
+    name = formula.strip()
+    if name not in columns or name.isidentifier():
+        return formula
+    quoted = repr(name) if '"' in name or "\\" in name else f'"{name}"'
+    return f"Q({quoted})"
+
+
+def with_columns_renamed(code: str, columns: Mapping[str, str]) -> str:
+    """Write other names for the columns of a factor: no name of a column then hides a function."""
+    if code.strip() in columns:
+        return columns[code.strip()]
+    return ast.unparse(_Renamer(columns).visit(ast.parse(code.strip(), mode="eval")))
+
+
+class _Renamer(ast.NodeTransformer):
+    """Gives columns, bare or in Q(), other names; functions and codings keep theirs."""
+
+    def __init__(self, columns: Mapping[str, str]) -> None:
+        self.columns = columns
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name(self.columns.get(node.id, node.id), node.ctx)
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        assert isinstance(node.func, ast.Name)  # as the grammar has it
+        if node.func.id == "Q":
+            assert isinstance(node.args[0], ast.Constant)
+            return ast.Name(self.columns[str(node.args[0].value)], ast.Load())
+        if node.func.id not in CODINGS or node.func.id == "C":
+            node.args[0] = self.visit(node.args[0])
+        return node
 
 
 def columns_of_factor(code: str, columns: Collection[str], formula: str) -> list[str]:
@@ -53,11 +109,14 @@ def columns_of_factor(code: str, columns: Collection[str], formula: str) -> list
         Anything but columns, constants, arithmetic, comparisons and the functions of `FUNCTIONS`
         (attributes ``formula``, ``name``).
     """
+    if code.strip() in columns:
+        return [code.strip()]
     try:
         tree = ast.parse(code.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as failure:
         raise FormulaError(
-            f"'{shortened(code)}' in formula '{shortened(formula)}' cannot be understood",
+            f"'{shortened(code)}' in formula '{shortened(formula)}' cannot be understood; a column whose name is not a "
+            'word is written Q("name")',
             formula=formula,
             name=code,
         ) from failure
@@ -121,60 +180,72 @@ class _FactorReader:
                 case _:
                     self._refuse(node)
             return
-        if name in CODINGS and name != "C":
-            first_option = 0
-        else:
-            first_option = 1
-            if not node.args:
+        given = node.args
+        if name not in CODINGS or name == "C":
+            if not given:
                 self._refuse(node)
-            self.read(node.args[0])
-        for place, argument in enumerate(node.args[first_option:]):
-            self._option(argument)
-            if name in SPLINES and (place in _DEGREES_BY_PLACE or isinstance(argument, ast.List | ast.Tuple)):
-                self._degrees(argument)
-        for keyword in node.keywords:
-            if keyword.arg is None:
-                self._refuse(node)
-            self._option(keyword.value)
-            if keyword.arg in ("df", "degree", "knots"):
-                self._degrees(keyword.value)
+            self.read(given[0])
+            given = given[1:]
+        options = _OPTIONS.get(name, {})
+        if len(given) > len(options):
+            self._refuse_option(name, given[len(options)])
+        named = [(keyword.arg or "**", keyword.value) for keyword in node.keywords]
+        for option, value in (*zip(options, given, strict=False), *named):
+            self._option(name, option, value)
 
-    def _option(self, node: ast.expr) -> None:
-        """Check an argument that sets an option: constants, lists of them, codings."""
-        match node:
-            case ast.Constant(value=None | bool() | int() | float() | str()):
-                pass
-            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float())):
-                pass
-            case ast.List(elts=items) | ast.Tuple(elts=items):
-                for item in items:
-                    self._option(item)
-            case ast.Name(id=name) if name in CODINGS and name != "C":
-                pass
-            case ast.Call(func=ast.Name(id=name)) if name in CODINGS and name != "C":
-                self._call(name, node)
-            case _:
-                self._refuse(node)
-
-    def _degrees(self, node: ast.expr) -> None:
-        """Check degrees of freedom, the degree or the knots of a spline: a column each."""
-        match node:
-            case ast.Constant(value=int() | float() as degrees):
-                self._require_few(degrees, node)
-            case ast.List(elts=knots) | ast.Tuple(elts=knots):
-                self._require_few(len(knots), node)
-            case _:
-                pass
-
-    def _require_few(self, columns: float, node: ast.expr) -> None:
-        """Refuse more columns than a spline may have, whether asked for by degrees of freedom or by knots."""
-        if columns > MOST_DEGREES:
-            name = shortened(ast.unparse(node), 40)
+    def _option(self, function: str, option: str, node: ast.expr) -> None:
+        """Check an argument after the variable: its name, its kind and how much it asks for."""
+        wanted = _OPTIONS.get(function, {}).get(option)
+        if wanted is None:
+            self._refuse_option(function, node, option)
+            return
+        if wanted == _CODING and isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id in CODINGS[1:]:
+                self._call(node.func.id, node)
+                return
+        if not _is_of_kind(node, wanted):
+            shown = shortened(f"{option}={ast.unparse(node)}", 60)
             raise FormulaError(
-                f"{name} in formula '{shortened(self.formula)}' asks for more columns of a spline than the "
-                f"{MOST_DEGREES} allowed",
+                f"'{shown}' of {function}() in formula '{shortened(self.formula)}' is not {wanted}",
                 formula=self.formula,
-                name=name,
+                name=shown,
+            )
+        if function in SPLINES:
+            self._columns_of_spline(node)
+
+    def _refuse_option(self, function: str, node: ast.expr, option: str = "") -> None:
+        shown = shortened(f"{option}={ast.unparse(node)}" if option else ast.unparse(node), 60)
+        takes = ", ".join(_OPTIONS.get(function, {}))
+        if takes:
+            advice = f"its options are {takes}"
+        else:
+            advice = (
+                "it has no options"
+                if function in CODINGS
+                else "it takes one column or expression and no options"
+            )
+        raise FormulaError(
+            f"'{shown}' is not allowed within {function}() in formula '{shortened(self.formula)}'; {advice}",
+            formula=self.formula,
+            name=shown,
+        )
+
+    def _columns_of_spline(self, node: ast.expr) -> None:
+        """Refuse degrees of freedom, a degree or knots of a spline that ask for too many columns."""
+        match node:
+            case ast.Constant(value=int() as asked):
+                pass
+            case ast.List(elts=knots) | ast.Tuple(elts=knots):
+                asked = len(knots)
+            case _:
+                return
+        if asked > MOST_DEGREES:
+            shown = shortened(ast.unparse(node), 60)
+            raise FormulaError(
+                f"{shown} in formula '{shortened(self.formula)}' asks for more columns of a spline "
+                f"than the {MOST_DEGREES} allowed",
+                formula=self.formula,
+                name=shown,
             )
 
     def _power(self, node: ast.expr) -> None:
@@ -196,9 +267,7 @@ class _FactorReader:
     def _column(self, name: str) -> None:
         if name not in self.columns:
             odd = "" if name.isidentifier() else ' (quote odd names as Q("name"))'
-            suggestion = did_you_mean(name, self.columns)
-            if not suggestion:
-                suggestion = f"; the columns are {', '.join(list(self.columns)[:20])}"
+            suggestion = columns_there(name, self.columns)
             raise FormulaError(
                 f"formula '{self.formula}' names '{name}', "
                 f"which is not a column of the data{odd}{suggestion}",
@@ -219,3 +288,40 @@ class _FactorReader:
             formula=self.formula,
             name=shown,
         )
+
+
+def _is_of_kind(node: ast.expr, wanted: str) -> bool:
+    """Whether an argument is what an option takes."""
+    if wanted == _CODING:
+        return (isinstance(node, ast.Name) and node.id in CODINGS[1:]) or _constant(node) is None
+    if wanted.endswith(_KNOTS) and isinstance(node, ast.List | ast.Tuple):
+        return bool(node.elts) and all(_is_of_kind(item, _NUMBER) for item in node.elts)
+    if wanted == _LIST:
+        return (
+            isinstance(node, ast.List | ast.Tuple)
+            and bool(node.elts)
+            and all(_is_of_kind(item, _LEVEL) or _is_of_kind(item, _FLAG) for item in node.elts)
+        )
+    value = _constant(node)
+    if wanted == '"center"':
+        return value == "center"
+    if wanted == _FLAG:
+        return isinstance(value, bool)
+    if isinstance(value, bool):
+        return wanted == _LEVEL
+    if wanted == _NUMBER:
+        return isinstance(value, int | float)
+    if wanted == _LEVEL:
+        return isinstance(value, int | float | str)
+    return wanted.startswith(_WHOLE) and isinstance(value, int)
+
+
+def _constant(node: ast.expr) -> object:
+    """A constant with its sign; the node itself for anything else."""
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+            return -value
+        case _:
+            return node

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from biocal.errors import FormulaError
-from biocal.study.formula_grammar import columns_of_factor
-from biocal.study.formula_size import require_moderate
+from biocal.study.formula_grammar import column_first, columns_of_factor
+from biocal.study.formula_size import require_moderate, shortened
 from biocal.study.pooled import PooledStudies
 from biocal.study.spelling import one_spelling
 
@@ -71,7 +71,15 @@ def require_fixed_coding(formula: str) -> None:
         With what to write instead.
     """
     for code in factor_codes(formula):
-        tree = ast.parse(code.strip(), mode="eval")
+        try:
+            tree = ast.parse(code.strip(), mode="eval")
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as failure:
+            raise FormulaError(
+                f"'{shortened(code)}' in formula '{shortened(formula)}' cannot be understood; a column whose "
+                'name is not a word is written Q("name")',
+                formula=formula,
+                name=code,
+            ) from failure
         columns_of_factor(code, _possible_columns(tree), formula)
         for node in ast.walk(tree):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
@@ -131,11 +139,10 @@ def column_kinds(pool: PooledStudies, formula: str | None) -> tuple[ColumnKind, 
         return ()
     columns = tuple(map(str, pool.frame.columns))
     as_category: dict[str, bool] = {}
-    for code in factor_codes(text):
-        tree = ast.parse(code.strip(), mode="eval")
-        coded = any(
+    for code in factor_codes(column_first(text, columns)):
+        coded = code.strip() not in columns and any(
             isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "C"
-            for node in ast.walk(tree)
+            for node in ast.walk(ast.parse(code.strip(), mode="eval"))
         )
         for name in columns_of_factor(code, columns, text):
             as_category[name] = as_category.get(name, False) or coded

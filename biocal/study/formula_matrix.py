@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from biocal.errors import BiocalError, FormulaError
 from biocal.study.cells import number_text
+from biocal.study.formula_grammar import with_columns_renamed
 from biocal.study.formula_size import MOST_LEVELS, shortened
 
 # Rows that patsy evaluates at once: its matrix and the columns it is made of are then small beside the pool.
@@ -70,7 +71,7 @@ def formula_matrix(
     except MemoryError as failure:
         message = f"the columns of formula '{shortened(formula)}' do not fit into memory; are the levels ids?"
         raise FormulaError(message, formula=formula, name=formula) from failure
-    except (PatsyError, BiocalError, ValueError, TypeError, ArithmeticError) as failure:
+    except (PatsyError, BiocalError, ValueError, TypeError, ArithmeticError, LookupError) as failure:
         cause: BaseException = failure
         while cause.__cause__ is not None and not isinstance(cause, BiocalError):
             cause = cause.__cause__
@@ -114,11 +115,13 @@ def _through_patsy(
     """Learn the coding from all rows, or take the one agreed; then evaluate so many rows at a time."""
     from patsy import EvalEnvironment, NAAction, build_design_matrices, incr_dbuilder
 
+    places = {name: f"column_{place}" for place, name in enumerate(data)}
     learning = data if agreed is None else _example(data, agreed)
+    data, learning = ({places[name]: column for name, column in one.items()} for one in (data, learning))
     # missing rows are gone; what is left is checked by the caller
     action = NAAction(on_NA="raise", NA_types=[])
     info = incr_dbuilder(
-        description,
+        _with_columns_renamed(description, places),
         lambda: iter([_rows(learning, None)]),
         eval_env=EvalEnvironment([_functions()]),
         NA_action=action,
@@ -130,6 +133,28 @@ def _through_patsy(
         part = build_design_matrices([info], _rows(data, rows), NA_action=action)[0]
         columns[:, rows] = np.asarray(part)[:, kept].T  # one row for all where the terms are constants
     return tuple(info.column_names[i] for i in kept), columns.T
+
+
+def _with_columns_renamed(description: Any, places: Mapping[str, str]) -> Any:
+    """The same terms, by the same names, of columns that are called otherwise: a column may be called log."""
+    from patsy import EvalFactor, ModelDesc, Term
+
+    class Factor(EvalFactor):  # type: ignore[misc]
+        """A factor that is shown as the formula has it."""
+
+        def __init__(self, one: Any) -> None:
+            super().__init__(with_columns_renamed(one.name(), places), origin=one.origin)
+            self.shown = one.name() if one.name() != "Intercept" else 'Q("Intercept")'
+
+        def name(self) -> str:
+            return str(self.shown)
+
+    made: dict[str, Any] = {}
+    terms = []
+    for term in description.rhs_termlist:
+        factors = [made.setdefault(one.name(), Factor(one)) for one in term.factors]
+        terms.append(Term(factors))
+    return ModelDesc([], terms)
 
 
 def _rows(data: Mapping[str, Any], rows: slice | None) -> dict[str, pd.Series[Any]]:

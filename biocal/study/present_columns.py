@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from biocal.study.cells import as_ids
-from biocal.study.columns import DEFAULT_PERSON, ColumnRoles, did_you_mean, near_names, same_but_for_spelling
+from biocal.study.columns import DEFAULT_PERSON, ColumnRoles, columns_there, near_names, same_but_for_spelling
 from biocal.study.notices import ProblemLog
 from biocal.study.source_table import SourceTable
 from biocal.study.table_stack import TableStack
@@ -45,12 +45,8 @@ def _free(table: SourceTable, roles: ColumnRoles) -> list[str]:
 
 
 def _tell_missing(table: SourceTable, column: str, roles: ColumnRoles, log: ProblemLog) -> None:
-    free = _free(table, roles)
-    suggestion = did_you_mean(column, free)
-    if not suggestion:
-        names = list(table.columns)
-        suggestion = f"; the columns are {', '.join(names[:12])}" + (", ..." if len(names) > 12 else "")
-    message = f"there is no such column{suggestion}"
+    names = _free(table, roles) or list(table.columns)
+    message = f"there is no such column{columns_there(column, names)}"
     log.add("error", "missing-column", message, file=table.name or None, line=None, column=column)
 
 

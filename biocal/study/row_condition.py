@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from biocal.errors import FormulaError
-from biocal.study.columns import did_you_mean
+from biocal.study.columns import columns_there, did_you_mean
 from biocal.study.spelling import one_spelling
 
 #: Tests and selectors that a condition may call, each with one column.
@@ -80,7 +80,8 @@ def read_condition(text: str, columns: tuple[str, ...]) -> Condition:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as failure:
         hint = "; equality is written ==" if "=" in text and "==" not in text else ""
         raise FormulaError(
-            f"condition '{text}' cannot be understood{hint}; write it as 'sex == \"female\" and bmi < 35'",
+            f"condition '{text}' cannot be understood{hint}; write it as 'sex == \"female\" and bmi < 35', "
+            'and a column whose name is not a word as Q("name")',
             formula=text,
             name=text,
         ) from failure
@@ -152,11 +153,10 @@ class ConditionReader:
         reference = self.reference(node)
         name = reference.name
         if name not in self.columns:
-            near = did_you_mean(name, self.columns)
-            quoted = f' (a word is quoted: "{name}")' if not near else ""
+            near = columns_there(name, self.columns)
+            quoted = "" if did_you_mean(name, self.columns) else f' (a word is quoted: "{name}")'
             raise FormulaError(
-                f"condition '{self.text}' names '{name}', which is not a column of the data"
-                f"{near or quoted or ''}",
+                f"condition '{self.text}' names '{name}', which is not a column of the data{quoted}{near}",
                 formula=self.text,
                 name=name,
             )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from biocal.errors import ColumnError, OptionError
 from biocal.kernels.harmonic import mid_month_day
-from biocal.study.columns import did_you_mean
+from biocal.study.columns import columns_there
 from biocal.study.notices import ProblemLog
 from biocal.study.pooled import PooledStudies
 from biocal.study.spelling import one_spelling
@@ -78,7 +78,7 @@ def season_column(pool: PooledStudies, name: str) -> SeasonColumn:
     name = one_spelling(name)
     if name not in pool.frame.columns:
         columns = [str(column) for column in pool.frame.columns]
-        near = did_you_mean(name, columns) or f"; the columns are {', '.join(columns[:20])}"
+        near = columns_there(name, columns)
         raise ColumnError(f"there is no column '{name}' for the season{near}", column=name)
     if name in pool.roles.named:
         raise ColumnError(f"column '{name}' has another part already; it cannot tell the season", column=name)

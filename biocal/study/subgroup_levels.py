@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.errors import ColumnError, OptionError
-from biocal.study.columns import did_you_mean
+from biocal.study.columns import columns_there
 from biocal.study.condition_truth import Words, column_values, take_values
 from biocal.study.natural_order import natural_key
 from biocal.study.pooled import PooledStudies
@@ -73,7 +73,7 @@ def group_rows(pool: PooledStudies, variable: str, *, of_case: bool = False) -> 
     if variable in pool.frame.columns:
         grouping = _by_column(pool, variable, of_case)
     elif variable.isidentifier() or of_case:
-        near = did_you_mean(variable, map(str, pool.frame.columns))
+        near = columns_there(variable, pool.frame.columns)
         raise ColumnError(f"there is no column '{variable}' in the data{near}", column=variable)
     else:
         grouping = _by_condition(pool, variable)
