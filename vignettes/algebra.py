@@ -252,7 +252,8 @@ pd.DataFrame(
 # law is another thing, and not consistent when the law is that of controls.
 #
 # **Straight lines.** For $f(x) = x$ and a normal law, $\log M = \beta \mu + \beta^2 \sigma_s^2 / 2$; the second
-# term is the same for all of a set and cancels. Induced and full are one estimator:
+# term is the same for all of a set and cancels, unless a modifier differs within it. Induced and full are then one
+# estimator:
 
 # %%
 straight = bc.fit(pool, method=["full", "induced"], exposure=bc.linear(), calibration_covariates="none")
@@ -309,5 +310,6 @@ print("standardised slope at the estimate:", (np.array(slope) * induced.bse.to_n
 #
 # $\mathrm{E}(e \mid W, V, Y=0) = 0$ with the right $V$; controls measured again that stand for the others; a
 # measurement that does not know who is a case; one curve for all studies, except in section 6; knots taken as
-# known. None of it can be read off the interval, which is right when they hold. The reference laboratory's own
-# error is not in it: what is estimated is the curve in what *that laboratory* measures.
+# known; many sets; for induced the law of $e$, normal with one variance a study. None of it can be read off the
+# interval. Full calibration of a bent curve is an approximation even where all of it holds. The reference laboratory's
+# own error is not in it: what is estimated is the curve in what *that laboratory* measures.

@@ -195,7 +195,7 @@ print(
 # ## 7. Induced
 #
 # Full calibration puts the *expected* level into a curve, where what is wanted is the curve's *expected value*.
-# On a straight line the two are one; where the line bends they are not. *Induced* does it properly: it averages
+# On a straight line the two are one; where the line bends they are not. *Induced* averages
 # the odds over the levels that a person may have, given the local value. It is the last column of the table
 # above.
 #

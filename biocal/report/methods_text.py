@@ -14,12 +14,13 @@ WHAT_METHODS_DO: Mapping[str, str] = {
     "internalized": "uses calibrated values, but the observed reference value of the persons in the calibration "
     "subset. Only controls have one, so that the error differs between cases and controls and the curve is biased, "
     "the more so the larger the subset.",
-    "full": "uses calibrated values for everybody in local studies, calibration persons included. It is the usual "
-    "choice; where calibrations are poor (R² of .7 and less) and the curve bends it is pulled a little towards no "
-    "effect.",
+    "full": "uses calibrated values for everybody in local studies, calibration persons included. Where the "
+    "curve bends it is biased, the more so the poorer the calibrations: in simulations with two bent curves by 1 to "
+    "5 % of the log odds ratio on average at R² .9, and by 3 to 18 % at R² .6.",
     "induced": "averages the odds over the law of the reference value given the local one (Prentice's induced "
-    "relative risk). It has the least bias where calibrations are poor and the curve bends, at the price of slightly "
-    "wider intervals; it assumes that the error does not depend on case status.",
+    "relative risk). In 65 of 68 simulated designs with bent curves it had less bias than full, with standard errors "
+    "4 % smaller to 9 % larger (1,000 replicates each, normal residuals of constant variance). It assumes such "
+    "residuals unless told otherwise, and that the error does not depend on case status.",
     "two-stage": "calibrates and fits within each study and then combines the studies by random-effects "
     "meta-analysis. It carries differences between studies in its intervals, and needs studies large enough to be "
     "fitted alone.",

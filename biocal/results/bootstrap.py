@@ -221,7 +221,7 @@ class Bootstrap:
         if self.knots_redrawn:
             notes.append(
                 "knots are quantiles and were redrawn in each bootstrap replicate: bootstrap intervals of single "
-                "spline coefficients mix different columns; those of the curve are right"
+                "spline coefficients mix different columns; compare those of the curve"
             )
         if self.n_alone:
             notes.append(

@@ -230,11 +230,11 @@ class StudyQuality:
         if self.r_squared < RED_R_SQUARED:
             return "red", (
                 f"R2 {self.r_squared:.2f}: the local assay tells less than half of what the reference assay sees; "
-                "its persons add little, and a curve from full calibration is biased at its ends (prefer induced)"
+                "its persons add little, and full calibration flattens the ends of a bent curve (prefer induced)"
             )
         if self.r_squared < AMBER_R_SQUARED:
             return "amber", (
-                f"R2 {self.r_squared:.2f}: a noisy assay; full calibration flattens the ends of a curve, so show "
+                f"R2 {self.r_squared:.2f}: a noisy assay; full calibration flattens the ends of a bent curve, so show "
                 "induced beside it"
             )
         return None

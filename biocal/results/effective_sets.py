@@ -93,8 +93,8 @@ class EffectiveSets:
         shares = ", ".join(one.words() for one in self.largest)
         return (
             f"few matched sets carry the information: counted by information they are {self.words()}. Below about "
-            f"{LEAST_EFFECTIVE_SETS} the sandwich interval is too short. Largest shares there: {shares}. The odds "
-            f"ratio there is {ratio:.3g}, {100 * level:g} % interval {low:.3g} to {high:.3g}; by the uncorrected "
+            f"{LEAST_EFFECTIVE_SETS} the sandwich interval tends to be too short. Largest shares there: {shares}. The "
+            f"odds ratio there is {ratio:.3g}, {100 * level:g} % interval {low:.3g} to {high:.3g}; by the uncorrected "
             "standard error, which rests on the model and takes the calibration as known, "
             f"{plain_low:.3g} to {plain_high:.3g}"
         )

@@ -193,7 +193,7 @@ class SeasonResults:
         if few:
             notes.append(
                 f"the season of {', '.join(few)} rests on fewer than {CONTROLS_PER_COEFFICIENT * width} controls "
-                "and is uncertain (the standard errors carry it)"
+                "and is uncertain (the standard errors carry it to first order)"
             )
         gaps = [
             f"{s.study} ({gap} months)" for s in self.studies if (gap := longest_gap(s.month)) > LONGEST_GAP

@@ -34,6 +34,8 @@ def said(request: str) -> str:
         return span(*plain, levels)
     if name == "at":
         return at(*plain, levels)
+    if name == "changes":
+        return changes(*plain)
     if name == "squared_errors":
         return squared_errors(*plain)
     tables = (where_the_claims_hold, from_29_to_250, induced_against_full, cost_of_leaving_out)
@@ -119,6 +121,18 @@ def from_29_to_250() -> str:
             rows.append(row)
     header = ["studies", "R^2", *(f"{what}, {m}" for what in ("bias", "coverage") for m in METHODS)]
     return markdown(header, rows)
+
+
+def changes(what: str, methods: str) -> str:
+    """Least and largest change of an average from 29 to 250 calibrators, over the lines of that table."""
+    measure = {"bias": BIAS, "coverage": COVERAGE}[what]
+    found = [
+        (wide.xs(250.0) - wide.xs(29.0))[measure, method].mean()
+        for study in TITLES
+        for _, wide in cells(study, "r_squared")
+        for method in methods.split(",")
+    ]
+    return f"{min(found):.3f} to {max(found):.3f}"
 
 
 def induced_against_full() -> str:

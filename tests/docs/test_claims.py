@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from biocal.report.methods_text import WHAT_METHODS_DO
+
 ROOT = Path(__file__).parents[2]
 STUDIES = ROOT / "data" / "simulation" / "studies"
 
@@ -81,6 +83,53 @@ def test_fulls_bias_does_not_grow_with_the_calibration_subset_as_methods_says():
     growth = bias[250] - bias[29]
     # chance: four standard errors of a difference
     assert (growth < 4 * (error[250] ** 2 + error[29] ** 2) ** 0.5).all()
+
+
+#: Studies in which the curve is varied: a straight or flat one has no second coefficient.
+VARIED = (
+    "subset_size_two_studies",
+    "subset_size_four_studies",
+    "subset_size_eight_studies",
+    "scales_near",
+    "scales_far",
+)
+
+
+def by_method(table: str, value: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A column of the stored tables by cell (and exposure) and method, of bent and of other curves."""
+    found = pd.concat([pd.read_csv(STUDIES / name / f"{table}.csv").assign(of=name) for name in VARIED])
+    keys = ["of", "studies.r_squared", "studies.calibrators", "truth.beta", "exposure"]
+    wide = found.pivot(index=[key for key in keys if key in found], columns="method", values=value)
+    straight = wide.index.get_level_values("truth.beta").str.endswith(" 0.0]")
+    return wide[~straight], wide[straight]
+
+
+def test_the_report_says_of_full_and_induced_what_the_stored_studies_found():
+    bias, _ = by_method("summary", "average_relative_bias")
+    less = int((bias["induced"] < bias["full"]).sum())
+    assert f"In {less} of {len(bias)} simulated designs with bent curves" in WHAT_METHODS_DO["induced"]
+    errors, _ = by_method("performance", "empirical_se")
+    ratio = 100 * (errors["induced"] / errors["full"] - 1)
+    assert f"{-ratio.min():.0f} % smaller to {ratio.max():.0f} % larger" in WHAT_METHODS_DO["induced"]
+    full = 100 * bias["full"]
+    near, far = (full.xs(r, level="studies.r_squared") for r in (0.9, 0.6))
+    assert (
+        f"by {near.min():.0f} to {near.max():.0f} % of the log odds ratio on average at R² .9, and by "
+        f"{far.min():.0f} to {far.max():.0f} % at R² .6"
+    ) in WHAT_METHODS_DO["full"]
+
+
+def test_the_page_of_results_says_how_far_biases_under_straight_curves_are_from_0():
+    _, bias = by_method("performance", "bias")
+    _, error = by_method("performance", "mcse_bias")
+    bias, error = bias[["full", "induced"]], error[["full", "induced"]]
+    [(n, largest)] = re.findall(
+        r"none of their (\d+) biases at single points is three Monte Carlo standard errors from 0 "
+        r"\(the largest is (\.\d+)\)",
+        page("data/simulation/RESULTS.md"),
+    )
+    assert (bias.abs() < 3 * error).all(axis=None)
+    assert (bias.size, round(bias.abs().max(axis=None), 3)) == (int(n), float(largest))
 
 
 @pytest.mark.parametrize("name", ["docs/statistical-trust.md", "data/simulation/trust/PAGE.md"])

@@ -189,7 +189,7 @@ def test_quantile_knots_are_redrawn_and_given_ones_kept():
     assert redrawn.bootstrap.knots_redrawn
     assert not kept.bootstrap.knots_redrawn
     assert (redrawn.bootstrap.coefficients != kept.bootstrap.coefficients).any()
-    assert any("those of the curve are right" in note for note in redrawn.info.notes)
+    assert any("compare those of the curve" in note for note in redrawn.info.notes)
     assert not any("those of the curve" in note for note in kept.info.notes)
 
 

@@ -166,7 +166,7 @@ def test_the_summary_warns_first_and_names_the_largest_sets(fits):
     assert "Warning" in first
     wanted = ANSWERS["spline_robust"]["full"]["effective_sets_first_exposure_column"]
     assert f"counted by information they are {wanted:.2g} for the coefficient exposure" in first
-    assert "Below about 40 the sandwich interval is too short" in first
+    assert "Below about 40 the sandwich interval tends to be too short" in first
     assert "Largest shares there: S (set 1) " in first
 
 
