@@ -117,7 +117,7 @@ def _grid_lines(found: PlanResults, spread: str) -> list[str]:
 
 
 def _enough_lines(found: PlanResults) -> list[str]:
-    """Beyond which number more re-assays buy nothing."""
+    """From which number on the interval is near the floor."""
     share = percent(found.options.enough)
     head = f"Enough: fewest calibrators a study for an interval within {share} of the floor"
     rows = [

@@ -45,7 +45,7 @@ class WidthSeries:
     floor : float
         Width with infinitely many calibrators.
     enough : float or None
-        Calibrators beyond which more buy nothing.
+        Calibrators from which on the expected width is within `enough` of the floor.
     """
 
     label: str
