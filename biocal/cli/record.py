@@ -60,6 +60,7 @@ def fit_record(
             "exposure_sd": exposure_sd(first),
             "calibration_covariates": list(info.calibration_names),
             "omitted_constant_within_sets": list(info.omitted),
+            "factors": [asdict(factor) for factor in info.factors],
             "season": None if info.season is None else info.season.record(),
         },
         "methods": {method: _method(fit) for method, fit in comparison.items()},

@@ -17,6 +17,7 @@ from biocal.distributed.merging import (
     calibration_extents,
     kept_extents,
     merged_exposure,
+    merged_factors,
     merged_local,
     merged_outside,
     merged_residuals,
@@ -224,6 +225,7 @@ def run_rounds(
         fits,
         modifier,
         levels,
+        merged_factors(read, session.texts, session.levels or {}),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from biocal.distributed.merging import LocalStudy
 from biocal.distributed.steps import LaidOutPart, ReadPart
 from biocal.results.model import ModifierLevels
+from biocal.study.factors import Factor
 from biocal.sums.calibration import SummedCalibration
 from biocal.sums.fits import SummedFits
 from biocal.sums.modifier import Modifier
@@ -54,6 +55,8 @@ class FoundSums:
     modifier : Modifier
     modifier_levels : ModifierLevels or None
         At which curves are shown.
+    factors : tuple of Factor
+        How categories are coded, by the levels that all partitions have together.
     """
 
     read: tuple[ReadPart, ...]
@@ -70,3 +73,4 @@ class FoundSums:
     fits: SummedFits
     modifier: Modifier
     modifier_levels: ModifierLevels | None
+    factors: tuple[Factor, ...]

@@ -15,6 +15,8 @@ from biocal.distributed.steps import ExposurePart, LaidOutPart, ReadPart
 from biocal.errors import InputError
 from biocal.kernels.set_spread import merged_spread
 from biocal.pooling.offsets import Extent, extent_names, joined_extents
+from biocal.study.factors import Factor
+from biocal.study.formula_levels import factors_of_agreed
 from biocal.study.level_order import united_levels
 from biocal.study.matched_sets import StudyFlow
 from biocal.study.natural_order import natural_key
@@ -77,6 +79,13 @@ def agreed_levels(paths: Sequence[str], parts: Sequence[ReadPart], texts: Mappin
                     )
                 levels[part][name] = united
     return levels
+
+
+def merged_factors(parts: Iterable[ReadPart], texts: Mapping[str, str], levels: Levels) -> tuple[Factor, ...]:
+    """How formulas code their factors by the levels agreed."""
+    return factors_of_agreed(
+        texts, {part: kinds for one in parts for part, kinds in one.kinds.items()}, levels
+    )
 
 
 def merged_flow(parts: Sequence[LaidOutPart]) -> tuple[StudyFlow, ...]:

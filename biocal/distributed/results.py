@@ -71,6 +71,7 @@ def comparison_of(
         asked=asked,
         modifier_effects=effects,
         joint_obstacle=obstacle_to_joint,
+        factors=found.factors,
         notes=(
             *((found.obstacle,) if found.obstacle else ()),
             NOT_FROM_SUMS,

@@ -14,6 +14,7 @@ from biocal.results.calibration import CalibrationResults
 from biocal.results.comparison import Comparison
 from biocal.results.labels import Labels
 from biocal.results.model import BySums, ExposureScale, ModelInfo, Sample
+from biocal.study.formula_levels import factors_of_agreed
 from biocal.study.matched_sets import StudyFlow
 from biocal.sums.fits import CountedStudy, SummedFits, calibration_of_sums, comparison_of_sums
 from biocal.sums.tasks import Task
@@ -43,6 +44,9 @@ def federated_comparison(centre: Centre) -> Comparison:
         asked=plan.asked(),
         modifier_effects=effects,
         joint_obstacle=obstacle_to_joint,
+        factors=factors_of_agreed(
+            plan.formula_texts(), next(iter(centre.inventories.values())).columns, centre.agreed.levels or {}
+        ),
         notes=(
             *_federated_notes(centre),
             *centre.digits,

@@ -296,6 +296,7 @@ def fit(
             *season_remarks(seasons, specification),
         ),
         season=seasons,
+        factors=prepared.factors,
     )
     sample = describe_sample(pool, prepared)
     fits: dict[str, Fit] = {}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from biocal.pooling.season_request import SeasonDesign, calibration_holds_season, season_notes
 from biocal.study.covariates import DesignColumns, design_columns
+from biocal.study.factors import Factor
 from biocal.study.pooled import PooledStudies
 
 FloatArray = NDArray[np.float64]
@@ -30,6 +31,8 @@ class CalibrationColumns:
         Both as :class:`~biocal.study.covariates.DesignColumns` has them.
     n_before_modifier : int
         Columns that the calibration would have without a modifier; they are the first.
+    factors : tuple of Factor
+        Of the formulas of the calibration alone.
     """
 
     names: tuple[str, ...]
@@ -37,6 +40,7 @@ class CalibrationColumns:
     missing: dict[str, NDArray[np.bool_]]
     filled: dict[str, tuple[NDArray[np.bool_], str]]
     n_before_modifier: int = 0
+    factors: tuple[Factor, ...] = ()
 
     @property
     def columns(self) -> tuple[FloatArray, ...]:
@@ -90,17 +94,19 @@ def calibration_columns(
     """
     if wanted == "outcome":
         parts = [covariates, design_columns(pool, matching, missing=missing)]
+        factors = parts[1].factors_of("matching")
     elif wanted == "none":
-        parts = []
+        parts, factors = [], ()
     else:
         parts = [design_columns(pool, wanted, missing=missing)]
+        factors = parts[0].factors_of("calibration")
     told: tuple[str, ...] = ()
     if season is not None:
         held = calibration_holds_season(pool, season, parts)
         if wanted == "outcome" and not held:
             parts, held = [*parts, season.columns], True
         told = season_notes(calibrated=not pool.is_reference_study.all(), held=held)
-    before = _joined(parts)
+    before = replace(_joined(parts), factors=factors)
     if modifier is None:
         return before, told
     local = pool.local_assay
@@ -110,7 +116,7 @@ def calibration_columns(
     names = tuple(f"{pool.roles.local}:{name}" for name in modifier.names)
     own = modifier if apart else columns_not_held(modifier, before.columns)
     joined = _joined([*parts, own, DesignColumns(names, product, {})])
-    return replace(joined, n_before_modifier=len(before.names)), told
+    return replace(joined, n_before_modifier=len(before.names), factors=factors), told
 
 
 def columns_not_held(design: DesignColumns, others: Iterable[FloatArray]) -> DesignColumns:

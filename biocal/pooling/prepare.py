@@ -28,6 +28,7 @@ from biocal.pooling.season_request import (
 from biocal.pooling.selection import selection_notes
 from biocal.pooling.variance_groups import variance_groups
 from biocal.study.covariates import DesignColumns, design_columns
+from biocal.study.factors import Factor
 from biocal.study.matched_sets import OutcomeRows, select_outcome_rows
 from biocal.study.pooled import PooledStudies
 from biocal.study.row_selection import select_rows
@@ -99,6 +100,8 @@ class PreparedPool:
     equals : tuple of two tuples of frozenset of str
         For rows that are a part of others: what equals each column of the modifier, among the covariates and
         among the calibration's other columns.
+    factors : tuple of Factor
+        Of all formulas.
     """
 
     problem: PooledProblem
@@ -110,6 +113,7 @@ class PreparedPool:
     notes: tuple[str, ...]
     season: SeasonDesign | None = None
     equals: tuple[tuple[frozenset[str], ...], tuple[frozenset[str], ...]] = ((), ())
+    factors: tuple[Factor, ...] = ()
 
 
 def prepare(pool: PooledStudies, formulas: ModelFormulas, *, apart: bool = False) -> PreparedPool:
@@ -219,8 +223,10 @@ def prepare(pool: PooledStudies, formulas: ModelFormulas, *, apart: bool = False
             names_of_equals(modifier, covariates.names, list(covariates.values.T)),
             names_of_equals(modifier, calibration.names[:n_before], calibration.columns[:n_before]),
         )
+    factors = (*covariates.factors_of("covariates"), *calibration.factors)
+    factors += modifier.factors_of("modifier") if modifier else ()
     return PreparedPool(
-        problem, chosen, calibration.names, omitted, calibrating, modifier, notes, season, equals
+        problem, chosen, calibration.names, omitted, calibrating, modifier, notes, season, equals, factors
     )
 
 

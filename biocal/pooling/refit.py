@@ -71,7 +71,9 @@ def refit(
     exposure, _ = common_exposure(problem, calibration)
     scale = replace(fit.info.scale, control_exposure=exposure[problem.is_control])
     season = season_results(prepared, calibration, (fit.method,), fit.info.labels)
-    info = replace(fit.info, scale=scale, season=season, omitted=prepared.omitted, notes=())
+    info = replace(
+        fit.info, scale=scale, season=season, omitted=prepared.omitted, notes=(), factors=prepared.factors
+    )
     again = assemble_fit(found, fit.basis, info, sample, fit.calibration, problem.local_names, trend=())
     return replace(again, linear=linear_trend(straight))
 

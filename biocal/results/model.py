@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from biocal.results.labels import Labels
 from biocal.results.season import SeasonResults
+from biocal.study.factors import Factor
 from biocal.study.matched_sets import DroppedSet, StudyFlow
 from biocal.study.source_table import InputFile
 
@@ -202,6 +203,8 @@ class ModelInfo:
         Why levels of the modifier cannot be compared; "" when they can.
     season : SeasonResults or None
         When the exposure was standardised to a season.
+    factors : tuple of Factor
+        How categories are coded, in all formulas.
     """
 
     covariates: str
@@ -222,3 +225,4 @@ class ModelInfo:
     modifier_effects: tuple[str, ...] = field(default=())
     joint_obstacle: str = field(default="")
     season: SeasonResults | None = None
+    factors: tuple[Factor, ...] = ()

@@ -112,7 +112,20 @@ def _common_lines(fit: Fit) -> list[str]:
     if info.omitted:
         facts["Omitted"] += " (constant within every matched set)"
     facts["Calibration"] = _calibration_words(fit)
-    return [*sample_lines(fit.sample), *(labelled(name, text) for name, text in facts.items() if text)]
+    lines = [labelled(name, text) for name, text in facts.items() if text]
+    return [*sample_lines(fit.sample), *lines, *_factor_lines(info)]
+
+
+def _factor_lines(info: ModelInfo) -> list[str]:
+    """How each factor is coded, once where all formulas code it alike."""
+    formulas: dict[str, list[str]] = {}
+    for one in info.factors:
+        formulas.setdefault(one.words(), []).append(one.formula)
+    several = len({one.factor for one in info.factors}) < len(formulas)
+    return [
+        labelled("" if k else "Factors", f"{words} ({', '.join(names)})" if several else words)
+        for k, (words, names) in enumerate(formulas.items())
+    ]
 
 
 def _season_lines(fit: Fit) -> list[str]:

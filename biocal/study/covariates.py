@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from biocal.errors import ColumnError, FormulaError
 from biocal.study.cells import parse_number
 from biocal.study.columns import columns_there
+from biocal.study.factors import Factor
 from biocal.study.formula_grammar import column_first, columns_of_factor
 from biocal.study.formula_matrix import formula_matrix, require_few_levels
 from biocal.study.formula_size import require_moderate, shortened
@@ -42,12 +43,19 @@ class DesignColumns:
         For each column of the data that the formula uses, where it is missing.
     filled : dict of str to (ndarray of bool, shape (n,), str)
         Columns whose gaps were filled: where, and with what in words; they are not among `missing`.
+    factors : tuple of Factor
+        What is coded as categories, and how.
     """
 
     names: tuple[str, ...]
     values: NDArray[np.float64]
     missing: dict[str, NDArray[np.bool_]]
     filled: dict[str, tuple[NDArray[np.bool_], str]] = field(default_factory=dict)
+    factors: tuple[Factor, ...] = ()
+
+    def factors_of(self, formula: str) -> tuple[Factor, ...]:
+        """The factors, as those of this formula of the model."""
+        return tuple(replace(one, formula=formula) for one in self.factors)
 
 
 def design_columns(pool: PooledStudies, formula: str | None, *, missing: str = "complete") -> DesignColumns:
@@ -110,7 +118,7 @@ def design_columns(pool: PooledStudies, formula: str | None, *, missing: str = "
     agreed = None if pool.levels is None else pool.levels.get(text, {})
     if agreed is not None:
         data = {name: _recoded(column, name, agreed, text) for name, column in data.items()}
-    names, columns = formula_matrix(description, data, int(complete.sum()), text, agreed)
+    names, columns, coded = formula_matrix(description, data, int(complete.sum()), text, agreed)
     _require_finite(names, columns, complete, pool, text)
     values = columns
     if not everywhere:
@@ -126,6 +134,9 @@ def design_columns(pool: PooledStudies, formula: str | None, *, missing: str = "
             name: (pool.frame[name].isna().to_numpy(dtype=np.bool_), words)
             for name, words in filled.values.items()
         },
+        tuple(
+            Factor("", one[0], ", ".join(columns_of_factor(one[0], used, text)), *one[1:]) for one in coded
+        ),
     )
 
 

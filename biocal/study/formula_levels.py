@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from biocal.errors import FormulaError
+from biocal.study.factors import Factor
 from biocal.study.formula_grammar import column_first, columns_of_factor
+from biocal.study.formula_matrix import agreed_factors
 from biocal.study.formula_size import require_moderate, shortened
 from biocal.study.pooled import PooledStudies
 from biocal.study.spelling import one_spelling
@@ -37,6 +40,47 @@ class ColumnKind:
     kind: str
     levels: tuple[Any, ...] = ()
     persons: tuple[int, ...] = ()
+
+
+class _NamedKind(Protocol):
+    """A column of a formula, and whether it holds numbers, words or truth values."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+
+
+def factors_of_agreed(
+    texts: Mapping[str, str],
+    columns: Mapping[str, Sequence[_NamedKind]],
+    levels: Mapping[str, Mapping[str, tuple[Any, ...]]],
+) -> tuple[Factor, ...]:
+    """How formulas code their factors where the levels are agreed, without data.
+
+    Parameters
+    ----------
+    texts : mapping of str to str
+        The formulas, by part of the model.
+    columns : mapping of str to sequence
+        Columns of each, with ``name`` and ``kind`` as :class:`ColumnKind` has them.
+    levels : mapping of str to mapping
+        By part of the model and column.
+    """
+    from patsy import ModelDesc
+
+    found: list[Factor] = []
+    for part, text in texts.items():
+        truths = {one.name: one.kind == "truth" for one in columns.get(part, ())}
+        if any(truths.values()) or levels.get(part):
+            coded = agreed_factors(
+                ModelDesc.from_formula(column_first(text, truths)), truths, levels.get(part, {})
+            )
+            found += [
+                Factor(part, one[0], ", ".join(columns_of_factor(one[0], truths, text)), *one[1:])
+                for one in coded
+            ]
+    return tuple(found)
 
 
 def factor_codes(formula: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from biocal.errors import BiocalError, FormulaError
 from biocal.study.cells import number_text
+from biocal.study.factors import CodedFactor, coded_factors
 from biocal.study.formula_grammar import with_columns_renamed
 from biocal.study.formula_size import MOST_LEVELS, shortened
 
@@ -35,7 +36,7 @@ def formula_matrix(
     n_rows: int,
     formula: str,
     agreed: Mapping[str, tuple[Any, ...]] | None,
-) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+) -> tuple[tuple[str, ...], NDArray[np.float64], list[CodedFactor]]:
     """Evaluate a formula without its intercept.
 
     Parameters
@@ -54,6 +55,7 @@ def formula_matrix(
     names : tuple of str, length k
     columns : ndarray, shape (n_rows, k)
         Each column in one piece of memory; read-only where it is that of the pool.
+    factors : list of CodedFactor
 
     Raises
     ------
@@ -64,7 +66,7 @@ def formula_matrix(
 
     plain = _plain_columns(description, data)
     if plain is not None:
-        return tuple(plain), _below_one_another([data[name] for name in plain]).T
+        return tuple(plain), _below_one_another([data[name] for name in plain]).T, []
     try:
         with np.errstate(all="ignore"):
             return _through_patsy(description, data, n_rows, agreed)
@@ -111,28 +113,60 @@ def _below_one_another(columns: list[NDArray[np.float64]]) -> NDArray[np.float64
 
 def _through_patsy(
     description: Any, data: Mapping[str, Any], n_rows: int, agreed: Mapping[str, tuple[Any, ...]] | None
-) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+) -> tuple[tuple[str, ...], NDArray[np.float64], list[CodedFactor]]:
     """Learn the coding from all rows, or take the one agreed; then evaluate so many rows at a time."""
-    from patsy import EvalEnvironment, NAAction, build_design_matrices, incr_dbuilder
+    from patsy import build_design_matrices
 
-    places = {name: f"column_{place}" for place, name in enumerate(data)}
-    learning = data if agreed is None else _example(data, agreed)
-    data, learning = ({places[name]: column for name, column in one.items()} for one in (data, learning))
-    # missing rows are gone; what is left is checked by the caller
-    action = NAAction(on_NA="raise", NA_types=[])
-    info = incr_dbuilder(
-        _with_columns_renamed(description, places),
-        lambda: iter([_rows(learning, None)]),
-        eval_env=EvalEnvironment([_functions()]),
-        NA_action=action,
-    )
+    places = _places(data)
+    info, action = _learned(description, data if agreed is None else _example(data, agreed))
+    data = {places[name]: column for name, column in data.items()}
     kept = [i for i, name in enumerate(info.column_names) if name != "Intercept"]
     columns = np.empty((len(kept), n_rows))
     for start in range(0, n_rows, _ROWS_AT_ONCE):
         rows = slice(start, min(start + _ROWS_AT_ONCE, n_rows))
         part = build_design_matrices([info], _rows(data, rows), NA_action=action)[0]
         columns[:, rows] = np.asarray(part)[:, kept].T  # one row for all where the terms are constants
-    return tuple(info.column_names[i] for i in kept), columns.T
+    return tuple(info.column_names[i] for i in kept), columns.T, coded_factors(info)
+
+
+def _learned(description: Any, data: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Patsy's design of a formula, learned from data, and its rule for missing values."""
+    from patsy import EvalEnvironment, NAAction, incr_dbuilder
+
+    # missing rows are gone; what is left is checked by the caller
+    action = NAAction(on_NA="raise", NA_types=[])
+    places = _places(data)
+    rows = _rows({places[name]: column for name, column in data.items()}, None)
+    info = incr_dbuilder(
+        _with_columns_renamed(description, places),
+        lambda: iter([rows]),
+        eval_env=EvalEnvironment([_functions()]),
+        NA_action=action,
+    )
+    return info, action
+
+
+def _places(data: Mapping[str, Any]) -> dict[str, str]:
+    """What columns are called within patsy: a column may have the name of a function."""
+    return {name: f"column_{place}" for place, name in enumerate(data)}
+
+
+def agreed_factors(
+    description: Any, truths: Mapping[str, bool], agreed: Mapping[str, tuple[Any, ...]]
+) -> list[CodedFactor]:
+    """Factors of a formula by the levels agreed for them, without data.
+
+    Parameters
+    ----------
+    description : patsy.ModelDesc
+    truths : mapping of str to bool
+        For each column of the formula whether it holds truth values.
+    agreed : mapping of str to tuple
+        Levels of columns taken as categories.
+    """
+    data = {name: np.ones(1, dtype=np.bool_ if truth else np.float64) for name, truth in truths.items()}
+    with np.errstate(all="ignore"):
+        return coded_factors(_learned(description, _example(data, agreed))[0])
 
 
 def _with_columns_renamed(description: Any, places: Mapping[str, str]) -> Any:
