@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from biocal.study.cells import RawColumn, as_ids, as_numbers, as_words
+from biocal.study.cells import RawColumn, as_ids, as_numbers, as_words, id_text
 from biocal.study.columns import ColumnRoles
+from biocal.study.covariate_frame import order_of_levels
+from biocal.study.level_order import declared_order, level_key
+from biocal.study.notices import ProblemLog
 from biocal.study.source_table import SourceTable
 
 #: Whole numbers with more digits are kept as words: they are beyond what 64 bits hold.
@@ -24,17 +27,27 @@ class ColumnTypes:
     Attributes
     ----------
     roles : ColumnRoles
+    categories : set of str
+        Columns that some file holds as categories; those without a part of their own are so in all partitions.
     kinds : dict of str to str
         By column, in order of first appearance: "whole" (ids that are plain whole numbers), "number", "truth", the
-        name of a type of dates, or "words".
+        name of a type of dates, "levels" (categories), or "words".
     points, commas : set of (file, column)
         Text columns in which decimal points, and commas, were seen: with both in a file, its cells are words.
+    levels, orders : dict of str to set of str, and to dict of tuple to file
+        Of categories: the levels that rows have, and the orders that files declare.
+    settled : dict of str to (tuple of str, bool)
+        Of categories: their levels in order, and whether somebody declared it.
     """
 
     roles: ColumnRoles
+    categories: set[str]
     kinds: dict[str, str] = field(default_factory=dict)
     points: set[tuple[str, str]] = field(default_factory=set)
     commas: set[tuple[str, str]] = field(default_factory=set)
+    levels: dict[str, set[str]] = field(default_factory=dict)
+    orders: dict[str, dict[tuple[str, ...], str]] = field(default_factory=dict)
+    settled: dict[str, tuple[tuple[str, ...], bool]] = field(default_factory=dict)
 
     def see(self, table: SourceTable) -> None:
         """Take a piece in."""
@@ -45,9 +58,23 @@ class ColumnTypes:
             if (table.name, name) in self.points & self.commas:
                 self.kinds[name] = "words"
 
-    def converted(self, table: SourceTable) -> dict[str, Any]:
-        """Columns of a piece as Arrow arrays of the types that all pieces have."""
-        return {name: self._array(table, name, kind) for name, kind in self.kinds.items()}
+    def settle(self, log: ProblemLog) -> None:
+        """Put the levels of categories in order, when all pieces were seen."""
+        for name, levels in self.levels.items():
+            order = order_of_levels(self.orders.get(name, {}), levels, name, log)
+            self.settled[name] = order or tuple(sorted(levels, key=level_key)), bool(order)
+
+    def converted(self, table: SourceTable) -> Any:
+        """A piece as an Arrow table with columns of the types that all pieces have."""
+        import pyarrow as pa
+
+        columns = {name: self._array(table, name, kind) for name, kind in self.kinds.items()}
+        # pandas' note tells categories whose order nobody declared from words that are stored once
+        factors = {name: pd.Categorical([], levels) for name, (levels, _) in self.settled.items()}
+        notes = (
+            pa.Schema.from_pandas(pd.DataFrame(factors), preserve_index=False).metadata if factors else None
+        )
+        return pa.table(columns, metadata=notes)
 
     def is_id(self, name: str) -> bool:
         """Whether a column is compared as ids are."""
@@ -56,6 +83,12 @@ class ColumnTypes:
     def _kind(self, table: SourceTable, name: str, column: RawColumn) -> str:
         if self.is_id(name):
             return "whole" if all(_plain_whole(word) for word in as_ids(column).words) else "words"
+        if name in self.categories and name not in self.roles.named:
+            self.levels.setdefault(name, set()).update(as_words(column, id_text).words)
+            order = declared_order(column)
+            if order:
+                self.orders.setdefault(name, {}).setdefault(order, table.name)
+            return "levels"
         if isinstance(column, pd.Series):
             if pd.api.types.is_bool_dtype(column.dtype):
                 return "truth"
@@ -80,6 +113,8 @@ class ColumnTypes:
             ids = as_ids(column)
             numbers = np.array([*map(int, ids.words), 0], dtype=np.int64)[ids.codes]
             return pa.array(numbers, mask=ids.codes < 0)
+        if kind == "levels":
+            return self._categories(table.n_rows, column, name)
         if kind == "number":
             return (
                 pa.nulls(table.n_rows, pa.float64()) if column is None else pa.array(_numbers(table, column))
@@ -91,6 +126,19 @@ class ColumnTypes:
             return pa.nulls(table.n_rows, typed or pa.from_numpy_dtype(np.dtype(kind)))
         cells = as_ids(column) if self.is_id(name) else as_words(column)
         return pa.array(np.array([*cells.words, None], dtype=object)[cells.codes], type=pa.string())
+
+    def _categories(self, n_rows: int, column: RawColumn | None, name: str) -> Any:
+        import pyarrow as pa
+
+        levels, ordered = self.settled[name]
+        place = {level: rank for rank, level in enumerate(levels)}
+        codes = np.full(n_rows, -1, dtype=np.int32)
+        if column is not None:
+            cells = as_words(column, id_text)
+            codes = np.array([*map(place.__getitem__, cells.words), -1], dtype=np.int32)[cells.codes]
+        return pa.DictionaryArray.from_arrays(
+            pa.array(codes, mask=codes < 0), pa.array(levels, type=pa.string()), ordered=ordered
+        )
 
 
 def _numbers(table: SourceTable, column: RawColumn) -> np.ndarray[Any, np.dtype[np.float64]]:

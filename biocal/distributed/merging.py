@@ -63,16 +63,18 @@ def agreed_levels(paths: Sequence[str], parts: Sequence[ReadPart], texts: Mappin
         levels[part] = {}
         kinds: dict[str, dict[str, str]] = {}
         found: dict[str, list[tuple[Any, ...]]] = {}
+        declared: dict[str, set[tuple[Any, ...]]] = {}
         for path, one in zip(paths, parts, strict=True):
             for column in one.kinds.get(part, ()):
                 kinds.setdefault(column.name, {}).setdefault(column.kind, path)
                 found.setdefault(column.name, []).append(column.levels)
+                declared.setdefault(column.name, set()).add(column.order)
         for name, by_kind in kinds.items():
             if len(by_kind) > 1:
                 words = " and ".join(f"{kind} in {path}" for kind, path in by_kind.items())
                 raise InputError(f"column '{name}' holds {words}; write it with one type in all partitions")
             if any(found[name]):
-                united = united_levels(found[name])
+                united = united_levels(found[name], declared[name])
                 if united is None:
                     raise InputError(
                         f"column '{name}' has levels in an order of its own in some partitions; order them alike"

@@ -18,7 +18,7 @@ from biocal.disk.new_folders import new_folders
 from biocal.disk.temporary_names import remove_abandoned, temporary_folder
 from biocal.disk.whole_file import sync_folder
 from biocal.distributed.column_types import ColumnTypes
-from biocal.distributed.streaming import stream_tables
+from biocal.distributed.streaming import categories_of_files, stream_tables
 from biocal.errors import InputError, OptionError, OutputError
 from biocal.pooling.independent_units import join_by_person
 from biocal.study.cells import as_ids, id_text
@@ -210,7 +210,7 @@ def _first_reading(paths: Sequence[str], roles: ColumnRoles) -> _Seen:
     DataProblemsError
         Columns that every file needs are absent.
     """
-    seen = _Seen(roles, ColumnTypes(roles), ProblemLog(), {})
+    seen = _Seen(roles, ColumnTypes(roles, categories_of_files(paths)), ProblemLog(), {})
     for path in paths:
         if path in seen.lengths:
             raise InputError(f"{path}: the same file is given twice; name it once", path=path)
@@ -233,6 +233,7 @@ def _first_reading(paths: Sequence[str], roles: ColumnRoles) -> _Seen:
             raise InputError(f"{path}: there are no data rows", path=path)
         seen.lengths[path] = n_rows
     seen.log.require_no_errors()
+    seen.types.settle(seen.log)
     seen.roles = with_known_person(roles, tuple(seen.types.kinds))
     return seen
 
@@ -351,11 +352,10 @@ class _Writers:
                 with suppress(*known):
                     one.close()
 
-    def add(self, columns: dict[str, Any], part: IntArray) -> None:
-        """Take rows in."""
+    def add(self, table: Any, part: IntArray) -> None:
+        """Take rows in, an Arrow table."""
         import pyarrow as pa
 
-        table = pa.table(columns)
         for number in np.unique(part).tolist():
             rows = table.take(pa.array(np.flatnonzero(part == number)))
             waiting = self._gathered.setdefault(number, [])

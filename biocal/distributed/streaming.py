@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -14,8 +15,9 @@ from biocal.study.cells import RawColumn
 from biocal.study.delimited import read_delimited
 from biocal.study.frame_table import frame_as_table
 from biocal.study.notices import Problem, ProblemLog
-from biocal.study.parquet_columns import as_frame
+from biocal.study.parquet_columns import as_frame, categories_of
 from biocal.study.source_table import SourceTable
+from biocal.study.spelling import one_spelling
 from biocal.study.statistical_files import SUFFIXES
 
 #: Rows of a piece of a Parquet file, and bytes of a piece of text (ours: some tens of megabytes in memory).
@@ -58,6 +60,19 @@ def stream_tables(path: str, log: ProblemLog) -> Iterator[SourceTable]:
         if isinstance(fault, InputError):
             raise
         raise InputError(f"{path}: cannot be read ({str(fault).splitlines()[0]})", path=path) from fault
+
+
+def categories_of_files(paths: Iterable[str]) -> set[str]:
+    """Columns that some Parquet file holds as categories; files that cannot be read are told when they are read."""
+    from pyarrow import parquet
+
+    found: set[str] = set()
+    for path in paths:
+        if Path(path).suffix.lower() == ".parquet":
+            with suppress(OSError, ValueError), open(path, "rb") as content:
+                with parquet.ParquetFile(content) as file:
+                    found |= {one_spelling(name.strip()) for name in categories_of(file.schema_arrow)}
+    return found
 
 
 def _parquet_pieces(path: str) -> Iterator[SourceTable]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,11 @@ def _categorical(stack: TableStack, raw: list[Any], name: str, log: ProblemLog) 
     """A column as categories: 1, 1.0 and "1" are one level."""
     parts = [as_words(column, id_text) if column is not None else None for column in raw]
     words = {word for part in parts if part is not None for word in part.words}
-    order = _order_of_levels(stack, [declared_order(column) for column in raw], words, name, log)
+    declared = [declared_order(column) for column in raw]
+    orders = {
+        order: table.name or "a table" for table, order in zip(stack.tables, declared, strict=True) if order
+    }
+    order = order_of_levels(orders, words, name, log)
     levels = order or tuple(sorted(words, key=level_key))
     place = {word: rank for rank, word in enumerate(levels)}
     codes = np.full(stack.n_rows, -1, dtype=np.int32)
@@ -122,13 +127,22 @@ def _categorical(stack: TableStack, raw: list[Any], name: str, log: ProblemLog) 
     return pd.Series(column, name=name)
 
 
-def _order_of_levels(
-    stack: TableStack, declared: list[tuple[str, ...]], words: set[str], name: str, log: ProblemLog
+def order_of_levels(
+    orders: Mapping[tuple[str, ...], str], words: set[str], name: str, log: ProblemLog
 ) -> tuple[str, ...]:
-    """The order that tables declare, with what is in none of them at the end; () when there is none to keep."""
-    orders = {
-        order: table.name or "a table" for table, order in zip(stack.tables, declared, strict=True) if order
-    }
+    """The order that tables declare, with what is in none of them at the end; () when there is none to keep.
+
+    Parameters
+    ----------
+    orders : mapping of tuple to str
+        Declared orders, and the name of a file that declares each.
+    words : set of str
+        Levels that rows have.
+    name : str
+        Of the column.
+    log : ProblemLog
+        Told of orders that contradict each other, and of words in none of them.
+    """
     order = merged_order(tuple(orders))
     if order is None:
         shown = "; ".join(f"{' < '.join(one[:8])} in {file}" for one, file in list(orders.items())[:3])

@@ -34,12 +34,15 @@ class ColumnKind:
         Levels in order, where it is taken as categories; numbers are floats.
     persons : tuple of int
         Rows at each level, of those that have every column of the formula.
+    order : tuple of str
+        The declared order of words, with levels that no such row has.
     """
 
     name: str
     kind: str
     levels: tuple[Any, ...] = ()
     persons: tuple[int, ...] = ()
+    order: tuple[str, ...] = ()
 
 
 class _NamedKind(Protocol):
@@ -209,4 +212,5 @@ def _kind(column: pd.Series[Any], name: str, coded: bool) -> ColumnKind:
     kept = column.cat.remove_unused_categories()
     counts = np.bincount(kept.cat.codes.to_numpy(), minlength=len(kept.cat.categories))
     words = tuple(str(word) for word in kept.cat.categories)
-    return ColumnKind(name, "words", words, tuple(int(n) for n in counts))
+    order = tuple(map(str, column.cat.categories)) if column.cat.ordered else ()
+    return ColumnKind(name, "words", words, tuple(int(n) for n in counts), order)

@@ -75,8 +75,7 @@ def _loader(piece: Any) -> partial[RawColumn]:
     """How a column is had; those whose conversion may fail are converted here and now."""
     import pyarrow as pa
 
-    if not _declares_levels(piece.schema):
-        piece = pa.table({piece.column_names[0]: piece.column(0).cast(piece.schema.types[0].value_type)})
+    piece = _without_stored_dictionaries(piece)
     kind = piece.schema.types[0]
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         piece.column(0).validate(full=True)  # text that is not UTF-8 would fail later
@@ -86,33 +85,75 @@ def _loader(piece: Any) -> partial[RawColumn]:
     return partial(itself, _series(piece))
 
 
-def _declares_levels(schema: Any) -> bool:
-    """Whether the dictionary of a column, if it has one, is in an order that somebody gave.
+def as_frame(table: Any) -> pd.DataFrame:
+    """A table as pandas reads it, with categories where its maker had them and only there.
+
+    Raises
+    ------
+    ArrowInvalid
+        Broken words.
+    """
+    frame: pd.DataFrame = _to_pandas(_without_stored_dictionaries(table))
+    for name in _noted_categories(table.schema):
+        # Parquet has no categories of numbers: their order is lost, and the note remains
+        place = frame.columns.get_indexer_for([name])
+        if place.size == 1 and place[0] >= 0 and frame.dtypes.iloc[place[0]].kind in "iuf":
+            frame[name] = frame[name].astype("category")
+    return frame
+
+
+def _without_stored_dictionaries(table: Any) -> Any:
+    """The table with its columns of categories, and dictionaries that only store words as the words."""
+    import pyarrow as pa
+
+    kept = _declared_categories(table.schema)
+    for i, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type) and field.name not in kept:
+            table = table.set_column(i, field.name, table.column(i).cast(field.type.value_type))
+    return table
+
+
+def categories_of(schema: Any) -> set[str]:
+    """Columns that a table holds as categories, numbers too."""
+    return _declared_categories(schema) | set(_noted_categories(schema))
+
+
+def _declared_categories(schema: Any) -> set[str]:
+    """Columns with a dictionary that holds categories in an order that somebody gave.
 
     One that says that it is ordered, or was written by pandas or R as categories.  Any other is only a way of
     storing words, in the order in which rows have them.
     """
     import pyarrow as pa
 
-    field = schema.field(0)
-    if not pa.types.is_dictionary(field.type) or field.type.ordered or b"r" in (schema.metadata or {}):
-        return True
-    notes = (schema.pandas_metadata or {}).get("columns", [])
-    return any(
-        one.get("pandas_type") == "categorical" and field.name in (one.get("name"), one.get("field_name"))
-        for one in notes
-    )
+    noted, by_r = _noted_categories(schema), b"r" in (schema.metadata or {})
+    return {
+        field.name
+        for field in schema
+        if pa.types.is_dictionary(field.type) and (field.type.ordered or by_r or field.name in noted)
+    }
+
+
+def _noted_categories(schema: Any) -> list[str]:
+    """Columns that were categories when pandas wrote them."""
+    notes = [
+        one
+        for one in (schema.pandas_metadata or {}).get("columns", [])
+        if one.get("pandas_type") == "categorical"
+    ]
+    names = {one.get(key) for one in notes for key in ("name", "field_name")}
+    return [name for name in schema.names if name in names]
 
 
 def _series(piece: Any) -> pd.Series[Any]:
     """The one column of a table, as pandas reads it."""
-    column = as_frame(piece).iloc[:, 0]
+    column: pd.Series[Any] = as_frame(piece).iloc[:, 0]
     column.index = pd.RangeIndex(len(column))
     return column
 
 
-def as_frame(table: Any) -> pd.DataFrame:
-    """Return an Arrow table as pandas', integers with gaps as integers: floats would run large ids together."""
+def _to_pandas(table: Any) -> pd.DataFrame:
+    """An Arrow table as pandas', integers with gaps as integers: floats would run large ids together."""
     import pyarrow as pa
 
     nullable = {
