@@ -20,6 +20,7 @@ from biocal.results.fits import Fit
 from biocal.results.group_estimates import GroupEstimate, LeaveOneOut, Subgroups
 from biocal.results.increments import LinearTrend
 from biocal.results.model import ExposureScale
+from biocal.study.factors import Factor
 from biocal.study.imputed_rows import require_same_rows
 from biocal.study.pooled import PooledStudies
 
@@ -155,6 +156,12 @@ def _combined(fits: Sequence[Fit], small_sample: bool, *, parts: bool = True, ru
                 f"imputation {k} has other terms than the first ({', '.join(apart)}): levels of a factor that occur "
                 "in some imputations only cannot be combined; merge rare levels"
             )
+        for before, now in zip(_coded(first), _coded(one), strict=False):
+            if now != before:
+                raise OptionError(
+                    f"imputation {k} codes {now.factor} otherwise than the first ({now.words()}; the first: "
+                    f"{before.words()}), so that its terms mean something else; give all imputations the same levels"
+                )
     complete = _complete_df(first, len(first.terms), small_sample)
     estimates = np.stack([one.estimates for one in fits])
     pooled = pool_imputations(estimates, np.stack([one.vcov for one in fits]), complete)
@@ -186,6 +193,15 @@ def _combined(fits: Sequence[Fit], small_sample: bool, *, parts: bool = True, ru
         left_out=None,
     )
     return _with_parts(combined, fits, small_sample) if parts else combined
+
+
+def _coded(fit: Fit) -> list[Factor]:
+    """Factors by which the terms of the outcome model are coded."""
+    return [
+        one
+        for one in fit.info.factors
+        if one.formula in ("covariates", "modifier") and any(one.factor in term for term in fit.terms)
+    ]
 
 
 def _warnings(fits: Sequence[Fit]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.calibration.regression import CalibrationFit
+from biocal.errors import FitError
 from biocal.exposure.terms import Basis, CategoryBasis
 from biocal.pooling.assembled_fit import assemble_fit
 from biocal.pooling.curve_models import linear_trend, straight_fit
@@ -22,6 +23,7 @@ from biocal.pooling.season_results import season_results
 from biocal.results.fits import Fit
 from biocal.results.group_estimates import Counts
 from biocal.results.model import Sample
+from biocal.study.factors import Factor
 from biocal.study.matched_sets import count_shapes
 from biocal.study.pooled import PooledStudies
 
@@ -62,8 +64,9 @@ def refit(
     Raises
     ------
     FitError, SeasonDesignError
-        They cannot be fitted.
+        They cannot be fitted, or have other levels of the modifier.
     """
+    told = _coded_otherwise(prepared.factors, fit.info.factors)
     problem = prepared.problem
     basis = cast(Basis, fit.basis)
     found = estimate_method(problem, fit.method, basis, calibration, options)
@@ -72,10 +75,38 @@ def refit(
     scale = replace(fit.info.scale, control_exposure=exposure[problem.is_control])
     season = season_results(prepared, calibration, (fit.method,), fit.info.labels)
     info = replace(
-        fit.info, scale=scale, season=season, omitted=prepared.omitted, notes=(), factors=prepared.factors
+        fit.info, scale=scale, season=season, omitted=prepared.omitted, notes=told, factors=prepared.factors
     )
     again = assemble_fit(found, fit.basis, info, sample, fit.calibration, problem.local_names, trend=())
     return replace(again, linear=linear_trend(straight))
+
+
+def _coded_otherwise(factors: Sequence[Factor], of_all: Sequence[Factor]) -> tuple[str, ...]:
+    """What terms of the covariates mean where some persons lack levels that all persons have.
+
+    Raises
+    ------
+    FitError
+        They lack levels of the modifier.
+    """
+    whole = {(one.formula, one.factor): one for one in of_all}
+    told = []
+    for one in factors:
+        before = whole.get((one.formula, one.factor), one)
+        lacking = ", ".join(level for level in before.levels if level not in one.levels)
+        if not lacking or one.formula not in ("covariates", "modifier"):
+            continue
+        if one.formula == "modifier":
+            raise FitError(f"nobody has the level {lacking} of the modifier {one.factor}")
+        if one.coding != "Treatment":
+            told.append(
+                f"{one.factor}: nobody has {lacking}; its terms are coded for the levels {', '.join(one.levels)}"
+            )
+        elif one.reference != before.reference:
+            told.append(
+                f"{one.factor}: nobody has {lacking}; its terms are against {one.reference}, not {before.reference}"
+            )
+    return tuple(told)
 
 
 def count_persons(problem: PooledProblem, fit: Fit, calibration: CalibrationFit | None) -> Counts:

@@ -241,7 +241,8 @@ def _estimate(fit: Fit, analysis: Analysis, name: str, level: _Level | _NoLevel)
     except BiocalError as error:
         return GroupEstimate(name, counts, None, in_short(str(error)), n_pairs)
     n_units = count_units(problem.set_unit)
-    notes = (
+    notes = [*other.info.notes]
+    notes += (
         [f"{', '.join(level.omitted)} omitted: constant within every matched set"] if level.omitted else []
     )
     if n_units < _UNITS_PER_COEFFICIENT * len(other.terms):

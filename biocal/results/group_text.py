@@ -53,12 +53,12 @@ def leave_one_out_lines(left_out: LeaveOneOut) -> list[str]:
 
 
 def warnings_without(left_out: LeaveOneOut) -> list[str]:
-    """Warnings of the fits without one study that the fit of all studies does not have."""
+    """Warnings and notes of the fits without one study that the fit of all studies does not have."""
     return [
         f"without {group.name}: {warning}"
         for group in left_out.groups
         if group.fit is not None
-        for warning in group.fit.warnings
+        for warning in (*group.fit.warnings, *group.fit.info.notes)
         if warning not in left_out.overall.warnings
     ]
 
