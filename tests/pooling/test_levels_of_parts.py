@@ -83,7 +83,9 @@ def test_a_subgroup_without_the_reference_level_is_not_fitted_against_another(fr
 
 def test_imputations_with_other_references_under_the_same_terms_are_refused(frame):
     other = frame.assign(
-        smoking=frame["smoking"].cat.rename_categories({"never": "no"}).cat.set_categories(["no", *SMOKING[1:]])
+        smoking=frame["smoking"]
+        .cat.rename_categories({"never": "no"})
+        .cat.set_categories(["no", *SMOKING[1:]])
     )
     pools = [bc.PooledStudies.from_frame(one) for one in (frame, other)]
     with pytest.raises(OptionError, match="imputation 2 codes smoking otherwise"):
