@@ -92,11 +92,12 @@ def calibration_columns(
     apart : bool, default False
         Keep a modifier's columns that others equal: whether they do is decided from all parts of the rows.
     """
+    factors: tuple[Factor, ...] = ()
     if wanted == "outcome":
         parts = [covariates, design_columns(pool, matching, missing=missing)]
         factors = parts[1].factors_of("matching")
     elif wanted == "none":
-        parts, factors = [], ()
+        parts = []
     else:
         parts = [design_columns(pool, wanted, missing=missing)]
         factors = parts[0].factors_of("calibration")

@@ -164,7 +164,9 @@ def agreed_factors(
     agreed : mapping of str to tuple
         Levels of columns taken as categories.
     """
-    data = {name: np.ones(1, dtype=np.bool_ if truth else np.float64) for name, truth in truths.items()}
+    data: dict[str, Any] = {
+        name: np.ones(1, dtype=np.bool_ if truth else np.float64) for name, truth in truths.items()
+    }
     with np.errstate(all="ignore"):
         return coded_factors(_learned(description, _example(data, agreed))[0])
 

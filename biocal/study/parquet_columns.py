@@ -96,7 +96,7 @@ def as_frame(table: Any) -> pd.DataFrame:
     frame: pd.DataFrame = _to_pandas(_without_stored_dictionaries(table))
     for name in _noted_categories(table.schema):
         # Parquet has no categories of numbers: their order is lost, and the note remains
-        place = frame.columns.get_indexer_for([name])
+        place = frame.columns.get_indexer_for(pd.Index([name]))
         if place.size == 1 and place[0] >= 0 and frame.dtypes.iloc[place[0]].kind in "iuf":
             frame[name] = frame[name].astype("category")
     return frame
