@@ -23,7 +23,7 @@ from biocal.study.pool_options import PoolOptions, require_known_studies
 from biocal.study.pool_rows import take_rows
 from biocal.study.pooled import PooledStudies
 from biocal.study.present_columns import check_columns, refuse_stacked_imputations
-from biocal.study.repeated_blocks import refuse_repeated_blocks
+from biocal.study.repeated_blocks import tell_repeated_blocks
 from biocal.study.repeated_rows import repeated_rows, tell_shared_persons
 from biocal.study.source_table import InputFile, SourceTable
 from biocal.study.study_kinds import AssayPresence, study_kinds
@@ -120,7 +120,7 @@ def assemble(
     doubled = repeated_rows(
         stack, frame, roles, (set_code, study, person_code), (local, reference), options.duplicates, log
     )
-    refuse_repeated_blocks(stack, roles, study_names, (study, set_code, is_case), (local, reference), log)
+    tell_repeated_blocks(stack, roles, study_names, (study, set_code, is_case), (local, reference), log)
     limits.tell_measured_below((local, reference), study_names, options, rows, log)
     pool = PooledStudies(
         frame=frame,

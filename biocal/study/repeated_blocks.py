@@ -17,7 +17,7 @@ _FEW_SETS, _FEW_VALUES = 10, 20
 _LOOKED_AT = 100_000
 
 
-def refuse_repeated_blocks(
+def tell_repeated_blocks(
     stack: TableStack,
     roles: ColumnRoles,
     study_names: Sequence[str],
@@ -58,18 +58,20 @@ def refuse_repeated_blocks(
         if whole in known:
             message = (
                 f"study '{name}' has the same sets as study '{study_names[known[whole]]}': case status and "
-                "measurements of all persons are equal; give the study once"
+                "measurements of all persons are equal; if the rows are there twice, leave one out: intervals are "
+                "too short"
             )
-            log.add("error", "study-repeated", message, study=name, column=roles.study, **place)
+            log.add("warning", "study-repeated", message, study=name, column=roles.study, **place)
             continue
         known[whole] = s
         times = np.unique(own, axis=1, return_counts=True)[1]
-        if times.min() > 1:
+        if times.size >= _FEW_SETS and times.min() > 1:
             message = (
                 f"every set of study '{name}' is there {times.min()} times or more, under other set ids: case "
-                "status and measurements of all persons are equal; give the rows once"
+                "status and measurements of all persons are equal; if the rows are there twice, leave them out: "
+                "intervals are too short"
             )
-            log.add("error", "sets-repeated", message, study=name, column=roles.set, **place)
+            log.add("warning", "sets-repeated", message, study=name, column=roles.set, **place)
 
 
 def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
