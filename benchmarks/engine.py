@@ -36,9 +36,9 @@ from environment import machine, peers_python, versions
 from page_tables import engine_table
 from processes import ProcessFailed, cost_of
 
-from biocal.kernels.matched_set import ConditionalLikelihood
 from biocal.kernels.newton import maximise
-from biocal.kernels.set_layout import lay_out_sets
+from biocal.kernels.sets.layout import lay_out_sets
+from biocal.kernels.sets.likelihood import ConditionalLikelihood
 
 HERE = Path(__file__).parent
 
@@ -302,7 +302,7 @@ def measure(*, quick: bool) -> dict[str, object]:
 def fit_imports() -> str:
     """Import of all of biocal that `biocal fit` has loaded when it comes to read its first file."""
     program = (
-        "import sys, biocal.study.reading as reading\n"
+        "import sys, biocal.pool.reading as reading\n"
         "def stop(*_): print(*sys.modules); raise SystemExit\n"
         "reading._content = stop\n"
         "from biocal.cli.main import main\n"
@@ -310,7 +310,7 @@ def fit_imports() -> str:
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     names = [name for name in done.stdout.split() if name.startswith("biocal.")]
-    assert "biocal.cli.fit" in names
+    assert "biocal.cli.commands.fit" in names
     return "import " + ", ".join(names)
 
 

@@ -24,10 +24,10 @@ import numpy as np
 
 import biocal as bc
 from biocal.datasets import data_root
-from biocal.federated.coordinator import begin_session, take_answers
-from biocal.federated.json_text import message_bytes
-from biocal.federated.plan import plan_of
-from biocal.federated.site import SiteSettings, create_site, enter_answer, prepare_answer
+from biocal.remote.sites.centre.coordinator import begin_session, take_answers
+from biocal.remote.sites.messages.messages import message_bytes
+from biocal.remote.sites.plan import plan_of
+from biocal.remote.sites.site.site import SiteSettings, create_site, enter_answer, prepare_answer
 
 METHODS = ["naive", "internalized", "full", "induced"]
 KNOTS = [30.0, 50.0, 65.0, 95.0]

@@ -18,17 +18,17 @@ from pathlib import Path
 from engine import cpu
 from page_tables import induced_table
 
-from biocal.exposure.terms import SplineBasis
-from biocal.outcome.conditional_logistic import maximise_conditional, outcome_fit
-from biocal.pooling.estimate import calibrate_problem
-from biocal.pooling.induced import induced_coefficients
-from biocal.pooling.model_columns import lay_out_columns
-from biocal.pooling.plug_in import plug_in_exposure
-from biocal.pooling.problem import PooledProblem
-from biocal.simulation.generate import draw
-from biocal.simulation.replicate_problem import problem_of
-from biocal.simulation.scenario import Estimand, ExposureLaw, FitPlan, Scenario, StudyDesign
-from biocal.simulation.truth import Truth
+from biocal.fitting.methods.estimate import calibrate_problem
+from biocal.fitting.methods.induced import induced_coefficients
+from biocal.fitting.methods.plug_in import plug_in_exposure
+from biocal.fitting.problem.model_columns import lay_out_columns
+from biocal.fitting.problem.problem import PooledProblem
+from biocal.model.exposure import SplineBasis
+from biocal.model.outcome.conditional import maximise_conditional, outcome_fit
+from biocal.simulation.design.scenario import Estimand, ExposureLaw, FitPlan, Scenario, StudyDesign
+from biocal.simulation.design.truth import Truth
+from biocal.simulation.drawing.draw import draw
+from biocal.simulation.fitting.problem import problem_of
 
 KNOTS = (34.35, 60.02, 85.64)
 

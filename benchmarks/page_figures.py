@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from biocal.plots.style import (
+from biocal.results.plots.style import (
     GREY,
     MIDDLE_MM,
     TWO_COLUMNS_MM,

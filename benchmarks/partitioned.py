@@ -28,7 +28,7 @@ import pandas as pd
 from engine import machine
 
 import biocal as bc
-from biocal.distributed.api import PartitionedRun, run_partitioned
+from biocal.remote.partitions.api import PartitionedRun, run_partitioned
 
 SETS, QUICK_SETS = 4_000_000, 400_000
 #: Sets of one partition: 250,000 rows.

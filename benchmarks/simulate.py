@@ -26,13 +26,13 @@ from engine import HERE, cpu
 from environment import load as load_average
 from page_tables import simulate_table
 
-from biocal.kernels.matched_set import ConditionalLikelihood
 from biocal.kernels.newton import maximise
-from biocal.kernels.rcs import spline_columns
-from biocal.kernels.set_layout import lay_out_sets
-from biocal.simulation.design import read_design
-from biocal.simulation.generate import draw
-from biocal.simulation.replicate import estimate_drawn
+from biocal.kernels.sets.layout import lay_out_sets
+from biocal.kernels.sets.likelihood import ConditionalLikelihood
+from biocal.kernels.splines import spline_columns
+from biocal.simulation.design.design import read_design
+from biocal.simulation.drawing.draw import draw
+from biocal.simulation.fitting.replicate import estimate_drawn
 
 KNOTS = (34.35, 60.02, 85.64)
 BATCH = range(16)
@@ -159,8 +159,8 @@ def one_core_program(seconds: float) -> list[str]:
     """A process that repeats one batch's fit for some seconds and prints how often it was done."""
     program = (
         "import sys, time; sys.path.insert(0, sys.argv[1]); import simulate; from pathlib import Path; "
-        "from biocal.simulation.design import read_design; from biocal.simulation.generate import draw; "
-        "from biocal.simulation.replicate import estimate_drawn; "
+        "from biocal.simulation.design.design import read_design; from biocal.simulation.drawing.draw import draw; "
+        "from biocal.simulation.fitting.replicate import estimate_drawn; "
         "scenario = read_design(Path(sys.argv[2])).scenarios[0]; "
         "done, start = 0, time.perf_counter()\n"
         f"while time.perf_counter() - start < {seconds}:\n"

@@ -10,8 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from biocal.disk.file_set import undo_stopped, write_set
 from biocal.errors import OptionError, OutputError
+from biocal.system.file_set import undo_stopped, write_set
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import norm
 
-from biocal.calibration.huber import TUNING, normal_expectation
-from biocal.calibration.regression import dense_rows
+from biocal.model.calibration.huber import TUNING, normal_expectation
+from biocal.model.calibration.lines import dense_rows
 
 
 def estimating_functions(one, rows, response, theta):

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from biocal.simulation.scenario import Estimand, ExposureLaw, Scenario, StudyDesign
-from biocal.simulation.scenario_joint_checks import require_sound
-from biocal.simulation.truth import Truth
+from biocal.simulation.design.joint_checks import require_sound
+from biocal.simulation.design.scenario import Estimand, ExposureLaw, Scenario, StudyDesign
+from biocal.simulation.design.truth import Truth
 
 # The bundled example's curve, in the numbers of the protocol's table of true log odds ratios.
 SPLINE = Truth("rcs", beta=(-0.02, 0.015), knots=(34.35, 60.02, 85.64))

@@ -12,12 +12,18 @@ import pandas as pd
 from federated_pool import SITES
 
 import biocal as bc
-from biocal.federated.coordinator import Progress, begin_session, session_progress, take_answers
-from biocal.federated.json_text import message_bytes, sealed
-from biocal.federated.plan import plan_of
-from biocal.federated.site import PreparedAnswer, SiteSettings, create_site, enter_answer, prepare_answer
-from biocal.results.comparison import Comparison
-from biocal.results.tables import fit_tables
+from biocal.remote.sites.centre.coordinator import Progress, begin_session, session_progress, take_answers
+from biocal.remote.sites.messages.messages import message_bytes, sealed
+from biocal.remote.sites.plan import plan_of
+from biocal.remote.sites.site.site import (
+    PreparedAnswer,
+    SiteSettings,
+    create_site,
+    enter_answer,
+    prepare_answer,
+)
+from biocal.results.fit.comparison import Comparison
+from biocal.results.fit.tables import fit_tables
 
 #: What is promised.  Seen: about 1e-13, the rounding of sums taken in another order.
 AGREEMENT = 1e-8

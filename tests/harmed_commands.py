@@ -78,20 +78,20 @@ def _draw_plainly() -> None:
     """Figures and reports take most of the time, and are bytes like others to what writes them."""
     import matplotlib.figure
 
-    import biocal.cli.figures
-    import biocal.plots.save
+    import biocal.cli.files.figures
     import biocal.report.api
-    import biocal.simulation.finishing
+    import biocal.results.plots.save
+    import biocal.simulation.api
 
     def drawn(figure: Any, file_format: str = "png") -> bytes:
         return file_format.encode() * 4_000
 
     names = ("bias", "coverage", "curves", "zip_0")
-    biocal.plots.save.figure_bytes = drawn
-    biocal.simulation.finishing._figures = lambda results, design: [
+    biocal.results.plots.save.figure_bytes = drawn
+    biocal.simulation.api._figures = lambda results, design: [
         (name, matplotlib.figure.Figure) for name in names
     ]
-    biocal.cli.figures.fit_figures = lambda comparison: {
+    biocal.cli.files.figures.fit_figures = lambda comparison: {
         f"{name}.{ending}": drawn(None, ending)
         for name in ("dose_response", "calibration")
         for ending in ("png", "svg")

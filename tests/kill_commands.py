@@ -31,8 +31,8 @@ import pyarrow.parquet as pq
 from cli_pool import SPEC, small_pool
 from limited_commands import LimitedCommands
 
-from biocal.disk.file_set import INCOMPLETE
-from biocal.disk.temporary_names import MARK
+from biocal.system.file_set import INCOMPLETE
+from biocal.system.files import MARK
 
 SECONDS = 120
 DESIGN = """

@@ -24,7 +24,7 @@ from federated_pool import few_studies, make_pool, write_sites
 from kill_commands import SECONDS, tree
 from limited_commands import Ended, LimitedCommands
 
-from biocal.disk.temporary_names import MARK
+from biocal.system.files import MARK
 
 #: The reference study's site and one to be calibrated.
 SITES = {"a": ["Ash"], "d": ["Damson", "Ebony"]}

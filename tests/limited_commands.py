@@ -32,13 +32,17 @@ IMPORTED = (
     *("patsy", "scipy.linalg", "scipy.stats", "scipy.special", "jinja2", "matplotlib.figure"),
     *(
         "biocal.cli.app",
-        "biocal.cli.spec",
-        "biocal.cli.request",
-        "biocal.study.reading",
-        "biocal.study.checks",
+        "biocal.cli.options.spec",
+        "biocal.cli.options.request",
+        "biocal.pool.reading",
+        "biocal.pool.checks.report",
     ),
-    *("biocal.pooling.api", "biocal.report.api", "biocal.simulation.api", "biocal.simulation.engine"),
-    *("biocal.planning.api", "biocal.federated.coordinator", "biocal.federated.site"),
+    *("biocal.fitting.api", "biocal.report.api", "biocal.simulation.api", "biocal.simulation.running.engine"),
+    *(
+        "biocal.simulation.planning.api",
+        "biocal.remote.sites.centre.coordinator",
+        "biocal.remote.sites.site.site",
+    ),
 )
 
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from biocal.kernels.person_columns import Columns
-from biocal.kernels.set_layout import SetLayout
-from biocal.outcome.conditional_logistic import OutcomeFit, maximise_conditional, outcome_fit
-from biocal.outcome.induced import InducedDetails, InducedLikelihood
-from biocal.outcome.induced_fit import MAX_ITERATIONS, maximise_induced, null_loglik
+from biocal.kernels.sets.layout import Columns, SetLayout
+from biocal.model.outcome.conditional import OutcomeFit, maximise_conditional, outcome_fit
+from biocal.model.outcome.induced import InducedDetails, InducedLikelihood
+from biocal.model.outcome.induced_ascent import MAX_ITERATIONS, maximise_induced, null_loglik
 
 
 def fit_conditional_logistic(layout: SetLayout, columns: Columns, names: Sequence[str]) -> OutcomeFit:

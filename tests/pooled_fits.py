@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from biocal.calibration.regression import CalibrationFit
-from biocal.exposure.terms import LinearBasis, SplineBasis
+from biocal.fitting.methods.estimate import calibrate_problem
+from biocal.fitting.methods.plug_in import fit_plug_in, plug_in_exposure
+from biocal.fitting.problem.prepare import ModelFormulas, PreparedPool, prepare
 from biocal.kernels.sandwich import StackedScores, stacked_covariance
-from biocal.outcome.conditional_logistic import OutcomeFit
-from biocal.pooling.estimate import calibrate_problem
-from biocal.pooling.plug_in import fit_plug_in, plug_in_exposure
-from biocal.pooling.prepare import ModelFormulas, PreparedPool, prepare
-from biocal.study.pooled import PooledStudies
+from biocal.model.calibration.lines import CalibrationFit
+from biocal.model.exposure import LinearBasis, SplineBasis
+from biocal.model.outcome.conditional import OutcomeFit
+from biocal.pool.pooled import PooledStudies
 
 METHODS = ("naive", "internalized", "full")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from biocal.kernels.rcs import spline_columns
+from biocal.kernels.splines import spline_columns
 
 #: METHODS section 7's design: mean 60, SD 20 on the day, its knots, curve and lines.
 KNOTS = (34.35, 60.02, 85.64)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simulated_batches import run_stub, stub_design
 
-from biocal.simulation.engine import RunOptions, run_design
+from biocal.simulation.running.engine import RunOptions, run_design
 
 if __name__ == "__main__":
     asked = json.loads(sys.argv[1])

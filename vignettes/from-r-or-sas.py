@@ -163,7 +163,7 @@ print(two_stage.studies.contrast(75, 50, standard_error="hartung-knapp").summary
 # The function behind it takes `rma`'s arguments:
 
 # %%
-from biocal.kernels.inverse_variance import combine_estimates
+from biocal.kernels.meta.numbers import combine_estimates
 
 pooled = combine_estimates(
     [0.10, 0.40, -0.20, 0.50, 0.30], [0.02, 0.03, 0.01, 0.05, 0.04], standard_error="hartung-knapp"

@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from biocal.cli.calibrate import calibrate
-from biocal.cli.check import check
-from biocal.cli.coordinate import coordinate
-from biocal.cli.example import example
-from biocal.cli.fit import fit
-from biocal.cli.partition import partition
-from biocal.cli.plan import plan
-from biocal.cli.simulate import simulate
-from biocal.cli.site import site
+from biocal.cli.commands.calibrate import calibrate
+from biocal.cli.commands.check import check
+from biocal.cli.commands.coordinate import coordinate
+from biocal.cli.commands.example import example
+from biocal.cli.commands.fit import fit
+from biocal.cli.commands.partitioned import partition
+from biocal.cli.commands.plan import plan
+from biocal.cli.commands.simulate import simulate
+from biocal.cli.commands.site import site
 
 app = typer.Typer(
     add_completion=False,
@@ -31,7 +31,7 @@ def biocal(
 ) -> None:
     """Pool nested case-control studies whose biomarker was measured in different laboratories."""
     if version:
-        from biocal.cli.main import version_line
+        from biocal.cli.edge.messages import version_line
 
         typer.echo(version_line())
         raise typer.Exit

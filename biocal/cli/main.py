@@ -14,9 +14,15 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
-from biocal.cli.memory import is_memory_error, memory_message
-from biocal.cli.messages import discard, tell, tell_problems
-from biocal.cli.progress import stopped_in
+from biocal.cli.edge.messages import (
+    discard,
+    is_memory_error,
+    memory_message,
+    tell,
+    tell_problems,
+    version_line,
+)
+from biocal.cli.edge.progress import stopped_in
 
 FINE, OUR_FAULT, USAGE, BAD_INPUT, FIT_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 #: What a shell reports for a process that was asked to end.
@@ -133,13 +139,6 @@ def _print_anything() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def version_line() -> str:
-    """What ``--version`` shows."""
-    from biocal import __version__
-
-    return f"biocal {__version__}"
-
-
 def _command(arguments: Sequence[str] | None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words == ["--version"]:
@@ -206,7 +205,7 @@ def _usage_message(error: Exception, words: Sequence[str]) -> str:
         return ""
     context = getattr(error, "ctx", None) if isinstance(error, usage_error) else None
     path = context.command_path if context is not None else "biocal"
-    from biocal.cli.usage_words import kinder
+    from biocal.cli.edge.messages import kinder
 
     message = kinder(error.format_message().rstrip("."), words)  # type: ignore[attr-defined]
     return f"{message} (see '{path} --help')"

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from biocal.disk.whole_file import replace_file
 from biocal.errors import OptionError, OutputError
-from biocal.results.comparison import Comparison
-from biocal.results.fits import Fit
-from biocal.study.notices import Problem
+from biocal.pool.checks.notices import Problem
+from biocal.results.fit.comparison import Comparison
+from biocal.results.fit.fit import Fit
+from biocal.system.files import replace_file
 
 if TYPE_CHECKING:
     from biocal.simulation.results import SimulationResults

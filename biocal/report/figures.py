@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from biocal.plots.save import PNG_DOTS_PER_INCH, figure_bytes
+from biocal.results.plots.save import PNG_DOTS_PER_INCH, figure_bytes
 
 _HEAD = re.compile(r"^.*?(?=<svg\b)", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->\s*", re.DOTALL)

@@ -8,23 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from biocal.report import appendix, curves
-from biocal.report.asked import asked_tables
-from biocal.report.calibration import CalibrationSection, calibration_section, own_words_of
+from biocal.pool.checks.notices import Problem
 from biocal.report.disclosure import Disclosure
 from biocal.report.figures import ReportFigure, report_figure
-from biocal.report.methods_text import WHAT_METHODS_DO, fit_methods
 from biocal.report.page import render
-from biocal.report.participants import Participants, finding_table
-from biocal.report.parts import leave_one_out_section, subgroups_section
-from biocal.report.season import season_section
-from biocal.report.studies import studies_section
-from biocal.results.comparison import Comparison
-from biocal.results.fits import Fit
-from biocal.results.studies import StudyEstimates
-from biocal.results.summaries import warnings_of
+from biocal.report.sections import appendix, curves
+from biocal.report.sections.calibration import CalibrationSection, calibration_section, own_words_of
+from biocal.report.sections.curves import asked_tables
+from biocal.report.sections.methods_text import WHAT_METHODS_DO, fit_methods
+from biocal.report.sections.participants import Participants, finding_table
+from biocal.report.sections.parts import leave_one_out_section, subgroups_section
+from biocal.report.sections.season import season_section
+from biocal.report.sections.studies import studies_section
+from biocal.results.fit.comparison import Comparison
+from biocal.results.fit.fit import Fit
+from biocal.results.fit.summary import warnings_of
+from biocal.results.studies.estimates import StudyEstimates
 from biocal.results.text import count
-from biocal.study.notices import Problem
 
 
 def fit_page(

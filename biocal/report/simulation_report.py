@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.report.appendix import Download, download, version_table
 from biocal.report.figures import ReportFigure, report_figure
-from biocal.report.methods_text import simulation_references
-from biocal.report.page import render
-from biocal.report.table import ReportTable
+from biocal.report.page import ReportTable, render
+from biocal.report.sections.appendix import Download, download, version_table
+from biocal.report.sections.methods_text import simulation_references
 from biocal.results.text import count, exact, percent
 from biocal.simulation.results import SimulationResults
-from biocal.simulation.results_text import FAILURE_LIMIT, level_text, scenario_label
+from biocal.simulation.text import FAILURE_LIMIT, level_text, scenario_label
 
 if TYPE_CHECKING:
     import pandas as pd

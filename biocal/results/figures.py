@@ -1,4 +1,4 @@
-"""Figures of results: results are turned into plain arrays for :mod:`biocal.plots` here."""
+"""Figures of results: results are turned into plain arrays for :mod:`biocal.results.plots` here."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biocal.plots.agreement import LevelPanel, LevelWords, draw_level_panels
-from biocal.plots.calibration import CalibrationPanel, draw_calibration_panels
-from biocal.plots.categories import CategoryEstimates, draw_category_odds_ratios, draw_category_panels
-from biocal.plots.dose_response import (
+from biocal.results.plots.calibration.agreement import LevelPanel, LevelWords, draw_level_panels
+from biocal.results.plots.calibration.calibration import CalibrationPanel, draw_calibration_panels
+from biocal.results.plots.categories import CategoryEstimates, draw_category_odds_ratios, draw_category_panels
+from biocal.results.plots.dose_response import (
     Curve,
     DoseResponsePanel,
     draw_dose_response,
     draw_dose_response_panels,
 )
-from biocal.plots.style import with_unit
+from biocal.results.plots.style import with_unit
 
 if TYPE_CHECKING:
-    from biocal.results.calibration import CalibrationResults
-    from biocal.results.dose_response import DoseResponse
+    from biocal.results.calibration.results import CalibrationResults
+    from biocal.results.fit.curve import DoseResponse
+    from biocal.results.fit.fit import Fit
 
 
 def draw_dose_responses(
@@ -176,3 +177,36 @@ def draw_calibration_residuals(calibration: CalibrationResults) -> Any:
         "moves the slope by more than its SE",
     )
     return draw_level_panels(panels, words)
+
+
+def draw_joint(fits: Sequence[Fit]) -> Any:
+    """A panel a method, the levels of the modifier over one another; returns the figure."""
+    asked = fits[0].info.asked.joint
+    by_method = [fit.joint_responses(asked) for fit in fits]
+    first = by_method[0][0]
+    labels = first.labels
+    common: dict[str, Any] = {
+        "exposure_name": labels.exposure,
+        "unit": labels.unit,
+        "outcome_name": labels.outcome,
+        "level": first.level,
+        "reference_group": f"{fits[0].info.modifier} = {asked}",
+        "width_mm": 120.0 if len(fits) == 1 else 180.0,
+    }
+    if first.categories is not None:
+        return draw_category_panels(
+            [
+                (fit.method, [category_estimates(one, one.modifier) for one in curves])
+                for fit, curves in zip(fits, by_method, strict=True)
+            ],
+            categories=first.categories,
+            reference_category=first.categories[int(first.reference)],
+            **common,
+        )
+    panels = [
+        DoseResponsePanel(
+            fit.method, [curve_of(one, one.modifier) for one in curves], first.control_exposure, None
+        )
+        for fit, curves in zip(fits, by_method, strict=True)
+    ]
+    return draw_dose_response_panels(panels, reference=first.reference, **common)

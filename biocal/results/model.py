@@ -8,18 +8,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from biocal.pool.formulas.factors import Factor
+from biocal.pool.matched_sets import DroppedSet, StudyFlow
+from biocal.pool.tables.table import InputFile
 from biocal.results.labels import Labels
 from biocal.results.season import SeasonResults
-from biocal.study.factors import Factor
-from biocal.study.matched_sets import DroppedSet, StudyFlow
-from biocal.study.source_table import InputFile
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 
 
 class ExposureBasis(Protocol):
-    """What a result needs of an exposure basis; see :mod:`biocal.exposure.terms`."""
+    """What a result needs of an exposure basis; see :mod:`biocal.model.exposure`."""
 
     @property
     def kind(self) -> str: ...

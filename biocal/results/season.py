@@ -228,7 +228,7 @@ class SeasonResults:
         -------
         matplotlib Figure
         """
-        from biocal.plots.season import SeasonPanel, draw_season_panels
+        from biocal.results.plots.season import SeasonPanel, draw_season_panels
 
         panels = []
         for s in self.studies:

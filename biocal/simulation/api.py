@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biocal.errors import BiocalWarning, OptionError
-from biocal.simulation.engine import Finish, RunOptions, RunReport, run_design
-from biocal.simulation.finishing import loud_failures, results_of, write_results
-from biocal.simulation.folder import REPLICATES_FILE, read_record
-from biocal.simulation.progress import Progress
-from biocal.simulation.schedule import parse_shard
+from biocal.results.text import csv_bytes
+from biocal.simulation.running.engine import Finish, Progress, RunOptions, RunReport, run_design
+from biocal.simulation.running.folder import FIGURES_FOLDER, REPLICATES_FILE, read_record
+from biocal.simulation.running.schedule import parse_shard
+from biocal.system.files import replace_file
 
 if TYPE_CHECKING:
-    from biocal.simulation.design import Design
+    from biocal.simulation.design.design import Design
     from biocal.simulation.results import SimulationResults
 
-__all__ = ["design_to_run", "merge_into_folder", "merge_shards", "run_into_folder", "simulate"]
+
+__all__ = [
+    "design_to_run",
+    "loud_failures",
+    "merge_into_folder",
+    "merge_shards",
+    "results_of",
+    "run_into_folder",
+    "simulate",
+    "write_results",
+]
+
 
 Spec = str | PathLike[str] | Mapping[str, Any]
 #: Writes something made of the results into their folder.
@@ -174,7 +186,7 @@ def design_to_run(spec: Spec | Design | None, out: str | PathLike[str] | None, *
     DesignError, OptionError
         There is none, or it cannot be used.
     """
-    from biocal.simulation.design import Design, read_design
+    from biocal.simulation.design.design import Design, read_design
 
     if isinstance(spec, Design):
         return spec
@@ -217,7 +229,7 @@ def merge_into_folder(
     more: More | None = None,
 ) -> tuple[RunReport, SimulationResults]:
     """Merge shards, and write their results as `run_into_folder` does."""
-    from biocal.simulation.shards import merge_folders
+    from biocal.simulation.running.shards import merge_folders
 
     if not folders:
         raise OptionError("there are no shards to merge: name their folders")
@@ -247,3 +259,78 @@ def _in_memory(path: Path, design: Design) -> SimulationResults:
 def _warn(report: RunReport, results: SimulationResults) -> None:
     for message in (*report.notes, *loud_failures(results)):
         warnings.warn(message, BiocalWarning, stacklevel=3)
+
+
+#: Scenarios that get a zip plot of their own; a figure each of hundreds would bury the others.
+MOST_ZIP_PLOTS = 12
+
+
+def results_of(path: Path, design: Design) -> SimulationResults:
+    """Return the results in a folder, read when they are needed."""
+    from biocal.simulation.results import SimulationResults
+
+    return SimulationResults.from_design(path / REPLICATES_FILE, design)
+
+
+def write_results(path: Path, design: Design) -> None:
+    """Write performance.csv, summary.csv, differences.csv and the figures; coefficients.csv, tests.csv if asked.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written.
+    """
+    results = results_of(path, design)
+    for name in ("performance", "summary", "differences"):
+        table = getattr(results.tables, name)
+        replace_file(path / f"{name}.csv", csv_bytes(table))
+    for name, asked in _asked_for(design):
+        if asked:
+            replace_file(path / f"{name}.csv", csv_bytes(getattr(results, name)().tidy()))
+    figures = path / FIGURES_FOLDER
+    figures.mkdir(exist_ok=True)
+    for name, draw in _figures(results, design):
+        _write_figure(figures / name, draw())
+
+
+def loud_failures(results: SimulationResults) -> list[str]:
+    """Sentences on methods that failed in more than 5 percent of a scenario's replicates."""
+    from biocal.simulation.text import FAILURE_LIMIT, failure_lines
+
+    if results.is_empty:
+        return []
+    failures = results.tables.failures
+    loud = failures[failures["share"] > FAILURE_LIMIT]
+    if loud.empty:
+        return []
+    return [" ".join(line.split()) for line in failure_lines(loud, results.varied)]
+
+
+def _asked_for(design: Design) -> Iterator[tuple[str, bool]]:
+    """Tables of what a design may ask for beside the curve."""
+    estimands = [scenario.estimand for scenario in design.scenarios]
+    yield "coefficients", any(estimand.coefficients for estimand in estimands)
+    yield "tests", any(estimand.tests for estimand in estimands)
+
+
+def _figures(results: SimulationResults, design: Design) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Names of the figures, and how to draw each: one at a time is in memory."""
+    yield "bias", results.plot_lollipop
+    yield "coverage", partial(results.plot_lollipop, "coverage")
+    yield "curves", results.plot_curves
+    for key in results.varied:
+        name = key.replace(".", "_")
+        yield f"bias_by_{name}", partial(results.plot_bias, key)
+        yield f"coverage_by_{name}", partial(results.plot_coverage, key)
+    for scenario in range(min(len(design.scenarios), MOST_ZIP_PLOTS)):
+        yield f"zip_{scenario}", partial(results.plot_zip, scenario)
+
+
+def _write_figure(path: Path, figure: Any) -> None:
+    from biocal.results.plots.save import figure_bytes, laid_out
+
+    # a zip plot has a line for every interval: megabytes as vectors
+    formats = ("png",) if path.name.startswith("zip_") else ("png", "svg")
+    with laid_out(figure):
+        for file_format in formats:
+            replace_file(path.with_name(f"{path.name}.{file_format}"), figure_bytes(figure, file_format))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from biocal.simulation.results_figures import curves_figure, levels_figure, lollipop_figure, zip_figure
-from biocal.simulation.results_text import describe
 from biocal.simulation.simulated_study import SimulatedStudy
+from biocal.simulation.text import describe
+from biocal.simulation.views import curves_figure, levels_figure, lollipop_figure, zip_figure
 
 __all__ = ["SimulationResults"]
 

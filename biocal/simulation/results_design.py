@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biocal.simulation.estimand import control_density_weights
+from biocal.simulation.drawing.estimand import control_density_weights
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from biocal.simulation.scenario import Scenario
+    from biocal.simulation.design.scenario import Scenario
 
 __all__ = ["DesignFacts", "facts_of_design"]
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocal.errors import OptionError
-from biocal.simulation.paper_tables import PaperTable
-from biocal.simulation.performance import PerformanceTable
-from biocal.simulation.results_tables import SimulationTables, Weights, simulation_tables, under_levels
+from biocal.simulation.measuring.paper_tables import PaperTable
+from biocal.simulation.measuring.performance import PerformanceTable
+from biocal.simulation.measuring.tables import SimulationTables, Weights, simulation_tables, under_levels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,7 +169,7 @@ class SimulatedStudy:
             As :meth:`performance`, with ``coefficient`` (1, 2, ...) in place of the exposure; no rows when
             none were kept.
         """
-        from biocal.simulation.results_quantities import coefficient_table
+        from biocal.simulation.measuring.tables import coefficient_table
 
         table = under_levels(coefficient_table(self.source), self._levels)
         return PerformanceTable(table, by=("scenario", *self.varied, "method", "coefficient"))
@@ -183,7 +183,7 @@ class SimulatedStudy:
             ``test``, ``alpha``, ``n``, ``failed``, ``rejected`` (type I error or power) and its Monte Carlo
             standard error; no rows when no tests were kept.
         """
-        from biocal.simulation.results_quantities import rejection_table
+        from biocal.simulation.measuring.tables import rejection_table
 
         table = under_levels(rejection_table(self.source), self._levels)
         return PaperTable(table, by=("scenario", *self.varied, "method", "test", "alpha"))

@@ -47,7 +47,7 @@ TABLES = ("performance", "summary", "coefficients", "tests", "coverage_t")
 def store(out: Path) -> None:
     """Put the tables of finished runs beside their designs."""
     import biocal as bc
-    from biocal.simulation.design import read_design
+    from biocal.simulation.design.design import read_design
     from biocal.simulation.results import SimulationResults
 
     for name in (*further.SCRIPTED, "bootstrap"):
@@ -482,7 +482,7 @@ def main() -> None:
     if sys.argv[1:2] == ["store"]:
         store(Path(sys.argv[2]))
     (DOCS / PAGE).write_text(page(), encoding="utf-8")
-    from biocal.plots.save import figure_bytes
+    from biocal.results.plots.save import figure_bytes
 
     (DOCS / FIGURE).write_bytes(figure_bytes(draw_coverage(), "svg"))
     (DOCS / FIGURE_OF_KINDS).write_bytes(figure_bytes(further.draw_kinds(), "svg"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from biocal.calibration.diagnostics import (
+from biocal.model.calibration.diagnostics import (
     batch_lines,
     curvature,
     own_line,

@@ -7,14 +7,13 @@ import pytest
 from calibrations_by_hand import estimating_functions
 from scipy.stats import norm
 
-from biocal.calibration.choices import CalibrationModel
-from biocal.calibration.fitting import fit_calibration_model
-from biocal.calibration.forms import CalibrationForm
-from biocal.calibration.huber import TUNING, normal_expectation
-from biocal.calibration.regression import lay_out_parameters
-from biocal.calibration.rows import CalibrationRows
 from biocal.errors import CalibrationDesignError, OptionError
-from biocal.kernels.rcs import spline_columns
+from biocal.kernels.splines import spline_columns
+from biocal.model.calibration.estimators import fit_calibration_model
+from biocal.model.calibration.forms import CalibrationForm, CalibrationModel
+from biocal.model.calibration.huber import TUNING, normal_expectation
+from biocal.model.calibration.lines import lay_out_parameters
+from biocal.model.calibration.rows import CalibrationRows
 
 # Central differences of estimating functions, in units of the parameters' standard errors.
 DIFFERENCES = 1e-5

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from biocal.calibration.regression import dense_rows, fit_calibration, fold_rows, lay_out_parameters
-from biocal.calibration.rows import CalibrationRows
 from biocal.errors import CalibrationDesignError
+from biocal.model.calibration.lines import dense_rows, fit_calibration, fold_rows, lay_out_parameters
+from biocal.model.calibration.rows import CalibrationRows
 
 LEAST_SQUARES = 1e-10  # two factorisations of a well-conditioned design
 NAMES = ("A", "B", "C")

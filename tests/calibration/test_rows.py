@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from biocal.calibration import rows as rows_module
-from biocal.calibration.regression import fit_calibration, lay_out_parameters
-from biocal.calibration.rows import CalibrationRows, PersonRows, chunks_of
+from biocal.model.calibration import rows as rows_module
+from biocal.model.calibration.lines import fit_calibration, lay_out_parameters
+from biocal.model.calibration.rows import CalibrationRows, PersonRows, chunks_of
 
 # The same sums, taken in another order.
 SAME_ARITHMETIC = 1e-13

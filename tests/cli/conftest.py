@@ -49,8 +49,8 @@ def biocal(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures out, which take most of the time."""
-    monkeypatch.setattr("biocal.cli.figures._rendered", lambda name, figure: {f"{name}.png": b"png"})
-    monkeypatch.setattr("biocal.results.comparison.Comparison.plot", lambda self: None)
+    monkeypatch.setattr("biocal.cli.files.figures._rendered", lambda name, figure: {f"{name}.png": b"png"})
+    monkeypatch.setattr("biocal.results.fit.comparison.Comparison.plot", lambda self: None)
     monkeypatch.setattr("biocal.report.api.report_html", lambda comparison, **options: "<!DOCTYPE html>")
-    monkeypatch.setattr("biocal.results.calibration.CalibrationResults.plot", lambda self: None)
+    monkeypatch.setattr("biocal.results.calibration.results.CalibrationResults.plot", lambda self: None)
     monkeypatch.setattr("biocal.results.season.SeasonResults.plot", lambda self: None)

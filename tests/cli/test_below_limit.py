@@ -7,7 +7,7 @@ import pytest
 from cli_pool import small_pool
 
 from biocal.cli.main import main
-from biocal.study.below_limit import RULES
+from biocal.pool.checks.limits import RULES
 
 
 @pytest.mark.usefixtures("no_figures")

@@ -105,7 +105,7 @@ def test_when_every_method_fails_so_does_the_command(folder, biocal, monkeypatch
 
 
 def fail_for(monkeypatch, *methods):
-    from biocal.pooling import api
+    from biocal.fitting import api
 
     original = api.estimate_method
 
@@ -121,7 +121,7 @@ def test_an_unforeseen_error_is_one_line_that_asks_for_a_report(folder, biocal, 
     def break_down(*_, **__):
         raise ZeroDivisionError("a thing\nof two lines")
 
-    monkeypatch.setattr("biocal.study.reading.read_studies", break_down)
+    monkeypatch.setattr("biocal.pool.reading.read_studies", break_down)
     monkeypatch.delenv("BIOCAL_DEBUG", raising=False)
     answer = biocal("check", "pool.csv")
     assert answer.code == 1
@@ -136,7 +136,7 @@ def test_ctrl_c_has_exit_code_130_and_writes_nothing(folder, biocal, monkeypatch
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("biocal.pooling.api.fit", interrupt)
+    monkeypatch.setattr("biocal.fitting.api.fit", interrupt)
     monkeypatch.setattr(bc, "fit", interrupt, raising=False)
     answer = biocal("fit", "--spec", "spec.toml", "--out", "o")
     assert answer.code == 130
@@ -147,7 +147,7 @@ def test_ctrl_c_has_exit_code_130_and_writes_nothing(folder, biocal, monkeypatch
 # the command, with a file that takes its time
 AT_WORK = """
 import time
-import biocal.study.reading as reading
+import biocal.pool.reading as reading
 
 def file_bytes(path):
     print("at work", flush=True)
@@ -210,7 +210,7 @@ def test_only_the_version_is_needed_to_tell_the_version():
 
 def test_nothing_heavy_is_loaded_before_data_are_read():
     code = (
-        "import sys, biocal.study.reading as reading\n"
+        "import sys, biocal.pool.reading as reading\n"
         "def stop(*_): print(*sys.modules); raise SystemExit\n"
         "reading._content = stop\n"
         "from biocal.cli.main import main\nmain(['fit', 'pool.csv', '--out', 'o'])\n"
@@ -220,4 +220,8 @@ def test_nothing_heavy_is_loaded_before_data_are_read():
     assert "pandas" in loaded
     assert not {"matplotlib", "scipy.stats", "statsmodels", "patsy", "joblib", "rich.progress"} & loaded
     # nor a method: which there are is known without
-    assert not [name for name in loaded if name.startswith(("biocal.outcome.", "biocal.pooling.estimate"))]
+    assert not [
+        name
+        for name in loaded
+        if name.startswith(("biocal.model.outcome.", "biocal.fitting.methods.estimate"))
+    ]

@@ -14,7 +14,7 @@ from cli_pool import SPEC, small_pool
 
 import biocal as bc
 from biocal.cli.main import main
-from biocal.results.calibration_quality_tables import QUALITY_COLUMNS
+from biocal.results.calibration.quality_tables import QUALITY_COLUMNS
 
 COLUMNS = {
     "coefficients.csv": [

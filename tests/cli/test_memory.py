@@ -7,8 +7,8 @@ import errno
 import numpy as np
 import pytest
 
-from biocal.cli import memory
-from biocal.simulation import replicate
+from biocal.cli.edge import messages as memory
+from biocal.simulation.fitting import replicate
 
 _ASKED = np.dtype(float).itemsize * 2**57
 
@@ -20,14 +20,14 @@ def run_out(*_, **__):
 @pytest.mark.parametrize(
     ("place", "phase", "code"),
     [
-        ("biocal.study.reading.read_studies", "reading", 3),
+        ("biocal.pool.reading.read_studies", "reading", 3),
         ("biocal.fit", "fitting", 4),
         ("biocal.report.api.report_html", "drawing", 4),
-        ("biocal.cli.output.write_set", "writing the results", 4),
+        ("biocal.cli.files.output.write_set", "writing the results", 4),
     ],
 )
 def test_want_of_memory_is_told_by_phase_and_leaves_nothing(folder, biocal, monkeypatch, place, phase, code):
-    monkeypatch.setattr("biocal.cli.figures.fit_figures", lambda comparison: {})
+    monkeypatch.setattr("biocal.cli.files.figures.fit_figures", lambda comparison: {})
     monkeypatch.setattr(place, run_out)
     answer = biocal("fit", "--spec", "spec.toml", "--out", "o", "--quiet")
     assert answer.code == code

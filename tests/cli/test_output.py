@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from biocal.cli.output import OutputFolder
+from biocal.cli.files.output import OutputFolder
 from biocal.errors import OutputError
 
 
@@ -32,7 +32,7 @@ def write(folder, contents, *, force=False):
 def test_a_file_that_is_there_is_refused_before_any_work_and_kept(folder, biocal, monkeypatch):
     (folder / "o").mkdir()
     (folder / "o" / "tests.csv").write_text("mine")
-    monkeypatch.setattr("biocal.study.reading.read_studies", lambda *_, **__: pytest.fail("work was done"))
+    monkeypatch.setattr("biocal.pool.reading.read_studies", lambda *_, **__: pytest.fail("work was done"))
     answer = biocal("fit", "--spec", "spec.toml", "--out", "o")
     assert answer.code == 3
     assert answer.errors == [
@@ -95,8 +95,8 @@ def test_a_place_below_a_file_is_told(folder, biocal, command):
 
 def test_a_folder_without_permission_is_told_before_any_work(folder, biocal, monkeypatch):
     # who runs the tests as root may write everywhere: the answer of the system is simulated
-    monkeypatch.setattr("biocal.cli.output.os.access", lambda *_: False)
-    monkeypatch.setattr("biocal.study.reading.read_studies", lambda *_, **__: pytest.fail("work was done"))
+    monkeypatch.setattr("biocal.cli.files.output.os.access", lambda *_: False)
+    monkeypatch.setattr("biocal.pool.reading.read_studies", lambda *_, **__: pytest.fail("work was done"))
     answer = biocal("fit", "--spec", "spec.toml", "--out", "o")
     assert answer.code == 3
     assert "'.' may not be written to; nothing was written" in answer.err
@@ -111,7 +111,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch, after):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         synced.append(descriptor)
 
-    monkeypatch.setattr("biocal.cli.output.os.fsync", fsync)
+    monkeypatch.setattr("biocal.cli.files.output.os.fsync", fsync)
     with pytest.raises(OutputError, match="No space left on device; nothing was written"):
         write(tmp_path / "new" / "folder", {name: b"1" for name in "abc"})
     assert everything_in(tmp_path) == {}
@@ -130,7 +130,7 @@ def test_what_stops_half_way_through_renaming_is_undone(tmp_path, monkeypatch, f
         done.append(target)
         replace(source, target)
 
-    monkeypatch.setattr("biocal.cli.output.os.replace", stop)
+    monkeypatch.setattr("biocal.cli.files.output.os.replace", stop)
     with pytest.raises((OutputError, KeyboardInterrupt)):
         write(tmp_path, {name: b"new" for name in "abc"}, force=True)
     assert everything_in(tmp_path) == {"b": b"earlier"}

@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-import biocal.cli.patterns
-from biocal.cli.patterns import PatternTooWideError, matching_files
+import biocal.cli.options.spec
+from biocal.cli.options.spec import PatternTooWideError, matching_files
 
 FILES = (
     "a.csv",
@@ -64,6 +64,6 @@ def test_a_folder_whose_name_holds_brackets_is_taken_as_it_is(tree):
 
 
 def test_a_pattern_that_looks_at_too_much_is_refused(tree, monkeypatch):
-    monkeypatch.setattr(biocal.cli.patterns, "MOST_VISITED", 5)
+    monkeypatch.setattr(biocal.cli.options.spec, "MOST_VISITED", 5)
     with pytest.raises(PatternTooWideError, match="more than 5 files and folders; begin it with the folder"):
         matching_files(str(tree), "**/*.csv")

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import biocal as bc
-from biocal.simulation import finishing
+from biocal.simulation import api as finishing
 
 DESIGN = """
 title = "A small one"
@@ -60,7 +60,7 @@ def design(tmp_path, monkeypatch):
 def without_figures(monkeypatch):
     """Leave the figures out, which take most of the time."""
     monkeypatch.setattr(finishing, "_figures", lambda results, design: [])
-    monkeypatch.setattr("biocal.cli.simulate._write_report", lambda results, path, quiet: None)
+    monkeypatch.setattr("biocal.cli.commands.simulate._write_report", lambda results, path, quiet: None)
 
 
 def content(folder, name="replicates.parquet"):
@@ -153,7 +153,7 @@ def test_quiet_tells_nothing(design, biocal):
 
 @pytest.mark.usefixtures("without_figures")
 def test_a_method_that_often_fails_is_shouted(design, biocal, monkeypatch):
-    from biocal.simulation import replicate
+    from biocal.simulation.fitting import replicate
 
     run_batch = replicate.run_batch
 
@@ -242,7 +242,7 @@ def test_python_refuses_what_needs_a_folder(design):
 
 @pytest.mark.usefixtures("without_figures")
 def test_python_merges_shards_and_reads_designs_of_every_kind(design, tmp_path):
-    from biocal.simulation.design import read_design
+    from biocal.simulation.design.design import read_design
 
     read = read_design(design)
     for index in (1, 2):

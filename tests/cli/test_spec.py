@@ -8,12 +8,12 @@ import json
 import pandas as pd
 import pytest
 
-from biocal.cli import calibrate as calibrate_module
-from biocal.cli import check as check_module
-from biocal.cli import fit as fit_module
-from biocal.cli.option_table import OPTIONS
-from biocal.cli.options import Kind
-from biocal.cli.spec import read_spec
+from biocal.cli.commands import calibrate as calibrate_module
+from biocal.cli.commands import check as check_module
+from biocal.cli.commands import fit as fit_module
+from biocal.cli.options.options import Kind
+from biocal.cli.options.spec import read_spec
+from biocal.cli.options.table import OPTIONS
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 

@@ -14,8 +14,8 @@ from typing import Any
 from federated_pool import FEW_SITES, few_studies, make_pool
 from federated_session import Session
 
-from biocal.federated.json_text import message_bytes, sealed
-from biocal.federated.site import SiteSettings, create_site, enter_answer
+from biocal.remote.sites.messages.messages import message_bytes, sealed
+from biocal.remote.sites.site.site import SiteSettings, create_site, enter_answer
 
 #: The step from which most messages are spoilt has all that was agreed, and a point to evaluate.
 STEPS = ("inventory", "calibration", "residuals", "scores", "sandwich")

@@ -120,7 +120,7 @@ def test_a_copy_that_fails_half_way_leaves_nothing(tmp_path: Path, monkeypatch: 
     def no_space(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("biocal.disk.file_set.os.fsync", no_space)
+    monkeypatch.setattr("biocal.system.file_set.os.fsync", no_space)
     with pytest.raises(OutputError, match="No space left"):
         copy_example("vitamin-d", tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []

@@ -16,7 +16,7 @@ import pytest
 from statsmodels.discrete.conditional_models import ConditionalLogit
 
 from biocal.datasets import data_root, load_vitamin_d
-from biocal.kernels.rcs import spline_columns
+from biocal.kernels.splines import spline_columns
 
 FOLDER = data_root() / "vitamin_d"
 REFERENCE_COHORTS = ["Birch", "Fir", "Juniper", "Maple", "Pine"]

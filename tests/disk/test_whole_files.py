@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from biocal.disk import file_set, temporary_names, whole_file
-from biocal.disk.file_set import INCOMPLETE, StillWritingError, undo_stopped, write_set
-from biocal.disk.temporary_names import MARK, is_abandoned, remove_abandoned, temporary_folder
-from biocal.disk.whole_file import replace_file
+from biocal.system import file_set
+from biocal.system import files as temporary_names
+from biocal.system import files as whole_file
+from biocal.system.file_set import INCOMPLETE, StillWritingError, undo_stopped, write_set
+from biocal.system.files import MARK, is_abandoned, remove_abandoned, replace_file, temporary_folder
 
 
 def everything_in(folder):
@@ -102,7 +103,7 @@ def test_what_a_killed_process_left_of_the_same_name_goes_and_what_a_live_one_ho
     script = (
         "import sys, os, signal\n"
         "from pathlib import Path\n"
-        "from biocal.disk.whole_file import whole_file\n"
+        "from biocal.system.files import whole_file\n"
         "with whole_file(Path(sys.argv[1])) as file:\n"
         "    file.write(b'half')\n"
         "    file.flush()\n"
@@ -182,7 +183,7 @@ def test_files_in_a_folder_that_is_there_are_marked_incomplete_while_they_are_re
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from biocal.disk.file_set import undo_stopped, write_set
+from biocal.system.file_set import undo_stopped, write_set
 number, after = int(sys.argv[2]), sys.argv[3] == "after"
 real, count = os.replace, 0
 def replace(source, target):

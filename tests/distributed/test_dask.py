@@ -16,10 +16,10 @@ from federated_pool import few_studies, make_pool
 from partitioned_pool import METHODS, assert_identical, assert_same_fit, write_partitions
 
 import biocal as bc
-from biocal.distributed import dask_runner
-from biocal.distributed.api import run_partitioned
-from biocal.distributed.part_cache import forget
 from biocal.errors import FitError, OptionError
+from biocal.remote.partitions.api import run_partitioned
+from biocal.remote.partitions.running import dask_runner
+from biocal.remote.partitions.running.part_cache import forget
 
 PATIENCE = 60.0
 POOL = few_studies(make_pool(40))

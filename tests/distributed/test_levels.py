@@ -10,7 +10,7 @@ from federated_pool import few_studies, make_pool
 from partitioned_pool import assert_same_fit
 
 import biocal as bc
-from biocal.distributed import streaming
+from biocal.remote.partitions.writing import streaming
 
 SMOKING = ["never", "former", "current"]
 #: Both maximise the same likelihood; the sums over partitions are in another order.

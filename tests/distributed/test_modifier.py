@@ -9,7 +9,7 @@ from partitioned_pool import assert_same_fit, assert_same_numbers, numbered_by_r
 
 import biocal as bc
 from biocal.errors import OptionError
-from biocal.results.tables import fit_tables
+from biocal.results.fit.tables import fit_tables
 
 
 def pool_with_modifiers():

@@ -18,8 +18,8 @@ from partitioned_pool import (
 )
 
 import biocal as bc
-from biocal.distributed.api import run_partitioned
-from biocal.results.tables import fit_tables
+from biocal.remote.partitions.api import run_partitioned
+from biocal.results.fit.tables import fit_tables
 
 POOL = few_studies(make_pool(40))
 MODEL = {"covariates": "bmi + C(smoking)", "matching": "age"}

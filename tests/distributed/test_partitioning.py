@@ -11,9 +11,9 @@ from federated_pool import few_studies, make_pool
 from partitioned_pool import assert_same_fit
 
 import biocal as bc
-from biocal.disk.temporary_names import temporary_name
-from biocal.distributed import streaming
 from biocal.errors import DataProblemsError, InputError, OptionError, OutputError
+from biocal.remote.partitions.writing import streaming
+from biocal.system.files import temporary_name
 
 POOL = few_studies(make_pool(40))
 MODEL = {"exposure": bc.rcs(3), "covariates": "bmi + C(smoking)", "matching": "age"}
@@ -167,7 +167,7 @@ def test_a_cell_with_a_line_break_is_one_cell_wherever_a_piece_ends(tmp_path):
 def test_a_file_that_changes_between_the_readings_is_refused(tmp_path, monkeypatch, changed):
     """Rows in another order would part the persons of a set."""
     POOL.to_csv(tmp_path / "pool.csv", index=False)
-    from biocal.distributed import partitioning
+    from biocal.remote.partitions.writing import partitioning
 
     def other_content(*arguments):
         changed.to_csv(tmp_path / "pool.csv", index=False)

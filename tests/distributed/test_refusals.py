@@ -11,15 +11,15 @@ from federated_pool import few_studies, make_pool
 from partitioned_pool import numbered_by_range, write_by, write_partitions
 
 import biocal as bc
-from biocal.disk.temporary_names import temporary_name
-from biocal.distributed.api import run_partitioned
-from biocal.distributed.merging import merged_moments
-from biocal.distributed.part_cache import load, store
-from biocal.distributed.quantiles import count_digits, exact_quantiles, ordered_keys, value_of_key
-from biocal.distributed.scratch import scratch_folder
 from biocal.errors import DataProblemsError, FormulaError, InputError, OptionError, OutputError
-from biocal.study.notices import Problem
-from biocal.sums.rows import moments_of_pairs
+from biocal.fitting.sums.rows import moments_of_pairs
+from biocal.pool.checks.notices import Problem
+from biocal.remote.partitions.api import run_partitioned
+from biocal.remote.partitions.merging import merged_moments
+from biocal.remote.partitions.quantiles import count_digits, exact_quantiles, ordered_keys, value_of_key
+from biocal.remote.partitions.running.part_cache import load, store
+from biocal.remote.partitions.running.session import scratch_folder
+from biocal.system.files import temporary_name
 
 POOL = few_studies(make_pool(40))
 #: Sums in another order, of numbers about 60.
@@ -63,7 +63,7 @@ def test_a_person_in_two_partitions_is_told(tmp_path):
 
 
 def test_equal_hashes_of_different_sets_are_no_split(tmp_path, monkeypatch):
-    from biocal.study import partition_census
+    from biocal.remote.partitions import census as partition_census
 
     monkeypatch.setattr(
         partition_census, "hash_words", lambda words: np.array([len(word) for word in words], np.uint64)
@@ -160,7 +160,7 @@ def test_partitions_that_workers_do_not_see_are_told_as_such(tmp_path, monkeypat
     def blind(path, roles):
         raise DataProblemsError([Problem("error", "no-file", "there is no such file", file=path)])
 
-    monkeypatch.setattr("biocal.distributed.engine.take_census", blind)
+    monkeypatch.setattr("biocal.remote.partitions.rounds.take_census", blind)
     with pytest.raises(InputError, match=r"part-0\.parquet: not found by whoever computes"):
         bc.fit_partitioned(write_partitions(tmp_path / "pool", POOL, 2))
 

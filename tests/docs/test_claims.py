@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from biocal.report.methods_text import WHAT_METHODS_DO
+from biocal.report.sections.methods_text import WHAT_METHODS_DO
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ROOT / "data" / "simulation" / "studies"

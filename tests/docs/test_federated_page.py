@@ -21,8 +21,8 @@ AGREEMENT = 1e-8
 
 
 def test_the_worked_example_of_the_page_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("biocal.cli.figures._rendered", lambda name, figure: {f"{name}.png": b"png"})
-    monkeypatch.setattr("biocal.results.comparison.Comparison.plot", lambda self: Figure())
+    monkeypatch.setattr("biocal.cli.files.figures._rendered", lambda name, figure: {f"{name}.png": b"png"})
+    monkeypatch.setattr("biocal.results.fit.comparison.Comparison.plot", lambda self: Figure())
     monkeypatch.chdir(tmp_path)
     *sites, analysis = re.findall(r"```toml\n(.*?)```", _PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
     Path("analysis.toml").write_text(analysis, encoding="utf-8")

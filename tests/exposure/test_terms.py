@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from biocal.errors import OptionError
-from biocal.exposure.terms import CategoryBasis, LinearBasis, SplineBasis, categories, linear, rcs
-from biocal.kernels.rcs import spline_columns, spline_curvatures, spline_slopes
+from biocal.kernels.splines import spline_columns, spline_curvatures, spline_slopes
+from biocal.model.exposure import CategoryBasis, LinearBasis, SplineBasis, categories, linear, rcs
 
 X = np.array([-3.0, 10.0, 29.999, 30.0, 42.0, 50.0, 75.0, 300.0])
 

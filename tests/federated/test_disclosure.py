@@ -15,18 +15,18 @@ from federated_session import Session
 
 import biocal as bc
 from biocal.errors import DisclosureError, InputError, OptionError
-from biocal.federated.agreed import Agreed
-from biocal.federated.guard import (
+from biocal.remote.sites.agreed import Agreed
+from biocal.remote.sites.plan import plan_of
+from biocal.remote.sites.site.guard import (
     require_cells,
     require_columns_carried,
     require_spread_weight,
     require_varying_sets,
 )
-from biocal.federated.ledger import read_ledger, smallest_group
-from biocal.federated.plan import plan_of
-from biocal.federated.site import SiteSettings, create_site, prepare_answer
-from biocal.federated.site_problem import site_problem
-from biocal.federated.site_sums import calibration_sums
+from biocal.remote.sites.site.ledger import read_ledger, smallest_group
+from biocal.remote.sites.site.site import SiteSettings, create_site, prepare_answer
+from biocal.remote.sites.site.site_problem import site_problem
+from biocal.remote.sites.site.site_sums import calibration_sums
 
 
 def few_pool() -> pd.DataFrame:

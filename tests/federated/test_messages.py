@@ -13,9 +13,9 @@ from federated_pool import FEW_SITES, few_studies, make_pool
 from federated_session import Session
 
 from biocal.errors import InputError, MessageError
-from biocal.federated.coordinator import take_answers
-from biocal.federated.json_text import MOST_BYTES, parsed
-from biocal.federated.site import SiteSettings, create_site, prepare_answer, read_settings
+from biocal.remote.sites.centre.coordinator import take_answers
+from biocal.remote.sites.messages.messages import MOST_BYTES, parsed
+from biocal.remote.sites.site.site import SiteSettings, create_site, prepare_answer, read_settings
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from federated_session import Session, pooled, require_same
 
 import biocal as bc
 from biocal.errors import DisclosureError, MessageError, OptionError
-from biocal.results.comparison import Comparison
-from biocal.results.tables import fit_tables
+from biocal.results.fit.comparison import Comparison
+from biocal.results.fit.tables import fit_tables
 
 
 def pool_with_modifiers():
@@ -146,7 +146,7 @@ def test_what_a_site_tells_of_the_modifier_must_be_possible(tmp_path: Path):
 
         return change
 
-    from biocal.federated.coordinator import take_answers
+    from biocal.remote.sites.centre.coordinator import take_answers
 
     for key, value, words in (
         ("names", [], "names: none"),

@@ -8,7 +8,7 @@ from scipy.integrate import quad
 from scipy.optimize import minimize
 from scipy.stats import lognorm, norm
 
-from biocal.kernels.censored_law import CensoredLaw, fit_censored_law
+from biocal.kernels.normal_laws import CensoredLaw, fit_censored_law
 
 # A maximiser without derivatives.
 MAXIMISED = 1e-4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from biocal.kernels.harmonic import DAYS_PER_YEAR, harmonic_columns, mid_month_day, swing
+from biocal.kernels.splines import DAYS_PER_YEAR, harmonic_columns, mid_month_day, swing
 
 SAME_ARITHMETIC = 1e-12
 

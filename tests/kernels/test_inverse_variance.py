@@ -7,19 +7,19 @@ import pytest
 from scipy import optimize, stats
 
 from biocal.errors import ConvergenceError, InputError, OptionError
-from biocal.kernels import inverse_variance_reml_vectors as vector_search
-from biocal.kernels.inverse_variance import (
+from biocal.kernels.meta import reml_vectors as vector_search
+from biocal.kernels.meta.numbers import (
     POOLING_METHODS,
     STANDARD_ERRORS,
     combine_estimates,
     leave_one_study_out,
 )
-from biocal.kernels.inverse_variance_reml import (
+from biocal.kernels.meta.reml import (
     largest_possible_tau_squared,
     restricted_log_likelihood,
     restricted_score,
 )
-from biocal.kernels.inverse_variance_vectors import combine_vectors, leave_one_study_out_of_vectors
+from biocal.kernels.meta.vectors import combine_vectors, leave_one_study_out_of_vectors
 
 SAME_ARITHMETIC = 1e-12  # the same formula in another order
 TWO_OPTIMISERS = 1e-6  # an optimiser written for speed against a general one

@@ -14,12 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matched_rows import MatchedRows, draw_matched_rows
 
-from biocal.kernels import many_cases, matched_set, set_layout
-from biocal.kernels.many_cases import many_case_terms, null_terms
-from biocal.kernels.matched_set import ConditionalLikelihood, block_terms, case_residuals
 from biocal.kernels.newton import DECREMENT_TOLERANCE, maximise
-from biocal.kernels.one_case import one_case_null_terms, one_case_terms
-from biocal.kernels.set_layout import lay_out_sets
+from biocal.kernels.sets import layout as set_layout
+from biocal.kernels.sets import likelihood as matched_set
+from biocal.kernels.sets import many_cases
+from biocal.kernels.sets.layout import lay_out_sets
+from biocal.kernels.sets.likelihood import ConditionalLikelihood, block_terms, case_residuals
+from biocal.kernels.sets.many_cases import many_case_terms, null_terms
+from biocal.kernels.sets.one_case import one_case_null_terms, one_case_terms
 
 # Relative to the largest term that is added up: a few roundings a recursion step.
 ROUNDING = 1e-13
@@ -519,7 +521,7 @@ def test_row_order_set_numbers_and_set_constants_do_not_matter(problem, seed, sh
 
 @pytest.mark.parametrize("cells", [1, 60])
 def test_large_sets_that_are_not_filled_up_and_go_one_by_one_are_their_enumeration(monkeypatch, cells):
-    monkeypatch.setattr("biocal.kernels.draw_paths.LARGE_TABLE", cells)
+    monkeypatch.setattr("biocal.kernels.sets.draw_paths.LARGE_TABLE", cells)
     monkeypatch.setattr(set_layout, "_TABLE_CELLS", cells)
     rows = draw_matched_rows(np.random.default_rng(30), MIXTURE)
     assert_agrees(rows, np.array([0.8, -1.0, 0.5]))

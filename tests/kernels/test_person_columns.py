@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from matched_rows import draw_matched_rows
 
-from biocal.kernels import set_layout
-from biocal.kernels.matched_set import ConditionalLikelihood
-from biocal.kernels.person_columns import largest_values
-from biocal.kernels.set_layout import lay_out_sets
+from biocal.kernels.sets import layout as set_layout
+from biocal.kernels.sets.layout import largest_values, lay_out_sets
+from biocal.kernels.sets.likelihood import ConditionalLikelihood
 
 # The same sums, taken in another order.
 SAME_ARITHMETIC = 1e-12

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from biocal.errors import OptionError
-from biocal.kernels.quadrature import normal_nodes, tilted
+from biocal.kernels.normal_laws import normal_nodes, tilted
 
 # The same sums in another order.
 ROUNDING = 1e-12

@@ -7,7 +7,7 @@ import pytest
 from scipy.interpolate import CubicSpline
 
 from biocal.errors import OptionError
-from biocal.kernels.rcs import (
+from biocal.kernels.splines import (
     HARRELL_PROBABILITIES,
     default_probabilities,
     quantile_knots,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from biocal.kernels.rubin import pool_imputations, pool_statistics
+from biocal.kernels.meta.rubin import pool_imputations, pool_statistics
 
 #: The same arithmetic in another order.
 SAME = 1e-12

@@ -10,9 +10,9 @@ from outcome_fits import fit_conditional_logistic
 
 from biocal.errors import ConvergenceError, SingularInformationError
 from biocal.kernels.newton import maximise
-from biocal.kernels.set_layout import lay_out_sets
-from biocal.outcome import conditional_logistic
-from biocal.outcome.conditional_logistic import constant_within_sets
+from biocal.kernels.sets.layout import lay_out_sets
+from biocal.model.outcome import conditional as conditional_logistic
+from biocal.model.outcome.conditional import constant_within_sets
 
 AGAINST_R = 1e-8  # R's pinned 15 digits, less what its own stopping rule leaves
 TWO_OPTIMISERS = 1e-6  # statsmodels' Newton stops on the change of the parameters

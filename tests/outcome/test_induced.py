@@ -9,16 +9,16 @@ from induced_by_hand import log_risk_and_gradient
 from outcome_fits import fit_conditional_logistic, fit_induced_likelihood
 
 from biocal.errors import ConvergenceError, SeparationError, SingularInformationError
-from biocal.exposure.terms import CategoryBasis, LinearBasis, SplineBasis
-from biocal.kernels import set_layout
-from biocal.kernels.set_layout import lay_out_sets
-from biocal.outcome import induced
-from biocal.outcome.induced import InducedDesign, InducedLikelihood, InducedTerms
-from biocal.outcome.induced_fit import climb, null_loglik
-from biocal.outcome.induced_interpolation import INTERPOLATION_TOLERANCE
-from biocal.outcome.induced_law import ExposureLaw
-from biocal.outcome.induced_persons import lay_out_risks
-from biocal.outcome.induced_risk import CategoryRisk, LinearRisk, NodeRisk
+from biocal.kernels.sets import layout as set_layout
+from biocal.kernels.sets.layout import lay_out_sets
+from biocal.model.exposure import CategoryBasis, LinearBasis, SplineBasis
+from biocal.model.outcome import induced
+from biocal.model.outcome.induced import InducedDesign, InducedLikelihood, InducedTerms
+from biocal.model.outcome.induced_ascent import climb, null_loglik
+from biocal.model.outcome.induced_law import ExposureLaw
+from biocal.model.outcome.induced_persons import lay_out_risks
+from biocal.model.outcome.induced_risk import CategoryRisk, LinearRisk, NodeRisk
+from biocal.model.outcome.interpolated_risk import INTERPOLATION_TOLERANCE
 
 # The same sums in another order.
 ROUNDING = 1e-12

@@ -9,7 +9,7 @@ from outcome_fits import fit_conditional_logistic
 from scipy.optimize import linprog
 
 from biocal.errors import SeparationError
-from biocal.kernels.set_layout import lay_out_sets
+from biocal.kernels.sets.layout import lay_out_sets
 
 SHAPES = [(1, 1), (1, 2), (2, 1), (2, 3), (3, 2)]
 

@@ -7,10 +7,10 @@ import signal
 
 import pytest
 
-from biocal.distributed.runners import ProcessesRunner
 from biocal.errors import FitError
-from biocal.parallel.processes import end_with_the_parent
-from biocal.pooling import bootstrap
+from biocal.fitting.repeated import bootstrap
+from biocal.remote.partitions.running.runners import ProcessesRunner
+from biocal.system.processes import end_with_the_parent
 
 
 class EndsWhoReadsIt:

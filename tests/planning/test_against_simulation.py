@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import biocal as bc
-from biocal.planning.spec import read_plan
+from biocal.simulation.planning.spec import read_plan
 
 FOLDER = Path(__file__).parents[1] / "data" / "planning"
 DESIGNS = ("pairs-random", "triples-deciles", "line-random", "matched-deciles")

@@ -7,10 +7,9 @@ import pytest
 from scipy import integrate, stats
 
 import biocal as bc
-from biocal.planning.allocation import best_division, equal_division
-from biocal.planning.expected import expected_pieces
-from biocal.planning.power import powers_of_tests, wald_power
-from biocal.planning.spec import read_plan
+from biocal.simulation.planning.expected import expected_pieces
+from biocal.simulation.planning.prediction import best_division, equal_division, powers_of_tests, wald_power
+from biocal.simulation.planning.spec import read_plan
 
 BETA, SD, R2 = -0.03, 20.0, 0.7
 #: Expectations are evaluated on one large study: its own error, a few times half a per cent of a standard error.

@@ -6,7 +6,7 @@ import pytest
 
 import biocal as bc
 from biocal.errors import DesignError
-from biocal.planning.spec import read_plan
+from biocal.simulation.planning.spec import read_plan
 
 GOOD = """\
 [exposure]

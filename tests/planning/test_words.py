@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 
 import biocal as bc
-from biocal.planning.options import PlanOptions
-from biocal.planning.results import EQUAL
-from biocal.results.calibration_quality import AMBER_PAIRS
+from biocal.results.calibration.quality import AMBER_PAIRS
+from biocal.simulation.planning.options import PlanOptions
+from biocal.simulation.planning.results import EQUAL
 
 SPEC = {
     "exposure": {"mean": 60, "sd": 20},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from biocal.plots import Curve
+from biocal.results.plots import Curve
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from biocal.errors import OptionError
-from biocal.plots import CalibrationPanel, draw_calibration_panels
+from biocal.results.plots import CalibrationPanel, draw_calibration_panels
 
 
 def panel(study: str, *, scale: float = 1.0, local_range=(5.0, 150.0), slope: float = 0.8):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from biocal.errors import OptionError
-from biocal.plots import CategoryEstimates, draw_category_odds_ratios
+from biocal.results.plots import CategoryEstimates, draw_category_odds_ratios
 
 CATEGORIES = ["<30", "[30, 50)", "[50, 75)", ">=75"]
 

@@ -7,8 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from biocal.errors import OptionError
-from biocal.plots import Curve, DoseResponsePanel, draw_dose_response, draw_dose_response_panels
-from biocal.plots.curves import DISTRIBUTION_AXES
+from biocal.results.plots import Curve, DoseResponsePanel, draw_dose_response, draw_dose_response_panels
+from biocal.results.plots.curves import DISTRIBUTION_AXES
 
 CONTROLS = np.linspace(0.0, 125.0, 126)
 
@@ -163,7 +163,7 @@ def test_settings_of_the_user_are_left_alone(make_curve):
 def test_no_interactive_backend_is_loaded():
     import subprocess
 
-    code = "import sys, biocal.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, biocal.results.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from biocal.errors import OptionError
-from biocal.plots import ForestRow, ForestSummary, Heterogeneity, draw_forest
+from biocal.results.plots import ForestRow, ForestSummary, Heterogeneity, draw_forest
 
 NOT_A_NUMBER = float("nan")
 ROWS = [

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from biocal.plots.odds_ratio_axis import (
+from biocal.results.plots.odds_ratio_axis import (
     odds_ratio,
     odds_ratio_limits,
     odds_ratio_ticks,

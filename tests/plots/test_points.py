@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from biocal.plots.agreement import LevelPanel, LevelWords, draw_level_panels
-from biocal.plots.calibration import CalibrationPanel, draw_calibration_panels
-from biocal.plots.points import MOST_POINTS, drawn_words, shown_points
+from biocal.results.plots.calibration.agreement import LevelPanel, LevelWords, draw_level_panels
+from biocal.results.plots.calibration.calibration import CalibrationPanel, draw_calibration_panels
+from biocal.results.plots.style import MOST_POINTS, drawn_words, shown_points
 
 #: Kolmogorov's distance between the points drawn and all of them; the outermost tenth moves it a little.
 ALIKE = 0.02

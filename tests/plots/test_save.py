@@ -6,8 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from biocal.errors import OptionError
-from biocal.plots import draw_dose_response, figure_bytes, save_figure
-from biocal.plots.save import laid_out
+from biocal.results.plots import draw_dose_response, figure_bytes, save_figure
+from biocal.results.plots.save import laid_out
 
 
 @pytest.mark.parametrize("file_format", ["png", "svg", "pdf"])

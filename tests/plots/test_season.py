@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from biocal.errors import OptionError
-from biocal.kernels.harmonic import DAYS_PER_YEAR, harmonic_columns, mid_month_day
-from biocal.plots.save import figure_bytes
-from biocal.plots.season import SeasonPanel, draw_season_panels
+from biocal.kernels.splines import DAYS_PER_YEAR, harmonic_columns, mid_month_day
+from biocal.results.plots.save import figure_bytes
+from biocal.results.plots.season import SeasonPanel, draw_season_panels
 
 DRAWN = 1e-9  # a line's data are those given
 

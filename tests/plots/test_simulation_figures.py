@@ -9,11 +9,15 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from biocal.errors import OptionError
-from biocal.plots.save import figure_bytes
-from biocal.plots.simulation_curves import MOST_SINGLE_CURVES, ReplicateCurvesPanel, draw_replicate_curves
-from biocal.plots.simulation_levels import LevelsPanel, MeasuredSeries, draw_levels
-from biocal.plots.simulation_lollipop import LollipopPanel, draw_lollipops
-from biocal.plots.simulation_zip import MOST_INTERVALS, ZipPanel, draw_zip
+from biocal.results.plots.save import figure_bytes
+from biocal.results.plots.simulation.curves import (
+    MOST_SINGLE_CURVES,
+    ReplicateCurvesPanel,
+    draw_replicate_curves,
+)
+from biocal.results.plots.simulation.lollipop import LollipopPanel, draw_lollipops
+from biocal.results.plots.simulation.measures import LevelsPanel, MeasuredSeries, draw_levels
+from biocal.results.plots.simulation.zip import MOST_INTERVALS, ZipPanel, draw_zip
 from biocal.simulation.results import SimulationResults
 
 AT, TRUTH = np.array([25.0, 75.0, 100.0]), np.array([0.5, -0.2, -0.1])

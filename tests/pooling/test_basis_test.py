@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 
 import biocal as bc
-from biocal.exposure.terms import SplineBasis
-from biocal.kernels.delta import wald_test
-from biocal.kernels.inverse_variance import combine_estimates
-from biocal.kernels.rcs import spline_columns, spline_curvatures, spline_slopes
-from biocal.pooling.basis_test import basis_test, further_knot
-from biocal.pooling.estimate import DEFAULT_OPTIONS, estimate_method
-from biocal.pooling.prepare import ModelFormulas, prepare
-from biocal.study.pooled import PooledStudies
+from biocal.fitting.methods.estimate import DEFAULT_OPTIONS, estimate_method
+from biocal.fitting.problem.prepare import ModelFormulas, prepare
+from biocal.fitting.repeated.basis_test import basis_test, further_knot
+from biocal.kernels.contrasts import wald_test
+from biocal.kernels.meta.numbers import combine_estimates
+from biocal.kernels.splines import spline_columns, spline_curvatures, spline_slopes
+from biocal.model.exposure import SplineBasis
+from biocal.pool.pooled import PooledStudies
 
 
 def pairs(seed: int, n: int = 1200, studies: int = 2, *, bent: bool = False) -> PooledStudies:

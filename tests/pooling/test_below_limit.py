@@ -8,8 +8,8 @@ import pytest
 
 import biocal as bc
 from biocal.errors import DataProblemsError, OptionError
-from biocal.study.below_limit import RULES, with_below_limit
-from biocal.study.pooled import PooledStudies
+from biocal.pool.checks.limits import RULES, with_below_limit
+from biocal.pool.pooled import PooledStudies
 
 SAME = 1e-12
 LIMIT, REFERENCE_LIMIT = 30.0, 32.0
@@ -193,8 +193,8 @@ def test_calibrators_below_the_reference_limit_are_fitted_by_censored_regression
 
 
 def test_internalized_takes_no_limit_for_an_observed_value(frame):
-    from biocal.pooling.plug_in import plug_in_exposure
-    from biocal.pooling.prepare import ModelFormulas, prepare
+    from biocal.fitting.methods.plug_in import plug_in_exposure
+    from biocal.fitting.problem.prepare import ModelFormulas, prepare
 
     texts, below = written(frame)
     problem = prepare(PooledStudies.from_frame(texts, below_limit="censored"), ModelFormulas()).problem

@@ -12,11 +12,11 @@ from pools import LOCAL_A, LOCAL_B, REFERENCE, StudyPlan, draw_pool
 
 import biocal as bc
 from biocal.errors import CalibrationDesignError, FitError, OptionError, SeparationError
-from biocal.pooling import bootstrap as bootstrap_module
-from biocal.pooling.bootstrap import BootstrapOptions
-from biocal.pooling.methods import METHODS
-from biocal.pooling.prepare import ModelFormulas, prepare
-from biocal.pooling.resampling import design_resampling, draw_counts
+from biocal.fitting.method_names import METHODS
+from biocal.fitting.problem.prepare import ModelFormulas, prepare
+from biocal.fitting.repeated import bootstrap as bootstrap_module
+from biocal.fitting.repeated.bootstrap import BootstrapOptions
+from biocal.fitting.repeated.resampling import design_resampling, draw_counts
 
 #: Same sets in another order: two ascents to one maximum.
 SAME_FIT = 1e-6

@@ -10,14 +10,14 @@ import pytest
 from calibrations_by_hand import estimating_functions
 
 import biocal as bc
-from biocal.calibration.choices import CalibrationModel
 from biocal.errors import CalibrationDesignError, OptionError
-from biocal.exposure.terms import SplineBasis
+from biocal.fitting.methods.induced import fit_induced
+from biocal.fitting.methods.plug_in import fit_plug_in, plug_in_exposure
+from biocal.fitting.problem.prepare import ModelFormulas, prepare
 from biocal.kernels.sandwich import stacked_covariance
-from biocal.pooling.induced import fit_induced
-from biocal.pooling.plug_in import fit_plug_in, plug_in_exposure
-from biocal.pooling.prepare import ModelFormulas, prepare
-from biocal.study.pooled import PooledStudies
+from biocal.model.calibration.forms import CalibrationModel
+from biocal.model.exposure import SplineBasis
+from biocal.pool.pooled import PooledStudies
 
 # Central differences of the stacked estimating functions, and a bread solved by two ways.
 DIFFERENCES = 1e-5

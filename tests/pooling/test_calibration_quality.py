@@ -8,8 +8,8 @@ import pytest
 
 import biocal as bc
 from biocal.errors import OptionError
-from biocal.results.calibration_quality_tables import QUALITY_COLUMNS
-from biocal.study.pooled import PooledStudies
+from biocal.pool.pooled import PooledStudies
+from biocal.results.calibration.quality_tables import QUALITY_COLUMNS
 
 
 def study_frame(name, *, pairs=40, sets=80, slope=1.0, sd=3.0, change=None, seed=1):

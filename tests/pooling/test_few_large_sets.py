@@ -13,9 +13,9 @@ from pools import StudyPlan, draw_pool
 from scipy import stats
 
 import biocal as bc
-from biocal.cli.record import fit_record, json_bytes
+from biocal.cli.files.contents import fit_record, json_bytes
 from biocal.report.api import report_html
-from biocal.results.comparison import Comparison
+from biocal.results.fit.comparison import Comparison
 
 FIXTURE = Path(__file__).parents[1] / "data/cases/few_sets"
 ANSWERS = json.loads((FIXTURE / "few_sets.json").read_text(encoding="utf-8"))

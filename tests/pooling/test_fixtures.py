@@ -7,7 +7,7 @@ import pytest
 from fixture_files import read_answers, read_rows
 from pooled_fits import METHODS, fit_frame
 
-from biocal.exposure.terms import LinearBasis, SplineBasis
+from biocal.model.exposure import LinearBasis, SplineBasis
 
 COEFFICIENTS = 1e-8  # relative; both programs solve to rounding, ours after a closing Newton step
 COVARIANCES = 1e-6  # relative; theirs has its bread from central differences

@@ -221,7 +221,7 @@ def test_tests_of_small_samples_have_reiters_degrees_of_freedom(pools):
 
 def test_imputations_that_lose_different_studies_in_two_stage_are_told(pools, monkeypatch):
     from biocal.errors import FitError
-    from biocal.pooling import two_stage_studies
+    from biocal.fitting.methods import two_stage_studies
 
     fit_study = two_stage_studies._fit_study
     lost = float(pools[1].frame["z1"].sum())

@@ -9,11 +9,11 @@ from pooled_fits import fit_frame
 from pools import LOCAL_A, REFERENCE, draw_pool
 from stacked_by_hand import StackedByHand
 
-from biocal.exposure.terms import LinearBasis, linear
-from biocal.pooling.api import fit
-from biocal.pooling.independent_units import count_units, unit_codes
-from biocal.study.matched_sets import select_outcome_rows
-from biocal.study.pooled import PooledStudies
+from biocal.fitting.api import fit
+from biocal.fitting.problem.units import count_units, unit_codes
+from biocal.model.exposure import LinearBasis, linear
+from biocal.pool.matched_sets import select_outcome_rows
+from biocal.pool.pooled import PooledStudies
 
 
 def units_of(rows, person="person"):

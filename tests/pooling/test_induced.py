@@ -10,14 +10,14 @@ import pytest
 from fixture_files import read_answers, read_rows
 from induced_by_hand import induced_frame, set_terms
 
-from biocal.calibration.regression import CalibrationFit, dense_rows, fit_calibration
 from biocal.errors import OptionError, SeparationError, SingularInformationError
-from biocal.exposure.terms import CategoryBasis, LinearBasis, SplineBasis
+from biocal.fitting.methods.induced import fit_induced, induced_coefficients
+from biocal.fitting.methods.plug_in import fit_plug_in, plug_in_exposure
+from biocal.fitting.problem.prepare import ModelFormulas, PreparedPool, prepare
 from biocal.kernels.sandwich import stacked_covariance
-from biocal.pooling.induced import fit_induced, induced_coefficients
-from biocal.pooling.plug_in import fit_plug_in, plug_in_exposure
-from biocal.pooling.prepare import ModelFormulas, PreparedPool, prepare
-from biocal.study.pooled import PooledStudies
+from biocal.model.calibration.lines import CalibrationFit, dense_rows, fit_calibration
+from biocal.model.exposure import CategoryBasis, LinearBasis, SplineBasis
+from biocal.pool.pooled import PooledStudies
 
 # Two maximisers, and the fixtures' central differences.
 FIXTURE_BETA, FIXTURE_COVARIANCE = 1e-7, 1e-5

@@ -6,12 +6,12 @@ import numpy as np
 from outcome_fits import fit_conditional_logistic
 from pools import StudyPlan, draw_pool
 
-from biocal.exposure.terms import LinearBasis
-from biocal.pooling.model_columns import lay_out_columns
-from biocal.pooling.plug_in import fit_plug_in, plug_in_exposure
-from biocal.pooling.prepare import ModelFormulas, prepare
-from biocal.pooling.soundness import InformativeSets, informative_units
-from biocal.study.pooled import PooledStudies
+from biocal.fitting.methods.plug_in import fit_plug_in, plug_in_exposure
+from biocal.fitting.problem.model_columns import lay_out_columns
+from biocal.fitting.problem.prepare import ModelFormulas, prepare
+from biocal.fitting.soundness.fits import InformativeSets, informative_units
+from biocal.model.exposure import LinearBasis
+from biocal.pool.pooled import PooledStudies
 
 
 def test_slopes_of_rounding_beside_the_largest_say_nothing():

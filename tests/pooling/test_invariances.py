@@ -8,7 +8,7 @@ import pytest
 from pooled_fits import METHODS, fit_frame
 from pools import LOCAL_A, LOCAL_B, REFERENCE, draw_pool
 
-from biocal.exposure.terms import LinearBasis, SplineBasis
+from biocal.model.exposure import LinearBasis, SplineBasis
 
 SAME_MAXIMUM = 1e-8  # coefficients, relative: rows in another order or unit end at the same point
 SAME_SANDWICH = 1e-7  # covariances follow

@@ -9,8 +9,8 @@ from outcome_fits import fit_conditional_logistic
 from pooled_fits import METHODS, fit_frame
 from pools import StudyPlan, draw_pool
 
-from biocal.exposure.terms import LinearBasis, SplineBasis
-from biocal.kernels.set_layout import lay_out_sets
+from biocal.kernels.sets.layout import lay_out_sets
+from biocal.model.exposure import LinearBasis, SplineBasis
 
 # Standard errors by which one draw may miss the truth; the seed is fixed, a wrong method misses by far more.
 HOW_MANY_ERRORS = 3.0

@@ -32,8 +32,8 @@ def fit(pool: bc.PooledStudies) -> bc.Fit:
 @pytest.mark.parametrize(("cases", "controls"), [(1_500, 2_000), (2_000, 1_500)])
 def test_a_set_beyond_the_free_memory_is_refused_by_name_before_the_fit(monkeypatch, cases, controls):
     # so large only that the fit would succeed, were it not refused
-    monkeypatch.setattr("biocal.pooling.large_sets._TOLD", 2.0**20)
-    monkeypatch.setattr("biocal.pooling.large_sets.available_memory", lambda: 2.0**27)
+    monkeypatch.setattr("biocal.fitting.soundness.large_sets._TOLD", 2.0**20)
+    monkeypatch.setattr("biocal.fitting.soundness.large_sets.available_memory", lambda: 2.0**27)
     with pytest.raises(
         MatchedSetError,
         match=f"study 'North': set 'big' has {cases:,} cases and {controls:,} controls: .* GiB of memory, more than "
@@ -43,13 +43,13 @@ def test_a_set_beyond_the_free_memory_is_refused_by_name_before_the_fit(monkeypa
 
 
 def test_a_set_of_tens_of_thousands_is_refused_on_a_large_computer(monkeypatch):
-    monkeypatch.setattr("biocal.pooling.large_sets.available_memory", lambda: 2.0**34)
+    monkeypatch.setattr("biocal.fitting.soundness.large_sets.available_memory", lambda: 2.0**34)
     with pytest.raises(MatchedSetError, match=r"more than the 16\.0 GiB that are free here"):
         fit(pool_with_a_large_set(20_000, 25_000))
 
 
 def test_the_memory_of_a_large_set_is_told_and_that_of_common_sets_is_not(monkeypatch):
     assert not any("GiB" in note for note in fit(pool_with_a_large_set(40, 60)).info.notes)
-    monkeypatch.setattr("biocal.pooling.large_sets._TOLD", 1e5)
+    monkeypatch.setattr("biocal.fitting.soundness.large_sets._TOLD", 1e5)
     [note] = [note for note in fit(pool_with_a_large_set(60, 40)).info.notes if "GiB" in note]
     assert "set 'big' has 60 cases and 40 controls" in note

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import biocal as bc
-from biocal.outcome import induced, induced_risk
-from biocal.pooling import assembled_fit
+from biocal.fitting import assembled as assembled_fit
+from biocal.model.outcome import induced, induced_risk
 
 N_COVARIATES = 8
 #: Numbers of a row: study, set, case, both assays, covariates.

@@ -10,8 +10,8 @@ import pytest
 
 import biocal as bc
 from biocal.errors import DataProblemsError, FormulaError, OptionError, SingularInformationError
-from biocal.study.covariates import design_columns
-from biocal.study.formula_levels import column_kinds
+from biocal.pool.formulas.covariates import design_columns
+from biocal.pool.formulas.levels import column_kinds
 
 CASES = Path(__file__).parents[1] / "data" / "cases" / "names"
 R_DIGITS = 2e-8  # R's numbers are given with eight decimals

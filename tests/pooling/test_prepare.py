@@ -8,11 +8,11 @@ from pooled_fits import fit_frame
 from pools import LOCAL_A, LOCAL_B, REFERENCE, draw_pool
 
 from biocal.errors import FormulaError, OptionError
-from biocal.exposure.terms import LinearBasis, SplineBasis
-from biocal.pooling.estimate import calibrate_problem
-from biocal.pooling.model_columns import lay_out_columns
-from biocal.pooling.prepare import ModelFormulas, prepare
-from biocal.study.pooled import PooledStudies
+from biocal.fitting.methods.estimate import calibrate_problem
+from biocal.fitting.problem.model_columns import lay_out_columns
+from biocal.fitting.problem.prepare import ModelFormulas, prepare
+from biocal.model.exposure import LinearBasis, SplineBasis
+from biocal.pool.pooled import PooledStudies
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from pools import LOCAL_A, LOCAL_B, REFERENCE, StudyPlan, draw_pool
 
 from biocal.errors import OptionError
-from biocal.pooling.prepare import ModelFormulas, prepare
-from biocal.pooling.problem import PooledProblem
-from biocal.pooling.resampling import (
+from biocal.fitting.problem.prepare import ModelFormulas, prepare
+from biocal.fitting.problem.problem import PooledProblem
+from biocal.fitting.repeated.resampling import (
     ResamplingDesign,
     design_resampling,
     draw_counts,
@@ -20,7 +20,7 @@ from biocal.pooling.resampling import (
     redraw,
     urn_counts,
 )
-from biocal.study.pooled import PooledStudies
+from biocal.pool.pooled import PooledStudies
 
 #: Draws of a count whose moments are checked; they are off by about 1/sqrt(20000) = .7 % of a standard deviation.
 N_DRAWS = 20_000

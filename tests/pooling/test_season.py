@@ -9,7 +9,7 @@ from pools import LOCAL_A, LOCAL_B, REFERENCE, draw_pool
 
 import biocal as bc
 from biocal.errors import ColumnError, OptionError, SeasonDesignError
-from biocal.kernels.delta import normal_quantile
+from biocal.kernels.contrasts import normal_quantile
 
 SAME_MAXIMUM = 1e-7  # coefficients, relative: exposures that differ by rounding end at the same point
 METHODS = ["naive", "internalized", "full", "induced", "two-stage"]
@@ -132,10 +132,10 @@ def test_fitted_swings_are_those_planted(frame):
 
 
 def test_internalized_takes_off_the_season_of_full_calibration(frame):
-    from biocal.pooling.estimate import calibrate_problem
-    from biocal.pooling.plug_in import plug_in_exposure
-    from biocal.pooling.prepare import ModelFormulas, prepare
-    from biocal.pooling.season_request import SeasonRequest
+    from biocal.fitting.methods.estimate import calibrate_problem
+    from biocal.fitting.methods.plug_in import plug_in_exposure
+    from biocal.fitting.problem.prepare import ModelFormulas, prepare
+    from biocal.fitting.problem.season_request import SeasonRequest
 
     formulas = ModelFormulas(covariates="z1", season=SeasonRequest("month"))
     problem = prepare(bc.PooledStudies.from_frame(frame), formulas).problem
@@ -173,11 +173,11 @@ def test_the_bootstrap_fits_the_season_anew(frame):
         ratio = record.coefficients[:, -1].std(ddof=1) / found[method].std_errors[-1]
         assert 0.7 < ratio < 1.6
     # in a resample the season is that of the resample
-    from biocal.pooling.estimate import calibrate_problem
-    from biocal.pooling.plug_in import plug_in_exposure
-    from biocal.pooling.prepare import ModelFormulas, prepare
-    from biocal.pooling.resampling import design_resampling, redraw
-    from biocal.pooling.season_request import SeasonRequest
+    from biocal.fitting.methods.estimate import calibrate_problem
+    from biocal.fitting.methods.plug_in import plug_in_exposure
+    from biocal.fitting.problem.prepare import ModelFormulas, prepare
+    from biocal.fitting.problem.season_request import SeasonRequest
+    from biocal.fitting.repeated.resampling import design_resampling, redraw
 
     problem = prepare(
         bc.PooledStudies.from_frame(frame), ModelFormulas(covariates="z1", season=SeasonRequest("month"))
@@ -252,7 +252,7 @@ def test_season_takes_the_exposure_before_knots_reference_and_axes(frame):
     seasons = {s.study: s for s in annual.info.season.studies}
     controls = frame[(frame["case"] == 0)]
     assert later.info.scale.control_exposure.size == len(controls)
-    from biocal.kernels.harmonic import harmonic_columns
+    from biocal.kernels.splines import harmonic_columns
 
     wave = harmonic_columns(np.array([230.0]))[:, 0]
     shifts = {name: float(s.coefficients @ wave) for name, s in seasons.items()}
@@ -288,10 +288,10 @@ def test_other_calibrations_carry_the_season_too(frame, options):
 
 def own_season(frame):
     """The problem of a frame, and its season under full calibration."""
-    from biocal.pooling.estimate import calibrate_problem
-    from biocal.pooling.plug_in import plug_in_exposure
-    from biocal.pooling.prepare import ModelFormulas, prepare
-    from biocal.pooling.season_request import SeasonRequest
+    from biocal.fitting.methods.estimate import calibrate_problem
+    from biocal.fitting.methods.plug_in import plug_in_exposure
+    from biocal.fitting.problem.prepare import ModelFormulas, prepare
+    from biocal.fitting.problem.season_request import SeasonRequest
 
     formulas = ModelFormulas(covariates="z1", season=SeasonRequest("month"))
     problem = prepare(bc.PooledStudies.from_frame(frame), formulas).problem

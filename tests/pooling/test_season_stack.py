@@ -7,16 +7,16 @@ import pytest
 from pools import StudyPlan, draw_pool
 from season_by_hand import SeasonByHand
 
-from biocal.exposure.terms import CategoryBasis, LinearBasis, SplineBasis
-from biocal.kernels.harmonic import mid_month_day
+from biocal.fitting.methods.estimate import calibrate_problem
+from biocal.fitting.methods.induced import fit_induced
+from biocal.fitting.methods.plug_in import fit_plug_in, plug_in_exposure
+from biocal.fitting.methods.season import season_covariance
+from biocal.fitting.problem.prepare import ModelFormulas, prepare
+from biocal.fitting.problem.season_request import SeasonRequest
 from biocal.kernels.sandwich import calibration_influence, stacked_covariance
-from biocal.pooling.estimate import calibrate_problem
-from biocal.pooling.induced import fit_induced
-from biocal.pooling.plug_in import fit_plug_in, plug_in_exposure
-from biocal.pooling.prepare import ModelFormulas, prepare
-from biocal.pooling.season import season_covariance
-from biocal.pooling.season_request import SeasonRequest
-from biocal.study.pooled import PooledStudies
+from biocal.kernels.splines import mid_month_day
+from biocal.model.exposure import CategoryBasis, LinearBasis, SplineBasis
+from biocal.pool.pooled import PooledStudies
 
 # Extrapolated central differences of psi, step 1e-4 (see test_stacked_bread.py).
 DIFFERENCES = 1e-6

@@ -8,7 +8,7 @@ from pooled_fits import fit_frame
 from pools import StudyPlan, draw_pool
 from stacked_by_hand import StackedByHand
 
-from biocal.exposure.terms import LinearBasis, SplineBasis
+from biocal.model.exposure import LinearBasis, SplineBasis
 
 # Extrapolated central differences of psi, step 1e-4; the spline's third derivative jumps at knots, which a
 # person within a step of one feels by 1e-4 * 1e-4 of a curvature of order one.

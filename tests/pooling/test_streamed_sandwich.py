@@ -7,16 +7,16 @@ import pytest
 from outcome_fits import fit_conditional_logistic
 from pools import StudyPlan, draw_pool
 
-from biocal.calibration import rows as rows_module
-from biocal.exposure.terms import LinearBasis, SplineBasis
-from biocal.kernels import set_layout
+from biocal.fitting.methods.estimate import calibrate_problem
+from biocal.fitting.methods.plug_in import exposure_derivative, fit_plug_in, plug_in_exposure
+from biocal.fitting.problem import model_columns
+from biocal.fitting.problem.model_columns import lay_out_columns
+from biocal.fitting.problem.prepare import ModelFormulas, prepare
 from biocal.kernels.sandwich import StackedScores, stacked_covariance
-from biocal.pooling import model_columns
-from biocal.pooling.estimate import calibrate_problem
-from biocal.pooling.model_columns import lay_out_columns
-from biocal.pooling.plug_in import exposure_derivative, fit_plug_in, plug_in_exposure
-from biocal.pooling.prepare import ModelFormulas, prepare
-from biocal.study.pooled import PooledStudies
+from biocal.kernels.sets import layout as set_layout
+from biocal.model.calibration import rows as rows_module
+from biocal.model.exposure import LinearBasis, SplineBasis
+from biocal.pool.pooled import PooledStudies
 
 # The same sums, taken in another order, of scores that cancel to about 1e-4 of their parts.
 SAME_SUMS = 1e-9

@@ -11,10 +11,10 @@ import pytest
 from pools import StudyPlan, draw_pool
 
 import biocal as bc
-from biocal.cli.record import fit_record, json_bytes
+from biocal.cli.files.contents import fit_record, json_bytes
 from biocal.report.api import report_html
-from biocal.results.comparison import Comparison
-from biocal.results.study_contrast import _in_short
+from biocal.results.fit.comparison import Comparison
+from biocal.results.studies.contrast import _in_short
 
 CASES = Path(__file__).parents[1] / "data/cases/two_stage_trend"
 #: Of the case: the linear fit of studies A and B alone.
@@ -100,7 +100,7 @@ def test_the_linear_fit_of_a_subgroup_is_of_the_same_studies_too():
 
 def test_a_study_that_the_line_alone_loses_is_told(monkeypatch, frame):
     from biocal.errors import FitError
-    from biocal.pooling import two_stage_studies
+    from biocal.fitting.methods import two_stage_studies
 
     fit_study = two_stage_studies._fit_study
 
@@ -163,7 +163,7 @@ def test_several_methods_say_whose_warning_it_is(lost):
 
 def test_leaving_out_a_study_tells_of_studies_that_are_lost_then(monkeypatch, frame):
     from biocal.errors import FitError
-    from biocal.pooling import two_stage_studies
+    from biocal.fitting.methods import two_stage_studies
 
     fit_study = two_stage_studies._fit_study
 

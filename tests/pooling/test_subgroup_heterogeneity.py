@@ -11,7 +11,7 @@ import pytest
 from pools import LOCAL_A, LOCAL_B, REFERENCE, draw_pool
 
 import biocal as bc
-from biocal.kernels.delta import equality_test
+from biocal.kernels.contrasts import equality_test
 
 PINS = json.loads((Path(__file__).parents[1] / "data" / "subgroups" / "pins.json").read_text())
 #: Two linear solvers.

@@ -9,9 +9,9 @@ from pools import LOCAL_A, LOCAL_B, REFERENCE, StudyPlan, draw_pool
 
 import biocal as bc
 from biocal.errors import ConvergenceError, FitError
-from biocal.kernels.inverse_variance import combine_estimates
-from biocal.kernels.inverse_variance_vectors import combine_vectors
-from biocal.pooling import two_stage_pooling, two_stage_studies
+from biocal.fitting.methods import two_stage_pooling, two_stage_studies
+from biocal.kernels.meta.numbers import combine_estimates
+from biocal.kernels.meta.vectors import combine_vectors
 
 SAME_ARITHMETIC = 1e-9  # relative; the same maximum found from sets laid out differently
 REML_SEARCH = 1e-6  # relative; two searches for one restricted maximum

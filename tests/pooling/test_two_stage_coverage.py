@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 import biocal as bc
-from biocal.exposure.terms import LinearBasis
-from biocal.pooling.estimate import estimate_method
-from biocal.pooling.prepare import ModelFormulas, prepare
-from biocal.pooling.two_stage import fit_two_stage
+from biocal.fitting.methods.estimate import estimate_method
+from biocal.fitting.methods.two_stage import fit_two_stage
+from biocal.fitting.problem.prepare import ModelFormulas, prepare
+from biocal.model.exposure import LinearBasis
 
 N_STUDIES, N_PAIRS, MEAN = 17, 336, 0.3
 N_REPLICATES = 600

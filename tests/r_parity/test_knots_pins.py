@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from parity_topics import Topic
 
-from biocal.kernels.rcs import default_probabilities, quantile_knots
+from biocal.kernels.splines import default_probabilities, quantile_knots
 
 SAMPLES = {"normal", "lognormal", "rounded", "hundred", "fifty"}
 QUANTITIES = {f"knots{k}" for k in range(3, 8)}

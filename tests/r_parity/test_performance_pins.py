@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from parity_topics import Topic
 
-from biocal.simulation.performance import PERFORMANCE_COLUMNS
+from biocal.simulation.measuring.performance import PERFORMANCE_COLUMNS
 
 GRIDS = {f"{scenario}_{method}" for scenario in (0, 1) for method in ("naive", "full")}
 

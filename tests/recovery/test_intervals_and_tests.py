@@ -14,8 +14,8 @@ import pytest
 from scipy.stats import kstest
 
 import biocal as bc
-from biocal.simulation.design import Design
-from biocal.simulation.replicate import run_batch
+from biocal.simulation.design.design import Design
+from biocal.simulation.fitting.replicate import run_batch
 
 KNOTS = [34.35, 60.02, 85.64]
 REPLICATES = 300

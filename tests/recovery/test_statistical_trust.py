@@ -10,8 +10,8 @@ import pytest
 from stored_trust import CLEAR, TRUST, trust
 
 import biocal as bc
-from biocal.simulation.design import read_design
-from biocal.simulation.replicate import run_batch
+from biocal.simulation.design.design import read_design
+from biocal.simulation.fitting.replicate import run_batch
 
 PAGE = Path(__file__).parents[2] / "docs" / "statistical-trust.md"
 #: A fault of this size, common to all intervals of a method, would matter and be seen.

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from stored_trust import CLEAR, TRUST, trust
 
-from biocal.simulation.design import read_design
+from biocal.simulation.design.design import read_design
 
 further = trust.further
 STUDIES = ("linear", *further.SCRIPTED, "bootstrap")

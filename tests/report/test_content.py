@@ -10,8 +10,8 @@ from report_pages import Page, small_fit
 import biocal as bc
 from biocal.errors import OptionError, OutputError
 from biocal.report.api import report_html
-from biocal.report.curves import table_exposures
-from biocal.results.tables import csv_bytes, fit_tables
+from biocal.report.sections.curves import table_exposures
+from biocal.results.fit.tables import csv_bytes, fit_tables
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,9 @@ from report_pages import Page, small_fit
 
 import biocal as bc
 from biocal.report.api import report_html
-from biocal.report.disclosure import Disclosure, group_bounds
-from biocal.report.suppression import (
+from biocal.report.disclosure import (
+    Disclosure,
+    group_bounds,
     hidden_cells,
     hidden_in_column,
     is_small,

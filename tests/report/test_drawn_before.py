@@ -10,7 +10,7 @@ from cli_pool import small_pool
 from report_pages import SMALL_DESIGN, small_fit
 
 import biocal as bc
-from biocal.cli.figures import fit_figures
+from biocal.cli.files.figures import fit_figures
 from biocal.report.api import report_html
 
 NAMES = ("dose_response.svg", "forest.svg", "subgroups.svg", "leave_one_out.svg", "season.svg")

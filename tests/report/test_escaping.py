@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from report_pages import HOSTILE, Page, hostile_frame, small_fit, structure_faults
 
+from biocal.pool.checks.notices import Problem
 from biocal.report.api import report_html
-from biocal.study.notices import Problem
 
 
 @pytest.fixture(scope="module")

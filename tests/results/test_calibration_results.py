@@ -9,7 +9,7 @@ import pytest
 from cli_pool import small_pool
 
 import biocal as bc
-from biocal.results.calibration import calibration_notes
+from biocal.results.calibration.results import calibration_notes
 from biocal.results.text import WIDTH
 
 

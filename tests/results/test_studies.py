@@ -11,9 +11,9 @@ from pools import StudyPlan, draw_pool
 
 import biocal as bc
 from biocal.errors import OptionError
-from biocal.kernels.inverse_variance import combine_estimates, leave_one_study_out
-from biocal.results.studies import StudyEstimates, draw_forest_figure
-from biocal.results.study_contrast import StudyContrast
+from biocal.kernels.meta.numbers import combine_estimates, leave_one_study_out
+from biocal.results.studies.contrast import StudyContrast
+from biocal.results.studies.estimates import StudyEstimates, draw_forest_figure
 
 SAME_ARITHMETIC = 1e-10  # relative; sums in another order
 REML_SEARCH = 1e-6  # relative; two searches for one restricted maximum

@@ -16,8 +16,8 @@ from simulated_batches import run_and_die, run_stub, stub_design
 
 import biocal
 from biocal.errors import OptionError, SimulationError
-from biocal.simulation import cluster as cluster_module
-from biocal.simulation.engine import RunOptions, run_design
+from biocal.simulation.running import workers as cluster_module
+from biocal.simulation.running.engine import RunOptions, run_design
 
 TESTS = Path(__file__).parents[1]
 PATIENCE = 60.0

@@ -17,11 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from simulated_batches import run_and_die, run_stub, stub_design
 
-import biocal.simulation.parts as parts
+import biocal.simulation.running.parts as parts
 from biocal.errors import OptionError, OutputError, SimulationError
-from biocal.simulation.engine import RunOptions, run_design
-from biocal.simulation.lock import LOCK_NAME, FolderInUseError, FolderLock
-from biocal.simulation.progress import time_left
+from biocal.simulation.running.engine import RunOptions, run_design, time_left
+from biocal.simulation.running.lock import LOCK_NAME, FolderInUseError, FolderLock
 
 
 def run(design, path, *, runner=run_stub, finish=None, **options):
@@ -169,7 +168,7 @@ def test_a_run_holds_its_folder(tmp_path):
 
 def test_a_run_in_another_process_holds_its_folder(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from biocal.simulation.lock import FolderLock\n"
+        "import sys, time; from pathlib import Path; from biocal.simulation.running.lock import FolderLock\n"
         "with FolderLock(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True)

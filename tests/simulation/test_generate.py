@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from drawn_scenarios import FLAT, assert_mean, local_study, reference_study, scenario_of
 
-from biocal.simulation.generate import draw
-from biocal.simulation.laws import exposure_density, law_of_study
-from biocal.simulation.scenario import ExposureLaw, Matching, Measurement
+from biocal.simulation.design.scenario import ExposureLaw, Matching, Measurement
+from biocal.simulation.drawing.draw import draw
+from biocal.simulation.drawing.laws import exposure_density, law_of_study
 
 ARRAYS = ("reference_assay", "local_assay", "in_calibration", "covariates", "matching", "true_exposure")
 MIXTURE = {"law": "mixture", "weights": (0.7, 0.3), "means": (50.0, 85.0), "sds": (10.0, 14.0)}

@@ -8,13 +8,13 @@ from drawn_scenarios import SPLINE, assert_mean, local_study, reference_study, s
 from outcome_fits import fit_conditional_logistic
 
 from biocal.errors import SimulationError
-from biocal.kernels.rcs import spline_columns
-from biocal.kernels.set_layout import lay_out_sets
-from biocal.simulation.generate import Drawn, draw
-from biocal.simulation.generate_plan import plan_of
-from biocal.simulation.laws import exposure_density
-from biocal.simulation.scenario import Covariate, ExposureLaw, Matching, Measurement
-from biocal.simulation.truth import Truth
+from biocal.kernels.sets.layout import lay_out_sets
+from biocal.kernels.splines import spline_columns
+from biocal.simulation.design.scenario import Covariate, ExposureLaw, Matching, Measurement
+from biocal.simulation.design.truth import Truth
+from biocal.simulation.drawing.draw import Drawn, draw
+from biocal.simulation.drawing.laws import exposure_density
+from biocal.simulation.drawing.plan import plan_of
 
 LINE = Truth("linear", beta=(0.02,))
 MIXTURE = ExposureLaw(60, 20, "mixture", (0.7, 0.3), (50.0, 85.0), (10.0, 14.0))

@@ -10,11 +10,11 @@ from outcome_fits import fit_conditional_logistic
 from scipy.stats import chisquare
 
 from biocal.errors import SimulationError
-from biocal.kernels.set_layout import lay_out_sets
-from biocal.simulation.generate import draw
-from biocal.simulation.generate_cohort import _distinct_integers
-from biocal.simulation.scenario import Covariate, Disease, Matching, Measurement
-from biocal.simulation.truth import Truth
+from biocal.kernels.sets.layout import lay_out_sets
+from biocal.simulation.design.scenario import Covariate, Disease, Matching, Measurement
+from biocal.simulation.design.truth import Truth
+from biocal.simulation.drawing.cohort import _distinct_integers
+from biocal.simulation.drawing.draw import draw
 
 COHORT = Disease("cohort", size=6000, prevalence=0.4)
 
@@ -105,7 +105,7 @@ def test_calibrators_of_a_cohort_are_different_persons():
 
 def test_the_share_that_falls_ill_is_the_prevalence():
     # as many sets as there are cases cannot be asked for; count them where they are sampled
-    from biocal.simulation.generate_cohort import _baseline_hazard
+    from biocal.simulation.drawing.cohort import _baseline_hazard
 
     hazard = np.exp(np.random.default_rng(1).normal(0, 1.5, 5000))
     for prevalence in (0.01, 0.5, 0.95):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from drawn_scenarios import FLAT, SPLINE, assert_mean, local_study, reference_study, scenario_of
 
-from biocal.simulation.generate import draw
-from biocal.simulation.scenario import Covariate, ExposureLaw, Matching, Measurement
+from biocal.simulation.design.scenario import Covariate, ExposureLaw, Matching, Measurement
+from biocal.simulation.drawing.draw import draw
 
 ERRORS = ("normal", "t", "skewed", "heteroscedastic", "proportional")
 STUDIES = (local_study(controls=5), local_study(name="C", controls=5, intercept=-8, slope=1.3, r_squared=0.9))

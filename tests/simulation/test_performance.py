@@ -10,8 +10,8 @@ import pytest
 
 import biocal as bc
 from biocal.errors import ColumnError, OptionError
-from biocal.simulation.measures import MEASURES
-from biocal.simulation.performance import PERFORMANCE_COLUMNS
+from biocal.simulation.measuring.measures import MEASURES
+from biocal.simulation.measuring.performance import PERFORMANCE_COLUMNS
 
 SAME_ARITHMETIC = 1e-12  # same formula, other order of summation
 # Spread over 4,000 studies is known to 1.1 % (1 / sqrt(2 * 4000)); four of those, and 1 % for n = 200 being finite.

@@ -12,16 +12,16 @@ import pytest
 
 import biocal as bc
 from biocal.errors import ColumnError, InputError, OptionError
-from biocal.simulation import results_file
-from biocal.simulation.results import SimulationResults
-from biocal.simulation.results_file import read_cubes
-from biocal.simulation.results_tables import (
+from biocal.simulation.measuring import cubes as results_file
+from biocal.simulation.measuring.cubes import read_cubes
+from biocal.simulation.measuring.summaries import SUMMARIES, relative_bias_floor, summary_of_cube
+from biocal.simulation.measuring.tables import (
     difference_table,
     performance_table,
     simulation_tables,
     summary_table,
 )
-from biocal.simulation.summaries import SUMMARIES, relative_bias_floor, summary_of_cube
+from biocal.simulation.results import SimulationResults
 
 SAME_ARITHMETIC = 1e-12  # same formula, other order of summation
 # Spread over 1,000 studies is known to 2.2 %; four of those.
@@ -361,8 +361,8 @@ def test_a_study_may_stay_in_its_file(study, tmp_path):
 
 
 def test_a_design_gives_levels_weights_and_true_curves():
-    from biocal.simulation.scenario import Estimand, ExposureLaw, Scenario, StudyDesign
-    from biocal.simulation.truth import Truth
+    from biocal.simulation.design.scenario import Estimand, ExposureLaw, Scenario, StudyDesign
+    from biocal.simulation.design.truth import Truth
 
     scenario = Scenario(
         exposure=ExposureLaw(60.0, 20.0),

@@ -10,14 +10,14 @@ import pytest
 from scipy.stats import chi2, norm
 
 from biocal.errors import DesignError
-from biocal.exposure.terms import SplineBasis
-from biocal.pooling.estimate import calibrate_problem, estimate_method
-from biocal.pooling.two_stage import heterogeneity_between_studies
+from biocal.fitting.methods.estimate import calibrate_problem, estimate_method
+from biocal.fitting.methods.two_stage import heterogeneity_between_studies
+from biocal.model.exposure import SplineBasis
 from biocal.simulation.api import merge_shards, simulate
-from biocal.simulation.design import Design, read_design
-from biocal.simulation.generate import draw
-from biocal.simulation.replicate import estimate_drawn, run_batch
-from biocal.simulation.replicate_problem import problem_of
+from biocal.simulation.design.design import Design, read_design
+from biocal.simulation.drawing.draw import draw
+from biocal.simulation.fitting.problem import problem_of
+from biocal.simulation.fitting.replicate import estimate_drawn, run_batch
 from biocal.simulation.results import SimulationResults
 
 KNOTS = [34.35, 60.02, 85.64]

@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from biocal.exposure.terms import SplineBasis, rcs
-from biocal.pooling.estimate import calibrate_problem, estimate_method
-from biocal.pooling.exposure_scale import learn_basis
-from biocal.simulation.generate import draw
-from biocal.simulation.replicate import estimate_drawn, run_batch
-from biocal.simulation.replicate_problem import problem_of
-from biocal.simulation.scenario import (
+from biocal.fitting.methods.estimate import calibrate_problem, estimate_method
+from biocal.fitting.problem.scale import learn_basis
+from biocal.model.exposure import SplineBasis, rcs
+from biocal.simulation.design.joint_checks import require_sound
+from biocal.simulation.design.scenario import (
     Covariate,
     Disease,
     Estimand,
@@ -22,8 +20,10 @@ from biocal.simulation.scenario import (
     Scenario,
     StudyDesign,
 )
-from biocal.simulation.scenario_joint_checks import require_sound
-from biocal.simulation.truth import Truth
+from biocal.simulation.design.truth import Truth
+from biocal.simulation.drawing.draw import draw
+from biocal.simulation.fitting.problem import problem_of
+from biocal.simulation.fitting.replicate import estimate_drawn, run_batch
 
 KNOTS = (34.35, 60.02, 85.64)
 AT = (25.0, 37.5, 75.0, 100.0)
@@ -80,7 +80,7 @@ def test_a_batch_gives_the_numbers_of_the_general_code(changes: dict[str, object
         plan = design.fit
         specification = rcs(plan.knots if isinstance(plan.knots, int) else list(plan.knots))
         knots = learn_basis(specification, everybody, "full", calibration, knot_rule="common")
-        from biocal.exposure.terms import linear
+        from biocal.model.exposure import linear
 
         basis = linear().learn() if plan.exposure == "linear" else knots
         problem = problem_of(drawn, design, row, everybody_reference=method == "reference")

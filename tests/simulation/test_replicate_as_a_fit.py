@@ -13,11 +13,8 @@ import pytest
 
 import biocal as bc
 from biocal.errors import BiocalError
-from biocal.simulation import replicate as replicate_module
-from biocal.simulation.generate import Drawn, draw
-from biocal.simulation.replicate import estimate_drawn, run_batch
-from biocal.simulation.replicate_problem import specification_of
-from biocal.simulation.scenario import (
+from biocal.simulation.design.joint_checks import require_sound
+from biocal.simulation.design.scenario import (
     Covariate,
     Disease,
     Estimand,
@@ -28,8 +25,11 @@ from biocal.simulation.scenario import (
     Scenario,
     StudyDesign,
 )
-from biocal.simulation.scenario_joint_checks import require_sound
-from biocal.simulation.truth import Truth
+from biocal.simulation.design.truth import Truth
+from biocal.simulation.drawing.draw import Drawn, draw
+from biocal.simulation.fitting import replicate as replicate_module
+from biocal.simulation.fitting.problem import specification_of
+from biocal.simulation.fitting.replicate import estimate_drawn, run_batch
 
 KNOTS = (34.35, 60.02, 85.64)
 STRAIGHT = FitPlan("linear", 3, "none")

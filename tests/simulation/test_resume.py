@@ -17,8 +17,8 @@ import pytest
 from simulated_batches import run_stub, stub_design
 
 from biocal.errors import OptionError, OutputError
-from biocal.simulation import parts
-from biocal.simulation.engine import RunOptions, run_design
+from biocal.simulation.running import parts
+from biocal.simulation.running.engine import RunOptions, run_design
 
 TESTS = Path(__file__).parents[1]
 #: Seconds a process may take to start on a busy machine.

@@ -14,12 +14,9 @@ from drawn_scenarios import SPLINE, local_study, reference_study, scenario_of
 
 from biocal.datasets import copy_example, data_root
 from biocal.errors import DesignError, FormulaError, InputError
-from biocal.simulation.design import Design, read_design
-from biocal.simulation.design_keys import _READERS
-from biocal.simulation.design_scenario import SECTIONS
-from biocal.simulation.estimand import control_density_weights, true_log_or
-from biocal.simulation.generate import draw
-from biocal.simulation.scenario import (
+from biocal.simulation.design.design import Design, read_design
+from biocal.simulation.design.keys import _READERS
+from biocal.simulation.design.scenario import (
     Covariate,
     Estimand,
     ExposureLaw,
@@ -28,8 +25,10 @@ from biocal.simulation.scenario import (
     Measurement,
     Scenario,
 )
-from biocal.simulation.truth import Truth
-from biocal.simulation.truth_formula import evaluate_formula
+from biocal.simulation.design.scenarios import SECTIONS
+from biocal.simulation.design.truth import Truth, evaluate_formula
+from biocal.simulation.drawing.draw import draw
+from biocal.simulation.drawing.estimand import control_density_weights, true_log_or
 
 EXAMPLE = data_root() / "simulation" / "simulation.toml"
 

@@ -8,7 +8,7 @@ import pytest
 from simulated_batches import StubScenario
 
 from biocal.errors import OptionError
-from biocal.simulation.schedule import (
+from biocal.simulation.running.schedule import (
     MOST_PER_BATCH,
     Block,
     Shard,

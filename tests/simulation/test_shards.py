@@ -10,10 +10,10 @@ from simulated_batches import run_stub, stub_design
 
 import biocal as bc
 from biocal.errors import OptionError, OutputError
-from biocal.simulation.engine import RunOptions, run_design
-from biocal.simulation.lock import FolderLock
-from biocal.simulation.schedule import Shard
-from biocal.simulation.shards import ShardError, merge_folders
+from biocal.simulation.running.engine import RunOptions, run_design
+from biocal.simulation.running.lock import FolderLock
+from biocal.simulation.running.schedule import Shard
+from biocal.simulation.running.shards import ShardError, merge_folders
 
 
 def run(design, path, **options):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from biocal.errors import DataProblemsError
-from biocal.study.notices import Problem
-from biocal.study.reading import read_studies
+from biocal.pool.checks.notices import Problem
+from biocal.pool.reading import read_studies
 
 # One reference study R and one local study L with 3 calibration controls; lines 2 to 9.
 HEADER = "study,set,case,local,reference,bmi"

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from biocal.errors import DataProblemsError, MatchedSetError, OptionError
-from biocal.study.checks import calibration_problems, check_pool
-from biocal.study.matched_sets import select_outcome_rows
-from biocal.study.notices import LISTED_PLACES
-from biocal.study.pooled import PooledStudies
-from biocal.study.reading import read_studies
+from biocal.pool.checks.notices import LISTED_PLACES
+from biocal.pool.checks.report import calibration_problems, check_pool
+from biocal.pool.matched_sets import select_outcome_rows
+from biocal.pool.pooled import PooledStudies
+from biocal.pool.reading import read_studies
 
 
 def only(problems, code):

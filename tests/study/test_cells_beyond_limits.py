@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from biocal.study.reading import read_studies
+from biocal.pool.reading import read_studies
 
 CASES = Path(__file__).parents[1] / "data" / "cases" / "cells"
 

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from biocal.study.file_bytes import file_bytes
+from biocal.system.bytes import file_bytes
 
 _TEXT = b"set,case\n" + b"1,1\n" * 5_000
 

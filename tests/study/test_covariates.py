@@ -8,9 +8,9 @@ import patsy
 import pytest
 
 from biocal.errors import ColumnError, FormulaError
-from biocal.kernels.rcs import spline_columns
-from biocal.study.covariates import design_columns, variable_columns
-from biocal.study.pooled import PooledStudies
+from biocal.kernels.splines import spline_columns
+from biocal.pool.formulas.covariates import design_columns, variable_columns
+from biocal.pool.pooled import PooledStudies
 
 SAME_ARITHMETIC = 1e-12  # the same products and sums, in another order
 

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from biocal.errors import FormulaError
-from biocal.study.covariates import design_columns
-from biocal.study.formula_grammar import FUNCTIONS
-from biocal.study.formula_levels import require_fixed_coding
-from biocal.study.pooled import PooledStudies
+from biocal.pool.formulas.covariates import design_columns
+from biocal.pool.formulas.grammar import FUNCTIONS
+from biocal.pool.formulas.levels import require_fixed_coding
+from biocal.pool.pooled import PooledStudies
 
 MANY = ", ".join(map(str, range(1, 601)))
 

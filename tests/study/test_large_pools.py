@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 
 import biocal as bc
-from biocal.study import conversion, formula_matrix, repeated_rows
-from biocal.study.cells import as_ids, as_numbers, zeros_and_ones
-from biocal.study.covariates import design_columns
-from biocal.study.matched_sets import select_outcome_rows
-from biocal.study.pooled import PooledStudies
+from biocal.pool.checks import repeated_rows
+from biocal.pool.checks.cells import conversion
+from biocal.pool.formulas import matrix as formula_matrix
+from biocal.pool.formulas.covariates import design_columns
+from biocal.pool.matched_sets import select_outcome_rows
+from biocal.pool.pooled import PooledStudies
+from biocal.pool.tables.cells import as_ids, as_numbers, zeros_and_ones
 
 SEEDS = range(4)
 #: Resident memory that reading may take at most, as a multiple of the numbers of the table: what was read, the pool,

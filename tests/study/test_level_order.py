@@ -12,9 +12,9 @@ import pytest
 
 import biocal as bc
 from biocal.errors import FormulaError
-from biocal.study.covariates import design_columns
-from biocal.study.level_order import level_key, merged_order, united_levels
-from biocal.study.pooled import PooledStudies
+from biocal.pool.formulas.covariates import design_columns
+from biocal.pool.formulas.level_order import level_key, merged_order, united_levels
+from biocal.pool.pooled import PooledStudies
 
 CASES = Path(__file__).parents[1] / "data" / "cases"
 DIGITS_OF_R = 6e-9  # half a unit of the last digit that R's numbers are given with

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from biocal.errors import MatchedSetError
-from biocal.study.checks import check_pool
-from biocal.study.covariates import design_columns
-from biocal.study.matched_sets import StudyFlow, select_outcome_rows
-from biocal.study.pooled import PooledStudies
+from biocal.pool.checks.report import check_pool
+from biocal.pool.formulas.covariates import design_columns
+from biocal.pool.matched_sets import StudyFlow, select_outcome_rows
+from biocal.pool.pooled import PooledStudies
 
 
 @pytest.fixture

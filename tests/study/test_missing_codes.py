@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import biocal as bc
-from biocal.study.pooled import PooledStudies
+from biocal.pool.pooled import PooledStudies
 
 N_SETS = 60
 

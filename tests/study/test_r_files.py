@@ -12,7 +12,7 @@ import pytest
 
 import biocal as bc
 from biocal.errors import DataProblemsError
-from biocal.study.r_files import read_rds
+from biocal.pool.tables.statistical import read_rds
 
 FOLDER = Path(__file__).parents[1] / "data" / "r_files"
 

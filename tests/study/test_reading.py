@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from biocal.errors import ColumnError, DataProblemsError
-from biocal.study import statistical_files
-from biocal.study.matched_sets import select_outcome_rows
-from biocal.study.natural_order import natural_ranks
-from biocal.study.pooled import PooledStudies
-from biocal.study.reading import read_studies
+from biocal.pool.checks.cells.natural_order import natural_ranks
+from biocal.pool.matched_sets import select_outcome_rows
+from biocal.pool.pooled import PooledStudies
+from biocal.pool.reading import read_studies
+from biocal.pool.tables import statistical as statistical_files
 
 # Generous for a busy machine of two slow cores; about half a second when idle.
 SECONDS_FOR_200_000_ROWS = 6.0

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from biocal.errors import FormulaError
-from biocal.study.pooled import PooledStudies
-from biocal.study.row_selection import select_rows
+from biocal.pool.conditions.selection import select_rows
+from biocal.pool.pooled import PooledStudies
 
 
 def small_frame() -> pd.DataFrame:

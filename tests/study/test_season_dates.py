@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from biocal.errors import ColumnError, DataProblemsError, OptionError
-from biocal.study.pooled import PooledStudies
-from biocal.study.reading import read_studies
-from biocal.study.season_dates import day_in_words, reference_day, season_column
+from biocal.pool.pooled import PooledStudies
+from biocal.pool.reading import read_studies
+from biocal.pool.season_dates import day_in_words, reference_day, season_column
 
 
 def pool_with(column, n=6):

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from biocal.errors import DataProblemsError
-from biocal.study.pooled import PooledStudies
-from biocal.study.reading import read_studies
+from biocal.pool.pooled import PooledStudies
+from biocal.pool.reading import read_studies
 
 IS_CASE = np.tile([True, False, False], 20)
 

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 import biocal as bc
 from biocal.cli.main import main
 from biocal.errors import BiocalError
-from biocal.results.csv_text import csv_bytes
-from biocal.simulation.truth_formula import evaluate_formula
-from biocal.study.covariates import design_columns
-from biocal.study.row_condition import read_condition
+from biocal.pool.conditions.expression import read_condition
+from biocal.pool.formulas.covariates import design_columns
+from biocal.results.text import csv_bytes
+from biocal.simulation.design.truth import evaluate_formula
 
 ATTACKS = (
     "__import__('os').system('true')",
@@ -155,8 +155,8 @@ def test_the_corpus_holds_attacks_on_both_kinds_of_formulas():
 
 @pytest.mark.parametrize("module", ["pickle", "joblib", "dill", "cloudpickle", "marshal", "shelve"])
 def test_no_module_that_reads_data_or_specs_knows_pickles(module):
-    for name in ("reading", "delimited", "statistical_files", "r_files", "frame_table", "cells"):
-        assert module not in vars(import_module(f"biocal.study.{name}"))
+    for name in ("reading", "tables.delimited", "tables.statistical", "tables.frame_table", "tables.cells"):
+        assert module not in vars(import_module(f"biocal.pool.{name}"))
 
 
 # spreadsheets ------------------------------------------------------------------------------------

@@ -14,15 +14,15 @@ from partitioned_pool import numbered_by_range, write_by
 
 import biocal as bc
 from biocal.errors import CalibrationDesignError, FitError
-from biocal.exposure.terms import SplineBasis
-from biocal.pooling.estimate import calibrate_problem
-from biocal.pooling.exposure_scale import common_exposure
-from biocal.pooling.model_columns import lay_out_columns
-from biocal.pooling.prepare import ModelFormulas, prepare
-from biocal.pooling.quadrature_check import quadrature_notes
-from biocal.sums.calibration import solve_calibration
-from biocal.sums.rows import moments_of_pairs, pairs_of, residual_sums_of
-from biocal.sums.soundness import WhereControlsAre, integral_notes
+from biocal.fitting.methods.estimate import calibrate_problem
+from biocal.fitting.problem.model_columns import lay_out_columns
+from biocal.fitting.problem.prepare import ModelFormulas, prepare
+from biocal.fitting.problem.scale import common_exposure
+from biocal.fitting.soundness.integrals import quadrature_notes
+from biocal.fitting.soundness.sums import WhereControlsAre, integral_notes
+from biocal.fitting.sums.calibration import solve_calibration
+from biocal.fitting.sums.rows import moments_of_pairs, pairs_of, residual_sums_of
+from biocal.model.exposure import SplineBasis
 
 POOL = few_studies(make_pool(60))
 MODEL: dict[str, Any] = {"exposure": bc.linear(), "covariates": "bmi", "calibration_covariates": "none"}

@@ -9,9 +9,9 @@ from precise_arithmetic import precise, spline_columns
 from troubled_pools import fit, pool_frame, told
 
 import biocal as bc
-from biocal.exposure.terms import CategoryBasis, LinearBasis, SplineBasis
-from biocal.outcome.induced_law import ExposureLaw
-from biocal.outcome.induced_risk import induced_risk
+from biocal.model.exposure import CategoryBasis, LinearBasis, SplineBasis
+from biocal.model.outcome.induced_law import ExposureLaw
+from biocal.model.outcome.induced_risk import induced_risk
 
 KNOTS = (4.0, 5.0, 6.5)
 BETA = (-0.4, 0.5)
@@ -80,10 +80,10 @@ def test_categories_are_exact_in_both_tails(sd):
 
 
 def test_integrals_that_are_too_coarse_are_told():
-    from biocal.pooling.estimate import calibrate_problem
-    from biocal.pooling.model_columns import lay_out_columns
-    from biocal.pooling.prepare import ModelFormulas, prepare
-    from biocal.pooling.quadrature_check import quadrature_notes
+    from biocal.fitting.methods.estimate import calibrate_problem
+    from biocal.fitting.problem.model_columns import lay_out_columns
+    from biocal.fitting.problem.prepare import ModelFormulas, prepare
+    from biocal.fitting.soundness.integrals import quadrature_notes
 
     problem = prepare(bc.PooledStudies.from_frame(pool_frame()), ModelFormulas()).problem
     basis, calibration = SplineBasis(KNOTS), calibrate_problem(problem)

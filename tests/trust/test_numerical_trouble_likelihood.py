@@ -10,9 +10,9 @@ from precise_arithmetic import MatchedSets, as_array, derivatives, in_80_digits,
 
 import biocal as bc
 from biocal.errors import FitError, SeparationError
-from biocal.kernels.matched_set import ConditionalLikelihood
 from biocal.kernels.newton import maximise
-from biocal.kernels.set_layout import lay_out_sets
+from biocal.kernels.sets.layout import lay_out_sets
+from biocal.kernels.sets.likelihood import ConditionalLikelihood
 
 #: Relative, of log-likelihood and score: a few times 2e-16.  The information of 37,500 cells a set, one after the
 #: other, keeps 13 digits, and one fewer each time that predictors are ten times steeper (2e-11 seen at 2,000).

@@ -8,8 +8,8 @@ import pytest
 from precise_arithmetic import as_array, in_80_digits, precise
 
 from biocal.errors import InputError
-from biocal.kernels.inverse_variance import combine_estimates
-from biocal.kernels.inverse_variance_vectors import combine_vectors
+from biocal.kernels.meta.numbers import combine_estimates
+from biocal.kernels.meta.vectors import combine_vectors
 
 #: Relative: tau^2 is found to the last digits of its score, which sums of a dozen studies leave.
 SAME = 1e-9

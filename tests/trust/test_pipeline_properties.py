@@ -14,7 +14,7 @@ from stacked_by_hand import StackedByHand
 
 import biocal as bc
 from biocal.errors import BiocalError
-from biocal.exposure.terms import LinearBasis, SplineBasis
+from biocal.model.exposure import LinearBasis, SplineBasis
 
 METHODS = ("naive", "internalized", "full", "induced", "two-stage")
 PLUG_IN = ("naive", "internalized", "full")
@@ -173,7 +173,7 @@ def test_the_engine_agrees_with_every_subset_written_out(shape, method, spline):
         fit = fit_frame(frame, method, basis, covariates="z")
     except BiocalError:
         assume(False)
-    from biocal.pooling.plug_in import plug_in_exposure
+    from biocal.fitting.methods.plug_in import plug_in_exposure
 
     problem = fit.prepared.problem
     exposure = plug_in_exposure(problem, method, fit.calibration).value

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from biocal import datasets
-from biocal.exposure.terms import SplineBasis
+from biocal.model.exposure import SplineBasis
 
 FOLDER = datasets.data_root() / "vitamin_d"
 LEVELS = [24.0, 81.25, 93.75, 110.0]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import biocal as bc
-from biocal.kernels.delta import wald_test
+from biocal.kernels.contrasts import wald_test
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))

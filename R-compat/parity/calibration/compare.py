@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from biocal.calibration.choices import CalibrationModel
-from biocal.calibration.fitting import fit_calibration_model
-from biocal.calibration.forms import CalibrationForm
-from biocal.calibration.regression import CalibrationFit, CalibrationRows, lay_out_parameters
+from biocal.model.calibration.estimators import fit_calibration_model
+from biocal.model.calibration.forms import CalibrationForm, CalibrationModel
+from biocal.model.calibration.lines import CalibrationFit, CalibrationRows, lay_out_parameters
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))

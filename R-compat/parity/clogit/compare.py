@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from biocal.kernels.set_layout import lay_out_sets
-from biocal.outcome.conditional_logistic import maximise_conditional, outcome_fit
+from biocal.kernels.sets.layout import lay_out_sets
+from biocal.model.outcome.conditional import maximise_conditional, outcome_fit
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from biocal.kernels.rcs import default_probabilities, quantile_knots
+from biocal.kernels.splines import default_probabilities, quantile_knots
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from biocal.kernels.inverse_variance import combine_estimates, leave_one_study_out
-from biocal.kernels.inverse_variance_vectors import combine_vectors, leave_one_study_out_of_vectors
+from biocal.kernels.meta.numbers import combine_estimates, leave_one_study_out
+from biocal.kernels.meta.vectors import combine_vectors, leave_one_study_out_of_vectors
 
 HERE = Path(__file__).parent
 METHODS = {"FE": "fixed", "DL": "dersimonian-laird", "REML": "reml"}

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from biocal.kernels.rcs import quantile_knots
+from biocal.kernels.splines import quantile_knots
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from biocal.kernels.rcs import spline_columns
+from biocal.kernels.splines import spline_columns
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))

@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 import biocal as bc
-from biocal.kernels.delta import normal_quantile
-from biocal.simulation.design import read_design
-from biocal.simulation.generate import Drawn, draw
-from biocal.simulation.scenario import Scenario
+from biocal.kernels.contrasts import normal_quantile
+from biocal.simulation.design.design import read_design
+from biocal.simulation.design.scenario import Scenario
+from biocal.simulation.drawing.draw import Drawn, draw
 
 HERE = Path(__file__).parent
 #: Replicates after which what is done is kept.

@@ -13,15 +13,15 @@ import numpy as np
 import pandas as pd
 
 import biocal as bc
-from biocal.exposure.terms import SplineBasis
-from biocal.pooling.bootstrap import BootstrapPlan, MethodPlan, Replicate, draw_task
-from biocal.pooling.estimate import EstimationOptions, calibrate_problem, estimate_method
-from biocal.pooling.resampling import design_resampling
-from biocal.results.contrasts import response_axis, response_contrasts
-from biocal.simulation.design import read_design
-from biocal.simulation.estimand import true_log_or
-from biocal.simulation.generate import draw
-from biocal.simulation.replicate_problem import problem_of
+from biocal.fitting.methods.estimate import EstimationOptions, calibrate_problem, estimate_method
+from biocal.fitting.repeated.bootstrap import BootstrapPlan, MethodPlan, Replicate, draw_task
+from biocal.fitting.repeated.resampling import design_resampling
+from biocal.model.exposure import SplineBasis
+from biocal.results.fit.curve import response_axis, response_contrasts
+from biocal.simulation.design.design import read_design
+from biocal.simulation.drawing.draw import draw
+from biocal.simulation.drawing.estimand import true_log_or
+from biocal.simulation.fitting.problem import problem_of
 
 #: (199 + 1) * .025 is a whole number: the limits are the 5th value from either end.
 RESAMPLES = 199

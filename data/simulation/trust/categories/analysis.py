@@ -12,10 +12,10 @@ from functools import cache
 import numpy as np
 from run import Case, interval, p_row
 
-from biocal.exposure.terms import CategoryBasis
-from biocal.kernels.delta import wald_test
-from biocal.pooling.estimate import calibrate_problem, estimate_method
-from biocal.simulation.replicate import problem_of
+from biocal.fitting.methods.estimate import calibrate_problem, estimate_method
+from biocal.kernels.contrasts import wald_test
+from biocal.model.exposure import CategoryBasis
+from biocal.simulation.fitting.replicate import problem_of
 
 BASIS = CategoryBasis((40.0, 55.0, 75.0), 1)
 

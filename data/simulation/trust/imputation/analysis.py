@@ -12,7 +12,7 @@ import pandas as pd
 from run import Case, frame_of, interval, p_row
 
 import biocal as bc
-from biocal.simulation.estimand import true_log_or
+from biocal.simulation.drawing.estimand import true_log_or
 
 IMPUTATIONS = 10
 NAME = "bmi"

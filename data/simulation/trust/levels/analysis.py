@@ -8,9 +8,9 @@ import pandas as pd
 from run import Case, curve, frame_of, p_row
 
 import biocal as bc
-from biocal.simulation.estimand import true_log_or
-from biocal.simulation.generate import draw
-from biocal.simulation.truth import Truth
+from biocal.simulation.design.truth import Truth
+from biocal.simulation.drawing.draw import draw
+from biocal.simulation.drawing.estimand import true_log_or
 
 MEN = Truth("linear", (-0.01,))
 #: Added to the number of a cell, so that men are drawn apart from women.

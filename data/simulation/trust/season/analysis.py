@@ -11,8 +11,8 @@ import numpy as np
 from run import Case, curve, frame_of, p_row
 
 import biocal as bc
-from biocal.kernels.harmonic import harmonic_columns, mid_month_day
-from biocal.simulation.estimand import true_log_or
+from biocal.kernels.splines import harmonic_columns, mid_month_day
+from biocal.simulation.drawing.estimand import true_log_or
 
 #: Half the swing of the season, and the day on which it is highest in each study.
 AMPLITUDE, PEAKS = 15.5, {"A": 230.0, "B": 245.0, "C": 50.0}

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from run import Case, curve, interval, p_row
 
-from biocal.exposure.terms import LinearBasis, SplineBasis
-from biocal.kernels.delta import contrast_errors, wald_test
-from biocal.pooling.estimate import calibrate_problem, estimate_method
-from biocal.simulation.estimand import true_log_or
-from biocal.simulation.replicate import problem_of
+from biocal.fitting.methods.estimate import calibrate_problem, estimate_method
+from biocal.kernels.contrasts import contrast_errors, wald_test
+from biocal.model.exposure import LinearBasis, SplineBasis
+from biocal.simulation.drawing.estimand import true_log_or
+from biocal.simulation.fitting.replicate import problem_of
 
 #: Exposures of the contrasts; curves have those of the design.
 CONTRASTS = (37.5, 90.0)

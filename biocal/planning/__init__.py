@@ -1,1 +1,0 @@
-"""Planning re-assays: what a calibration subset buys, before anybody is measured again."""
