@@ -9,6 +9,7 @@ from partitioned_pool import assert_same_fit, assert_same_numbers, numbered_by_r
 
 import biocal as bc
 from biocal.errors import OptionError
+from biocal.fitting.problem.prepare import ModelFormulas, prepare
 from biocal.results.fit.tables import fit_tables
 
 
@@ -60,9 +61,7 @@ def test_a_modifier_gives_the_fit_of_all_rows(tmp_path, options):
 
 def test_levels_have_residual_variances_of_their_own_where_pairs_are_enough():
     """Otherwise the tests above would not try them: four levels of ten pairs are too many for 45."""
-    prepared = bc.pooling.prepare.prepare(
-        bc.PooledStudies.from_frame(POOL), bc.pooling.prepare.ModelFormulas(modifier="sex")
-    )
+    prepared = prepare(bc.PooledStudies.from_frame(POOL), ModelFormulas(modifier="sex"))
     assert prepared.problem.calibrators.layout.n_groups == 2 * len(prepared.problem.local_names)
 
 
