@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -273,3 +275,25 @@ def test_suppress_hides_small_counts_in_the_report_alone(tmp_path):
     assert "&lt;5" in report
     record = json.loads((tmp_path / "a" / "o" / "fit.json").read_text(encoding="utf-8"))
     assert sum(flow["missing_covariate"] for flow in record["flow"]) == 2
+
+
+@pytest.mark.parametrize("method", ["full", "two-stage"])
+def test_only_tables_are_the_same_tables_without_figures_or_report(tmp_path, method):
+    (tmp_path / "spec.toml").write_text(SPEC, encoding="utf-8")
+    small_pool().to_csv(tmp_path / "pool.csv", index=False)
+    words = ["fit", "--spec", "spec.toml", "--method", method, "--quiet"]
+    code = (
+        "import sys; from biocal.cli.main import main; done = main(sys.argv[1:]); "
+        "sys.exit(done or 10 * ('matplotlib' in sys.modules) + 20 * ('jinja2' in sys.modules))"
+    )
+    alone = subprocess.run(
+        [sys.executable, "-c", code, *words, "--out", "o", "--only-tables"], cwd=tmp_path, check=False
+    )
+    assert alone.returncode == 0
+    with contextlib.chdir(tmp_path):
+        assert main([*words, "--out", "all"]) == 0
+    found, whole = ({path.name: path for path in (tmp_path / name).iterdir()} for name in ("o", "all"))
+    assert set(found) == {name for name in whole if name.endswith((".csv", ".json"))}
+    for name in found:
+        if name != "fit.json":  # which records the option
+            assert found[name].read_bytes() == whole[name].read_bytes()

@@ -26,7 +26,7 @@ _KNOWN = frozenset(
     {
         *(*_READING, *_SAME, "files", "out", "force", "quiet", "partitioned"),
         *("method", "exposure", "knots", "knot_values", "knot_probs", "cuts", "reference_category"),
-        *("covariates", "matching", "modifier", "joint", "ref", "at", "suppress"),
+        *("covariates", "matching", "modifier", "joint", "ref", "at", "suppress", "only_tables"),
     }
 )
 #: Keys that may be there with the one value that partitions know.

@@ -53,6 +53,8 @@ def expected_files(methods: Collection[str], options: Mapping[str, Any]) -> list
     names += _OF_SUBGROUPS if options.get("by") or options.get("subsite") else ()
     names += _OF_LEAVE_ONE_OUT if options.get("leave_one_out") else ()
     names += ("detection_limits.csv",) if options.get("sensitivity") else ()
+    if options.get("only_tables"):
+        return [name for name in names if name.endswith((".csv", ".json"))]
     return names
 
 
@@ -68,19 +70,22 @@ def fit_contents(
     ----------
     comparison : Comparison
     options : mapping
-        Those of the fit; ``suppress`` hides small counts of the report.
+        Those of the fit; ``suppress`` hides small counts of the report, ``only_tables`` leaves out figures and report.
     problems : sequence of Problem
         Told of the data.
     **of_the_run : mapping
         How the numbers came about, as sections of fit.json.
     """
-    from biocal.cli.files.figures import fit_figures
-    from biocal.report.api import report_html
     from biocal.results.fit.tables import csv_bytes, fit_tables
 
     tables = fit_tables(comparison)
     contents = {f"{name}.csv": csv_bytes(table) for name, table in tables.items()}
     contents["fit.json"] = json_bytes(fit_record(comparison, tables, options, problems) | of_the_run)
+    if options.get("only_tables"):
+        return contents
+    from biocal.cli.files.figures import fit_figures
+    from biocal.report.api import report_html
+
     figures = fit_figures(comparison)
     page = report_html(
         comparison,

@@ -37,6 +37,7 @@ _TABLE = (
            "All of it from a file: the same words as keys, with underscores. Options given here win."),
     Option("out", TEXT, "DIR", OUTPUT, "Folder for the results; made when absent."),
     Option("force", FLAG, "", OUTPUT, "Replace result files that are there."),
+    Option("only_tables", FLAG, "", OUTPUT, "Write tables and fit.json, but no figure and no report."),
     Option("quiet", FLAG, "", OUTPUT, "Tell errors only; results that go to a folder are not shown as well."),
     Option("method", TEXTS, "NAME", METHOD,
            "naive, internalized, full, induced, two-stage or all; repeatable (default: naive and full).",
