@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -144,3 +145,57 @@ def test_extended_missing_values_of_stata_are_missing(tmp_path):
     path.write_bytes(content[:start] + data + content[end:])
     found = read_studies(path, case="ca").frame["smoking"]
     assert found.isna().tolist() == [False, False, True] * 20
+
+
+def transport_file(names: list[str], rows: list[list[bytes]]) -> bytes:
+    """A SAS transport file (version 5) of numbers, each 8 bytes as SAS writes it."""
+
+    def lines(*parts: str) -> bytes:
+        return b"".join(part.ljust(80).encode() for part in parts)
+
+    stamp = "01JAN26:00:00:00"
+    head = lines(
+        f"HEADER RECORD*******LIBRARY HEADER RECORD!!!!!!!{'0' * 30}",
+        "SAS     SAS     SASLIB  9.4     X       " + " " * 24 + stamp,
+        stamp,
+        f"HEADER RECORD*******MEMBER  HEADER RECORD!!!!!!!{'0' * 16}01600000000140",
+        f"HEADER RECORD*******DSCRPTR HEADER RECORD!!!!!!!{'0' * 30}",
+        "SAS     POOL    SASDATA 9.4     X       " + " " * 24 + stamp,
+        stamp,
+        f"HEADER RECORD*******NAMESTR HEADER RECORD!!!!!!!000000{len(names):04d}{'0' * 20}",
+    )
+    of_names = b"".join(
+        struct.pack(
+            ">hhhh8s40s8shhh2s8shhl52s",
+            *(1, 0, 8, k + 1, name.encode().ljust(8), b" " * 40, b" " * 8),
+            *(0, 0, 0, b"  ", b" " * 8, 0, 0, 8 * k, bytes(52)),
+        )
+        for k, name in enumerate(names)
+    )
+    of_names += b" " * (-len(of_names) % 80)
+    data = b"".join(cell for row in rows for cell in row)
+    observations = lines(f"HEADER RECORD*******OBS     HEADER RECORD!!!!!!!{'0' * 30}")
+    return head + of_names + observations + data + b" " * (-len(data) % 80)
+
+
+def test_special_missing_values_of_sas_are_missing(tmp_path):
+    def number(value: float) -> bytes:  # IBM's format of whole numbers below 256
+        whole = int(value)
+        return bytes([*([0x41, whole << 4] if 0 < whole < 16 else [0x42 * (whole > 0), whole]), *bytes(6)])
+
+    special = [bytes([mark, 0, 0, 0, 0, 0, 0, 0]) for mark in b".AZ_"]
+    rows = [
+        [
+            number(k // 3 + 1),
+            number(k % 3 == 0),
+            number(40 + 3 * k),
+            special[k % 4] if k < 8 else number(20 + k),
+        ]
+        for k in range(30)
+    ]
+    path = tmp_path / "pool.xpt"
+    path.write_bytes(transport_file(["set", "case", "refer", "bmi"], rows))
+    pool = read_studies(path, reference="refer")
+    assert pool.reference_assay[:3].tolist() == [40.0, 43.0, 46.0]
+    assert pool.frame["bmi"].isna().tolist() == [k < 8 for k in range(30)]
+    assert pool.frame["bmi"].dropna().tolist() == [float(20 + k) for k in range(8, 30)]
