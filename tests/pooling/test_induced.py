@@ -10,6 +10,7 @@ import pytest
 from fixture_files import read_answers, read_rows
 from induced_by_hand import induced_frame, set_terms
 
+import biocal as bc
 from biocal.errors import OptionError, SeparationError, SingularInformationError
 from biocal.fitting.methods.induced import fit_induced, induced_coefficients
 from biocal.fitting.methods.plug_in import fit_plug_in, plug_in_exposure
@@ -340,6 +341,14 @@ def test_interpolation_changes_neither_coefficients_nor_covariance():
     scale = np.outer(error, error)
     np.testing.assert_allclose(other.vcov / scale, one.vcov / scale, rtol=0, atol=INTERPOLATED)
     np.testing.assert_allclose(fast.loglik, exact.loglik, rtol=1e-10)
+
+
+def test_the_summary_says_whose_residual_variance_induced_takes_with_a_modifier():
+    frame = induced_frame(31, shapes=SHAPES * 3, calibrators=60, modifier="levels")
+    fit = bc.fit(bc.PooledStudies.from_frame(frame), method="induced", exposure=bc.linear(), modifier="C(m)")
+    summary = " ".join(fit.summary().split())
+    assert "each level of the modifier has a residual variance of its own in" in summary
+    assert "in place of one for the study (used by induced only)" in summary
 
 
 @pytest.mark.parametrize("kind", BASES)
