@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -34,12 +35,12 @@ def read_parquet_columns(content: bytes) -> LongColumns | pd.DataFrame:
 
     Returns
     -------
-    LongColumns, or DataFrame where pandas' own notes in the file turn columns into an index, or names occur twice.
+    LongColumns, or DataFrame where pandas' own notes in the file turn columns into an index.
 
     Raises
     ------
     ValueError, OSError, TypeError, KeyError and others
-        A broken file.
+        A broken file, or a name that occurs twice.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -47,9 +48,12 @@ def read_parquet_columns(content: bytes) -> LongColumns | pd.DataFrame:
     require_parquet_fits(content)
     with pq.ParquetFile(pa.BufferReader(content)) as file:
         table = file.read()
+    names = [one_spelling(name.strip()) for name in table.column_names]
+    doubled = sorted(name for name, times in Counter(names).items() if times > 1)
+    if doubled:
+        raise ValueError(f"columns that occur more than once: {', '.join(doubled)}; keep one of each")
     if not _columns_alone(table.schema):
         return as_frame(table)
-    names = [one_spelling(name.strip()) for name in table.column_names]
     pieces = [table.select([i]) for i in range(table.num_columns)]
     n_rows = table.num_rows
     del table  # a column then lives as long as its piece
@@ -58,12 +62,8 @@ def read_parquet_columns(content: bytes) -> LongColumns | pd.DataFrame:
 
 
 def _columns_alone(schema: Any) -> bool:
-    """Whether every column is one of the table, under a name of its own."""
-    names = {one_spelling(name.strip()) for name in schema.names}
-    notes = (schema.metadata or {}).get(b"pandas")
-    if len(names) < len(schema.names):
-        return False
-    if notes is None:
+    """Whether every column is one of the table, and none of pandas' index."""
+    if (schema.metadata or {}).get(b"pandas") is None:
         return True
     index = (schema.pandas_metadata or {}).get("index_columns", [None])
     return all(
